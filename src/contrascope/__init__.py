@@ -1,0 +1,1 @@
+"""contrascope: what a perturbation does to cells in microscope images, apart from what cells do anyway."""

@@ -1,0 +1,368 @@
+"""Typed settings, read from and written to YAML; the only home of defaults.
+
+A screen file says what a screen is made of and, if wanted, how it is to be analysed. Every key is known
+here, and a key that is not is an error: a misspelt setting must never be ignored. ``${VAR}`` in a value is
+replaced from the environment; relative paths are relative to the screen file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from contrascope.errors import SettingsError
+
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Settings whose keys are all known; frozen once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageSettings(Settings):
+    """Where the tiles are and what their channels mean.
+
+    Attributes:
+        pattern: File name with ``{plate} {well} {row} {column} {tile} {channel}`` and ``*`` for anything.
+            With ``{channel}`` there is one file a channel, else a file holds all of them.
+        channels: Names in the order of the file's planes; or, with ``{channel}``, names as they stand in
+            the file names, or name -> how the file name spells it.
+        reference_channel: The channel that cell positions refer to; the others are shifted onto it.
+        pixel_size_um: Width of a pixel in micrometres, for scale bars.
+        align: Measure and undo the shift of each channel, tile by tile.
+        max_shift: Largest shift looked for, in pixels.
+        reader: Name of the reader.
+    """
+
+    pattern: str
+    channels: Annotated[list[str], Field(min_length=1)] | Annotated[dict[str, str], Field(min_length=1)]
+    reference_channel: str
+    pixel_size_um: Annotated[float, Field(gt=0)] | None = None
+    align: bool = True
+    max_shift: Annotated[int, Field(ge=0)] = 40
+    reader: str = "tiff"
+
+    @property
+    def channel_names(self) -> list[str]:
+        """Names of the C channels, in the store's order."""
+        return list(self.channels)
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _spellings_are_text(cls, channels: object) -> object:
+        # YAML reads {GFP: 1} as a number; a file name is text.
+        return {str(k): str(v) for k, v in channels.items()} if isinstance(channels, dict) else channels
+
+    @model_validator(mode="after")
+    def _reference_is_a_channel(self) -> ImageSettings:
+        names = self.channel_names
+        if len(set(names)) < len(names):
+            raise ValueError(f"channels has a name twice: {', '.join(names)}")
+        if self.reference_channel not in names:
+            raise ValueError(f"reference_channel is '{self.reference_channel}', channels are {', '.join(names)}")
+        return self
+
+
+class ControlRule(Settings):
+    """Cells that count as control: those whose ``column`` holds one of ``values``; ``name*`` is a prefix."""
+
+    column: str
+    values: Annotated[list[str], Field(min_length=1)]
+
+
+class CellTableSettings(Settings):
+    """The cell table and how its columns map onto ours.
+
+    Attributes:
+        table: CSV or Parquet file.
+        preset: Column names of a known pipeline; ``columns`` overrides single ones.
+        columns: Our name -> the table's column, or a list of columns to join with a space.
+        constants: Our name -> one value for all cells (a table of a single plate, say).
+        control: A label, or several, of the perturbation column; or a column with its values.
+    """
+
+    table: Path
+    preset: str | None = None
+    columns: dict[str, str | list[str]] = {}
+    constants: dict[str, str] = {}
+    control: str | list[str] | ControlRule
+
+    @field_validator("constants", mode="before")
+    @classmethod
+    def _constants_are_text(cls, constants: object) -> object:
+        return {k: str(v) for k, v in constants.items()} if isinstance(constants, dict) else constants
+
+
+class CropSettings(Settings):
+    """How a cell is cut out.
+
+    Attributes:
+        size: Height and width of a crop in pixels.
+        clip_percentiles: Intensities outside these percentiles of a tile and channel are clipped.
+    """
+
+    size: Annotated[int, Field(ge=8, le=1024)] = 100
+    clip_percentiles: tuple[float, float] = (0.1, 99.9)
+
+    @field_validator("clip_percentiles")
+    @classmethod
+    def _ordered(cls, pair: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= pair[0] < pair[1] <= 100:
+            raise ValueError(f"clip_percentiles must be 0 <= low < high <= 100, not {pair}")
+        return pair
+
+
+class TrainingSettings(Settings):
+    """All a training run depends on besides the store. Two presets fill it: ``auto`` and ``paper``.
+
+    Attributes:
+        image_size: Pixels a crop is resized to, with anti-aliasing.
+        background_size, salient_size: Z and S. A model without salient space uses Z + S for its one space.
+        likelihood_scale: ``closed-form`` is the per-channel optimum of sigma-VAE; ``learned`` one scalar.
+        normalization: ``measured`` takes offset and spread from the store's controls; ``paper`` is
+            (arcsinh(v) - 7) / 7.
+        wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
+        beta_warmup_steps: Steps over which beta rises from 0 to 1.
+        batch_size: Cells a step, half of them controls.
+        loss_scale: The authors sum over control-perturbed pairs, 2; the mean per cell is 1.
+        gradient_clip: Largest absolute value of a gradient's entry.
+        validations_per_epoch, patience: Early stopping, on the validation loss at beta = 1.
+        precision: ``bf16`` autocast or ``fp32``.
+    """
+
+    preset: Literal["auto", "paper"]
+    architecture: str
+    image_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)]
+    background_size: Annotated[int, Field(ge=1)]
+    salient_size: Annotated[int, Field(ge=1)]
+    likelihood_scale: Literal["closed-form", "learned"]
+    normalization: Literal["measured", "paper"]
+    wasserstein_weight: Annotated[float, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate_decay: bool
+    beta_warmup_steps: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2, multiple_of=2)]
+    loss_scale: Annotated[float, Field(gt=0)]
+    gradient_clip: Annotated[float, Field(gt=0)] | None
+    validations_per_epoch: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)]
+    split: tuple[float, float, float]
+    precision: Literal["bf16", "fp32"]
+    seed: int
+
+    @field_validator("split")
+    @classmethod
+    def _shares_sum_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or split[0] == 0:
+            raise ValueError(f"split is train, validation, test shares that sum to 1, not {split}")
+        return split
+
+
+_ARCHITECTURE = {
+    "architecture": "conv5",
+    "image_size": 64,
+    "background_size": 32,
+    "salient_size": 32,
+    "wasserstein_weight": 8.0,
+    "split": (0.83, 0.02, 0.15),
+    "precision": "bf16",
+    "seed": 0,
+}
+
+
+def paper_preset(n_cells: int) -> dict[str, Any]:
+    """The authors' settings, for screens of millions; the number of cells changes nothing."""
+    return _ARCHITECTURE | {
+        "preset": "paper",
+        "likelihood_scale": "learned",
+        "normalization": "paper",
+        "learning_rate": 1e-4,
+        "learning_rate_decay": False,
+        "beta_warmup_steps": 4500,
+        "epochs": 2,
+        "batch_size": 2048,
+        "loss_scale": 2.0,
+        "gradient_clip": 0.5,
+        "validations_per_epoch": 10,
+        "patience": 5,
+        "precision": "fp32",
+    }
+
+
+def auto_preset(n_cells: int) -> dict[str, Any]:
+    """Settings that fit a screen of ``n_cells``: more passes over few cells, larger batches for many."""
+    epochs = max(2, round(12 * (10_000 / max(n_cells, 2_500)) ** 0.5))
+    batch_size = 128 if n_cells < 50_000 else 512 if n_cells < 1_000_000 else 2048
+    steps = max(1, round(epochs * 1.2 * n_cells / batch_size))
+    return _ARCHITECTURE | {
+        "preset": "auto",
+        "likelihood_scale": "closed-form",
+        "normalization": "measured",
+        "learning_rate": 1e-3,
+        "learning_rate_decay": True,
+        "beta_warmup_steps": min(4500, steps // 4),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "loss_scale": 1.0,
+        "gradient_clip": 0.5,
+        "validations_per_epoch": 1 if n_cells < 1_000_000 else 10,
+        "patience": 5,
+        "split": (0.85, 0.05, 0.10),
+    }
+
+
+PRESETS = {"auto": auto_preset, "paper": paper_preset}
+
+
+def training_settings(n_cells: int, *, preset: str = "auto", **changes: Any) -> TrainingSettings:
+    """A preset for a store of ``n_cells``, with single settings changed.
+
+    Raises:
+        SettingsError: Unknown preset or setting, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise SettingsError(f"There is no preset '{preset}'. Choose one of: {', '.join(PRESETS)}.")
+    return validated(TrainingSettings, PRESETS[preset](n_cells) | changes, where="training")
+
+
+class AnnotationSettings(Settings):
+    """Files with what is known about genes: sets of genes (GMT) that form complexes."""
+
+    complexes: Path | None = None
+
+
+class ScreenSettings(Settings):
+    """A screen file. ``training`` and ``benchmarks`` may be left out: defaults then apply.
+
+    Attributes:
+        benchmarks: Benchmark -> its options. Those named here run besides the ones that always can.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    images: ImageSettings
+    cells: CellTableSettings
+    crop: CropSettings = CropSettings()
+    annotations: AnnotationSettings = AnnotationSettings()
+    model: str = "mcvae"
+    training: dict[str, Any] = {}
+    benchmarks: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _training_is_known(self) -> ScreenSettings:
+        training_settings(10_000, **self.training)
+        return self
+
+
+def validated(kind: type[S], values: object, *, where: str) -> S:
+    """Settings of a kind from plain values, or one paragraph on all that is wrong with them."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(f"{where} cannot be used: " + " ".join(_sentence(e, kind) for e in error.errors())) from None
+
+
+def load_screen_settings(path: Path, overrides: dict[str, Any] | None = None) -> ScreenSettings:
+    """A screen file as settings, its paths absolute.
+
+    Args:
+        path: The YAML file.
+        overrides: Dotted key -> value, on top of the file: ``{"crop.size": 64}``.
+
+    Raises:
+        SettingsError: Not there, not YAML, an unknown key, an unset ``${VAR}``.
+    """
+    values = read_yaml(path)
+    for key, value in (overrides or {}).items():
+        _set_dotted(values, key, value)
+    settings = validated(ScreenSettings, _expanded(values, path), where=str(path))
+    return _with_absolute_paths(settings, path.parent.resolve())
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no file {path}. Give the path of a screen file.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds {type(values).__name__}, a mapping of settings was needed.")
+    return values
+
+
+def fingerprint(values: object) -> str:
+    """A short name for a value: equal JSON, equal fingerprint (16 hexadecimal digits of SHA-256)."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sentence(error: Any, kind: type[BaseModel]) -> str:
+    """One pydantic complaint as a sentence."""
+    where = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(kind, error["loc"][:-1])
+        return f"'{where}' is not a setting" + (f"; known here: {', '.join(known)}." if known else ".")
+    if error["type"] == "missing":
+        return f"'{where}' is missing."
+    if error["type"] == "value_error":
+        return f"'{where}': {error['ctx']['error']}."
+    return f"'{where}' is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
+
+
+def _keys_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    for part in loc:
+        field = kind.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        kind = field.annotation
+    return sorted(kind.model_fields)
+
+
+def _set_dotted(values: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"'{key}' cannot be set: '{parent}' is not a group of settings.")
+    values[last] = value
+
+
+def _expanded(value: Any, path: Path) -> Any:
+    """The same value with every ``${VAR}`` replaced from the environment."""
+    if isinstance(value, dict):
+        return {key: _expanded(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, path) for item in value]
+    return re.sub(r"\$\{(\w+)\}", lambda m: _variable(m[1], path), value) if isinstance(value, str) else value
+
+
+def _variable(name: str, path: Path) -> str:
+    if name not in os.environ:
+        raise SettingsError(
+            f"{path} uses ${{{name}}}, but the environment variable {name} is not set. "
+            f"Set it, or override the setting on the command line with --set KEY=VALUE."
+        )
+    return os.environ[name]
+
+
+def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettings:
+    complexes = settings.annotations.complexes
+    return settings.model_copy(
+        update={
+            "images": settings.images.model_copy(update={"pattern": str(folder / settings.images.pattern)}),
+            "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
+            "annotations": AnnotationSettings(complexes=folder / complexes if complexes else None),
+        }
+    )

@@ -1,0 +1,53 @@
+"""Everything that can go wrong because of what a user gave us, as one tree.
+
+    ContrascopeError
+    ├── SettingsError       a screen file or an option: unknown key, wrong type, value out of range
+    ├── ScreenError         what a screen is made of
+    │   ├── TableError      the cell table: missing column, duplicate id, NaN position, no controls
+    │   └── TileError       the images: missing file, wrong number of channels, unreadable
+    ├── StoreError          a crop store: made from other inputs, damaged, of another shape
+    ├── RunError            a training run: made from another store, incomplete, diverged
+    └── BenchmarkError      annotations or embeddings that a benchmark cannot judge
+
+Each message is one paragraph: what was found, what was needed, what to do. The command line prints it
+and exits with code 1. A mistake of ours is an ``AssertionError`` and keeps its traceback.
+"""
+
+
+class ContrascopeError(Exception):
+    """Something a user can put right; the message says how."""
+
+
+class SettingsError(ContrascopeError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class ScreenError(ContrascopeError):
+    """The tiles and the cell table do not make a screen."""
+
+
+class TableError(ScreenError):
+    """The cell table lacks something or contradicts itself."""
+
+
+class TileError(ScreenError):
+    """A tile is missing, unreadable or not shaped as the screen file says."""
+
+
+class StoreError(ContrascopeError):
+    """A crop store is damaged, incomplete or made from other inputs."""
+
+
+class RunError(ContrascopeError):
+    """A training run is incomplete, diverged, or does not fit the store."""
+
+
+class BenchmarkError(ContrascopeError):
+    """A benchmark cannot be computed from what it was given."""
+
+
+def first_few(items: object, limit: int = 5) -> str:
+    """The first items of a collection as readable text, with how many more there are."""
+    listed = [str(item) for item in items]  # type: ignore[attr-defined]
+    more = len(listed) - limit
+    return ", ".join(listed[:limit]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,46 @@
+"""The words of the house: column names of the cell table, names of embeddings, shape letters.
+
+Shape letters never change meaning: N cells, B batch, C channels, H W pixels, Z background, S salient,
+K perturbations, G genes. In a table of cells ``y`` is the row and ``x`` the column, in pixels of the tile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+
+PLATE, WELL, TILE = "plate", "well", "tile"
+CELL_ID = "cell_id"
+Y, X = "y", "x"
+GUIDE, PERTURBATION, CONTROL = "guide", "perturbation", "control"
+STAGE, BATCH = "stage", "batch"
+TILE_ROW, TILE_COLUMN = "tile_row", "tile_column"
+"""Where a tile lies in its well's grid of tiles, if the table says so."""
+FIELD_DISTANCE = "field_distance"
+"""Chebyshev distance of a cell from its tile's centre, as a share of the half-width: 0 centre, 1 border."""
+SPLIT = "split"
+
+REQUIRED = (PLATE, WELL, TILE, Y, X, GUIDE, PERTURBATION)
+"""Columns that a cell table must have, by mapping, preset or constant."""
+OPTIONAL = (CELL_ID, STAGE, TILE_ROW, TILE_COLUMN)
+"""Columns that are used when they are there."""
+
+BACKGROUND, SALIENT, COMBINED = "background", "salient", "combined"
+UNTRAINED, INTENSITY = "untrained", "intensity"
+"""The two baselines that stand beside every embedding: a random encoder, and intensities per channel."""
+
+
+class Batch(NamedTuple):
+    """Cells on their way into a model.
+
+    Attributes:
+        images: (B, C, H, W) in the transform's range, about -1 to 1.
+        perturbation: (B,) int64; 0 is control, 1 ... K are the perturbations in the run's order.
+        rows: (B,) int64, the cells' rows in the store.
+    """
+
+    images: torch.Tensor
+    perturbation: torch.Tensor
+    rows: torch.Tensor
