@@ -1,0 +1,79 @@
+"""The paper's network: five 3 x 3 convolutions, and their mirror.
+
+    strides  2  1  2  1  2      widths  32 32 64 64 64      64 px -> 32 -> 32 -> 16 -> 16 -> 8 px
+
+GELU between layers, a linear head for mean and log-variance, tanh at the decoder's end, He initialisation.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from contrascope.models.contrastive import Architecture
+
+_WIDTHS = (32, 32, 64, 64, 64)
+_STRIDES = (2, 1, 2, 1, 2)
+_REDUCTION = 8
+
+
+class Encoder(nn.Module):
+    """(B, C, H, W) -> (B, 2 Z): mean and log-variance side by side.
+
+    Args:
+        channels: C.
+        image_size: H = W, a multiple of 8.
+        latent_size: Z.
+    """
+
+    def __init__(self, channels: int, image_size: int, latent_size: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, width, stride in zip((channels, *_WIDTHS[:-1]), _WIDTHS, _STRIDES, strict=True):
+            layers += [nn.Conv2d(before, width, 3, stride, padding=1), nn.GELU()]
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(_WIDTHS[-1] * (image_size // _REDUCTION) ** 2, 2 * latent_size)
+        _initialise(self.layers)
+        # The first posteriors are close to the prior, so that no cell starts with a huge KL.
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2 Z) of (B, C, H, W)."""
+        return self.head(self.layers(x).flatten(1))
+
+
+class Decoder(nn.Module):
+    """(B, Z) -> (B, C, H, W) in -1 ... 1.
+
+    Args:
+        channels: C.
+        image_size: H = W, a multiple of 8.
+        latent_size: Z, all spaces together.
+    """
+
+    def __init__(self, channels: int, image_size: int, latent_size: int):
+        super().__init__()
+        side = image_size // _REDUCTION
+        self.head = nn.Linear(latent_size, _WIDTHS[-1] * side**2)
+        layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side)), nn.GELU()]
+        widths = (*_WIDTHS[::-1], channels)
+        for before, width, stride in zip(widths[:-1], widths[1:], _STRIDES[::-1], strict=True):
+            layers += [nn.ConvTranspose2d(before, width, 3, stride, padding=1, output_padding=stride - 1), nn.GELU()]
+        self.layers = nn.Sequential(*layers[:-1], nn.Tanh())
+        _initialise(self.layers)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(B, C, H, W) of (B, Z)."""
+        return self.layers(self.head(latent))
+
+
+def _initialise(layers: nn.Module) -> None:
+    """He initialisation of every convolution."""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
+conv5 = Architecture(Encoder, Decoder)

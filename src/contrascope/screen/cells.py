@@ -1,0 +1,193 @@
+"""The cell table: read it, give its columns our names, refuse what contradicts itself.
+
+The result has one row a cell, our columns first (``vocabulary``), then every other column of the table
+untouched. Nothing about y and x is guessed: they come from columns that the user or a preset names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import polars as pl
+
+from contrascope import vocabulary as v
+from contrascope.config import CellTableSettings, ControlRule
+from contrascope.errors import SettingsError, TableError, first_few
+
+PRESETS: dict[str, dict[str, str]] = {
+    # The published tables of Funk et al. 2022; i is the row and j the column of the cell in its tile.
+    "funk2022": {
+        v.PLATE: "plate",
+        v.WELL: "well",
+        v.TILE: "tile",
+        v.CELL_ID: "UID",
+        v.Y: "cell_i",
+        v.X: "cell_j",
+        v.GUIDE: "sgRNA_0",
+        v.PERTURBATION: "gene_symbol_0",
+        v.STAGE: "stage",
+    },
+}
+"""Our name -> the column of a known pipeline's table."""
+
+_TEXT = (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
+_OURS = (*v.REQUIRED, *v.OPTIONAL, v.BATCH)
+_JOIN = "_"
+"""Between the parts of a label that is made from several columns."""
+
+
+def read_cells(settings: CellTableSettings) -> pl.DataFrame:
+    """The cell table under our names, in the table's order.
+
+    Returns:
+        One row a cell: ``plate well tile cell_id guide perturbation batch`` as text, ``y x`` as float,
+        ``control`` as bool, then optional and further columns.
+
+    Raises:
+        TableError: The file cannot be read, a column is missing, an id stands twice, a place is unknown,
+            or there are no controls.
+        SettingsError: An unknown preset or an unknown name under ``columns``.
+    """
+    table = _read_table(settings.table)
+    cells = _renamed(table, settings)
+    _refuse_unplaced(cells, settings.table)
+    _refuse_duplicates(cells, settings.table)
+    return cells.with_columns(_is_control(cells, table, settings).alias(v.CONTROL))
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    readers = {
+        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000),
+        ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=10_000),
+        ".parquet": lambda: pl.read_parquet(path),
+    }
+    if path.suffix.lower() not in readers:
+        raise TableError(f"The cell table {path} is of a kind we do not read. A {', '.join(readers)} file was needed.")
+    try:
+        table = readers[path.suffix.lower()]()
+    except FileNotFoundError:
+        raise TableError(f"There is no cell table {path}. Check cells.table in the screen file.") from None
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise TableError(f"The cell table {path} cannot be read: {' '.join(str(error).split())}") from None
+    if table.is_empty():
+        raise TableError(f"The cell table {path} has no rows. A row for each cell was needed.")
+    return table
+
+
+def _mapping(table: pl.DataFrame, settings: CellTableSettings) -> dict[str, list[str]]:
+    """Our name -> the table's columns it is made of."""
+    if settings.preset is not None and settings.preset not in PRESETS:
+        raise SettingsError(f"There is no preset '{settings.preset}' of columns. Choose one of: {', '.join(PRESETS)}.")
+    for name in (*settings.columns, *settings.constants):
+        if name not in _OURS:
+            raise SettingsError(f"cells.columns names '{name}', which is none of ours: {', '.join(_OURS)}.")
+    preset = PRESETS[settings.preset] if settings.preset else {name: name for name in _OURS}
+    # What a preset calls optional may be absent from a table; what the user names may not.
+    usable = {k: [c] for k, c in preset.items() if k in v.REQUIRED or c in table.columns}
+    named = {k: [c] if isinstance(c, str) else list(c) for k, c in settings.columns.items()}
+    extra = {k: [k] for k in (v.TILE_ROW, v.TILE_COLUMN) if k in table.columns}
+    return {k: c for k, c in (extra | usable | named).items() if k not in settings.constants}
+
+
+def _renamed(table: pl.DataFrame, settings: CellTableSettings) -> pl.DataFrame:
+    mapping = _mapping(table, settings)
+    _refuse_missing(table, mapping, settings)
+    ours = [_column(table, name, columns) for name, columns in mapping.items()]
+    ours += [pl.lit(value).alias(name) for name, value in settings.constants.items()]
+    used = {c[0] for c in mapping.values() if len(c) == 1}
+    taken = {*_OURS, v.CONTROL, v.FIELD_DISTANCE, v.SPLIT}
+    # A further column that bears one of our names is kept, under another.
+    rest = [pl.col(c).alias(f"table_{c}" if c in taken else c) for c in table.columns if c not in used]
+    cells = table.select(*ours, *rest)
+    if v.CELL_ID not in cells.columns:
+        cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
+    if v.BATCH not in cells.columns:
+        cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator=_JOIN).alias(v.BATCH))
+    first = [name for name in _OURS if name in cells.columns]
+    return cells.select(*first, *[c for c in cells.columns if c not in first])
+
+
+def _column(table: pl.DataFrame, name: str, columns: list[str]) -> pl.Expr:
+    if len(columns) > 1:
+        return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=_JOIN).alias(name)
+    if name in (v.Y, v.X):
+        if not table.schema[columns[0]].is_numeric():
+            raise TableError(
+                f"The column '{columns[0]}' was named as {name}, but holds {table.schema[columns[0]]}. "
+                f"Numbers, in pixels of the tile, were needed."
+            )
+        return pl.col(columns[0]).cast(pl.Float64).alias(name)
+    return (pl.col(columns[0]).cast(pl.String) if name in _TEXT else pl.col(columns[0])).alias(name)
+
+
+def _refuse_missing(table: pl.DataFrame, mapping: dict[str, list[str]], settings: CellTableSettings) -> None:
+    asked = {name: mapping.get(name, [name]) for name in (*v.REQUIRED, *mapping) if name not in settings.constants}
+    lacking = {c: name for name, columns in asked.items() for c in columns if c not in table.columns}
+    if not lacking:
+        return
+    close = {c: difflib.get_close_matches(c, table.columns, 1) for c in lacking}
+    wanted = ", ".join(
+        f"'{c}' (as {name}{f'; do you mean {close[c][0]}?' if close[c] else ''})" for c, name in lacking.items()
+    )
+    raise TableError(
+        f"The cell table {settings.table} lacks the columns {wanted}. It has {first_few(table.columns, 30)}. "
+        f"Name the right columns under cells.columns, or give one value for all cells under cells.constants."
+    )
+
+
+def _refuse_unplaced(cells: pl.DataFrame, path: Path) -> None:
+    """Every cell must lie somewhere: a tile that is named and a position that is a number."""
+    for name in (v.PLATE, v.WELL, v.TILE, v.CELL_ID):
+        if n := cells[name].null_count():
+            raise TableError(f"{n:,} cells of {path} have no {name}. Fill the column, or take these cells out.")
+    for name in (v.Y, v.X):
+        bad = ~cells[name].fill_null(float("nan")).is_finite()
+        if n := int(bad.sum()):
+            raise TableError(
+                f"{n:,} of {cells.height:,} cells of {path} have no finite {name}: "
+                f"cell {first_few(cells.filter(bad)[v.CELL_ID], 3)}. A position in pixels was needed for each cell. "
+                f"Correct the column, or take these cells out."
+            )
+
+
+def _refuse_duplicates(cells: pl.DataFrame, path: Path) -> None:
+    repeated = cells[v.CELL_ID].is_duplicated()
+    if n := int(repeated.sum()):
+        ids = cells.filter(repeated)[v.CELL_ID].unique(maintain_order=True)
+        raise TableError(
+            f"{n:,} cells of {path} share their cell_id with another: {first_few(ids, 3)}. "
+            f"Each cell needs an id of its own. Name another column as cell_id, or several that together tell cells "
+            f"apart (cells.columns: {{cell_id: [plate, well, tile, cell]}})."
+        )
+
+
+def _is_control(cells: pl.DataFrame, table: pl.DataFrame, settings: CellTableSettings) -> pl.Series:
+    rule = settings.control
+    if isinstance(rule, ControlRule):
+        if rule.column not in table.columns:
+            raise TableError(
+                f"cells.control names the column '{rule.column}', which the cell table {settings.table} lacks. "
+                f"It has {first_few(table.columns, 30)}."
+            )
+        labels, values, where = table[rule.column].cast(pl.String), rule.values, f"column '{rule.column}'"
+    else:
+        labels, values = cells[v.PERTURBATION], [rule] if isinstance(rule, str) else rule
+        where = "the perturbation column"
+    control = pl.Series([False]).new_from_index(0, cells.height)
+    for value in values:
+        this = labels.str.starts_with(value[:-1]) if value.endswith("*") else labels == value
+        this = this.fill_null(value=False)
+        if not this.any():
+            common = labels.value_counts(sort=True).get_column(labels.name).drop_nulls()
+            raise TableError(
+                f"No cell is a control: '{value}' does not occur in {where} of {settings.table}, whose most frequent "
+                f"labels are {first_few(common, 8)}. Name the label of the controls under cells.control."
+            )
+        control |= this
+    if control.all():
+        raise TableError(
+            f"All {cells.height:,} cells of {settings.table} are controls by cells.control: {values}. "
+            f"Perturbed cells were needed too."
+        )
+    return control

@@ -1,0 +1,153 @@
+"""A screen that has been checked at the door: tiles that exist and fit, cells that lie in them.
+
+Every later stage trusts what stands here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from contrascope import vocabulary as v
+from contrascope.config import ScreenSettings, fingerprint, load_screen_settings
+from contrascope.errors import ScreenError, TableError, TileError, first_few
+from contrascope.progress import track
+from contrascope.registry import READERS
+from contrascope.screen.cells import read_cells
+from contrascope.screen.tiles import TileKey, TileReader, canonical_name, canonical_well
+
+TILE_INDEX = "tile_index"
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Tiles and the cells in them.
+
+    Attributes:
+        settings: The screen file.
+        cells: One row a cell, sorted by tile, in the table's order within a tile; ``tile_index`` points
+            into ``tiles``.
+        tiles: One row a tile: ``plate well tile height width cells``.
+        reader: Reads a tile's pixels.
+        dtype: Of the pixels, the same in all tiles.
+    """
+
+    settings: ScreenSettings
+    cells: pl.DataFrame
+    tiles: pl.DataFrame
+    reader: TileReader
+    dtype: np.dtype
+
+    def keys(self) -> list[TileKey]:
+        """Keys of the tiles, in their order."""
+        return [TileKey(*row) for row in self.tiles.select(v.PLATE, v.WELL, v.TILE).iter_rows()]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the cell table's bytes, the tiles' names and sizes, and the settings that read them."""
+        table = self.settings.cells.table
+        with table.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        images = self.settings.images.model_dump(exclude={"pattern"})
+        cells = self.settings.cells.model_dump(exclude={"table"})
+        return fingerprint([digest, self.reader.inventory(), images, cells])
+
+    def __repr__(self) -> str:
+        control = int(self.cells[v.CONTROL].sum())
+        return (
+            f"Screen '{self.settings.name}': {self.cells.height:,} cells ({control:,} controls), "
+            f"{self.cells[v.PERTURBATION].n_unique():,} perturbations, {self.tiles.height:,} tiles, "
+            f"channels {', '.join(self.settings.images.channel_names)}"
+        )
+
+
+def open_screen(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Screen:
+    """A screen file, its cell table and its tiles' headers, checked against each other.
+
+    Args:
+        path: The screen file (YAML).
+        overrides: Dotted setting -> value, on top of the file.
+
+    Raises:
+        SettingsError: The file is not a screen file.
+        TableError: The cell table cannot be used.
+        TileError: A tile is missing or has another number of channels.
+        ScreenError: Cells lie outside their tile.
+    """
+    settings = load_screen_settings(Path(path), dict(overrides or {}))
+    cells = _with_canonical_places(read_cells(settings.cells))
+    tiles = cells.group_by(v.PLATE, v.WELL, v.TILE).agg(pl.len().alias("cells"))
+    tiles = tiles.sort(v.PLATE, v.WELL, pl.col(v.TILE).cast(pl.Int64, strict=False), v.TILE)
+    keys = [TileKey(*row) for row in tiles.select(v.PLATE, v.WELL, v.TILE).iter_rows()]
+    reader = READERS[settings.images.reader](settings.images, keys)
+    tiles, dtype = _with_shapes(tiles, keys, reader, settings)
+    cells = _placed(cells, tiles)
+    _refuse_outside(cells, settings.cells.table)
+    return Screen(settings, cells, tiles, reader, dtype)
+
+
+def _with_canonical_places(cells: pl.DataFrame) -> pl.DataFrame:
+    spell = {v.PLATE: canonical_name, v.WELL: canonical_well, v.TILE: canonical_name}
+    out = {}
+    for name, canonical in spell.items():
+        spellings = cells[name].unique().to_list()
+        out[name] = cells[name].replace_strict(spellings, [canonical(s) for s in spellings])
+    return cells.with_columns(**out)
+
+
+def _with_shapes(
+    tiles: pl.DataFrame, keys: list[TileKey], reader: TileReader, settings: ScreenSettings
+) -> tuple[pl.DataFrame, np.dtype]:
+    """Height and width of each tile, once channels and dtype are what they must be."""
+    channels = len(settings.images.channel_names)
+    shapes = [reader.shape(key) for key in track(keys, "Checking tiles", len(keys))]
+    if wrong := [(k, s.channels) for k, s in zip(keys, shapes, strict=True) if s.channels != channels]:
+        raise TileError(
+            f"{len(wrong):,} of {len(keys):,} tiles do not have the {channels} channels that the screen file names "
+            f"({', '.join(settings.images.channel_names)}): {first_few([f'{k} has {n}' for k, n in wrong], 3)}. "
+            f"Name all channels under images.channels, in the order of the planes."
+        )
+    dtypes = sorted({str(s.dtype) for s in shapes})
+    if len(dtypes) > 1:
+        raise TileError(f"Tiles are of different types: {', '.join(dtypes)}. Write them all as one.")
+    if dtypes[0] not in ("uint8", "uint16", "float32"):
+        raise TileError(f"Tiles are of type {dtypes[0]}. We read uint8, uint16 and float32: convert them.")
+    sizes = pl.DataFrame({"height": [s.height for s in shapes], "width": [s.width for s in shapes]})
+    size, smallest = settings.crop.size, min(min(s.height, s.width) for s in shapes)
+    if size > smallest:
+        raise ScreenError(
+            f"A crop of {size} x {size} pixels is larger than the smallest tile, whose shorter side is {smallest}. "
+            f"Set crop.size to {smallest} or less."
+        )
+    return tiles.hstack(sizes), np.dtype(dtypes[0])
+
+
+def _placed(cells: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:
+    """Cells in the order of their tiles, with the tile's index and the distance from its centre."""
+    placed = cells.join(
+        tiles.with_row_index(TILE_INDEX).drop("cells"), on=[v.PLATE, v.WELL, v.TILE], how="left", maintain_order="left"
+    ).sort(TILE_INDEX, maintain_order=True)
+    # Pixel centres run from 0 to H - 1; the border of the tile is half a pixel further.
+    dy = ((pl.col(v.Y) + 0.5) / (pl.col("height") / 2) - 1).abs()
+    dx = ((pl.col(v.X) + 0.5) / (pl.col("width") / 2) - 1).abs()
+    return placed.with_columns(pl.max_horizontal(dy, dx).alias(v.FIELD_DISTANCE))
+
+
+def _refuse_outside(cells: pl.DataFrame, path: Path) -> None:
+    outside = cells.filter(pl.col(v.FIELD_DISTANCE) > 1)
+    if outside.is_empty():
+        return
+    worst = outside.row(0, named=True)
+    raise TableError(
+        f"{outside.height:,} of {cells.height:,} cells of {path} lie outside their tile, the first at "
+        f"y={worst[v.Y]:g}, x={worst[v.X]:g} in a tile of {worst['height']} x {worst['width']} pixels "
+        f"(cell {worst[v.CELL_ID]}, well {worst[v.WELL]}, tile {worst[v.TILE]}). y is the row and x the column, in "
+        f"pixels of the tile. Are they swapped, or in other units, or of the whole well? Correct cells.columns."
+    )

@@ -1,0 +1,217 @@
+"""A finished crop store, opened for reading.
+
+Batches are asked for as arrays of row numbers; TensorStore fetches and decompresses the cells in its own
+threads, so one process is enough, and nothing but the cell table is held in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import tensorstore as ts
+
+from contrascope import vocabulary as v
+from contrascope.errors import StoreError, first_few
+from contrascope.store.files import read_json, sha256
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where every row of the cell table went.
+
+    Attributes:
+        rows: Cells in the table.
+        stored: Cells in the store.
+        dropped: Reason -> cells left out for it; ``rows == stored + sum(dropped.values())``.
+    """
+
+    rows: int
+    stored: int
+    dropped: dict[str, int]
+
+    def __post_init__(self) -> None:
+        assert self.rows == self.stored + sum(self.dropped.values()), self
+
+    def __str__(self) -> str:
+        reasons = "".join(f", {n:,} dropped: {reason}" for reason, n in self.dropped.items())
+        return f"{self.rows:,} cells in the table = {self.stored:,} stored{reasons}"
+
+
+class CropStore:
+    """Crops of N cells and their table.
+
+    Args:
+        path: A folder written by ``extract_crops`` or ``store_from_arrays``.
+
+    Raises:
+        StoreError: No store, an unfinished one, or one of a format we do not know.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._facts = _facts(self.path)
+        spec = {
+            "driver": "zarr3",
+            "kvstore": {"driver": "file", "path": str(self.path / "images")},
+            "fill_missing_data_reads": False,
+        }
+        try:
+            self._images = ts.open(spec, read=True, context=ts.Context()).result()
+        except (ValueError, OSError) as error:
+            raise self._damaged(error) from None
+        if self._images.shape[0] != self.account.stored:
+            raise self._damaged(f"{self._images.shape[0]} images for {self.account.stored} cells")
+
+    @property
+    def name(self) -> str:
+        """Name of the screen."""
+        return self._facts["name"]
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the C channels."""
+        return self._facts["channels"]
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """H and W of a crop, in pixels."""
+        return tuple(self._images.shape[2:])
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """Width of a pixel in micrometres, if known."""
+        return self._facts["pixel_size_um"]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the pixels."""
+        return np.dtype(self._facts["dtype"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything the store was made from."""
+        return self._facts["fingerprint"]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Settings and package versions the store was made with."""
+        return self._facts["provenance"]
+
+    @property
+    def account(self) -> Account:
+        """Rows of the table = cells stored + cells dropped."""
+        return Account(**self._facts["account"])
+
+    @cached_property
+    def cells(self) -> pl.DataFrame:
+        """The cell table, a row a cell in the order of the images."""
+        return self._table("cells.parquet")
+
+    @cached_property
+    def tiles(self) -> pl.DataFrame:
+        """One row a tile: size, cells, shifts and clip limits."""
+        return self._table("tiles.parquet")
+
+    @cached_property
+    def perturbations(self) -> list[str]:
+        """Names of the K perturbations that are no control, sorted; label k is the k-1st of them."""
+        return self.cells.filter(~pl.col(v.CONTROL))[v.PERTURBATION].unique().sort().to_list()
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) int64 perturbation of each cell: 0 control, 1 ... K."""
+        number = {name: k for k, name in enumerate(self.perturbations, start=1)}
+        labels = self.cells[v.PERTURBATION].replace_strict(number, default=0, return_dtype=pl.Int64).to_numpy()
+        return np.where(self.cells[v.CONTROL].to_numpy(), 0, labels)
+
+    def __len__(self) -> int:
+        return self.account.stored
+
+    def __repr__(self) -> str:
+        H, W = self.crop_size
+        return (
+            f"CropStore '{self.name}': {len(self):,} cells of {len(self.channels)} x {H} x {W} {self.dtype}, "
+            f"{len(self.perturbations):,} perturbations, channels {', '.join(self.channels)}"
+        )
+
+    def ask(self, rows: np.ndarray) -> ts.Future:
+        """Start reading cells; ``store.receive(future)`` waits for them."""
+        return self._images[np.asarray(rows)].read()
+
+    def receive(self, asked: ts.Future) -> np.ndarray:
+        """(B, C, H, W) pixels of the cells asked for.
+
+        Raises:
+            StoreError: A shard is damaged.
+        """
+        try:
+            return asked.result()
+        except (ValueError, OSError) as error:
+            raise self._damaged(error) from None
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """(B, C, H, W) pixels of the cells in these rows, in this order."""
+        return self.receive(self.ask(rows))
+
+    def damage(self) -> list[str]:
+        """Names of files whose bytes are not what was written; empty if the store is sound."""
+        sums: dict[str, str] = read_json(self.path / "checksums.json")
+        return [name for name, digest in sums.items() if not _is_sound(self.path / name, digest)]
+
+    def _table(self, name: str) -> pl.DataFrame:
+        try:
+            table = pl.read_parquet(self.path / name)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise self._damaged(error) from None
+        if name == "cells.parquet" and table.height != len(self):
+            raise self._damaged(f"{name} has {table.height} rows for {len(self)} cells")
+        return table
+
+    def _damaged(self, why: object) -> StoreError:
+        return StoreError(
+            f"The store {self.path} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify {self.path}` "
+            f"to see which files, then delete them or the store and extract the crops again."
+        )
+
+
+def open_store(path: str | Path) -> CropStore:
+    """A finished crop store."""
+    return CropStore(path)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    if not (path / "zarr.json").is_file():
+        what = "its extraction was not finished" if (path / "ingest.json").exists() else "there is no store"
+        raise StoreError(f"{path} cannot be opened: {what}. Run `contrascope ingest SCREEN.yaml --out {path}`.")
+    facts = read_json(path / "zarr.json").get("attributes", {}).get("contrascope")
+    if not facts:
+        raise StoreError(f"{path} is a Zarr group, but no store of contrascope. Give the path of a store.")
+    if facts["format"] != FORMAT_VERSION:
+        raise StoreError(
+            f"{path} has store format {facts['format']}, this version reads {FORMAT_VERSION}. Extract the crops again."
+        )
+    return facts
+
+
+def _is_sound(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest
+
+
+def damage_report(store: CropStore) -> None:
+    """Check every checksum of a store.
+
+    Raises:
+        StoreError: Files are damaged or missing; the message names them.
+    """
+    if damaged := store.damage():
+        raise StoreError(
+            f"{len(damaged):,} files of the store {store.path} are not what was written: {first_few(damaged)}. "
+            f"Delete the store and extract the crops again."
+        )
