@@ -1,1 +1,59 @@
-"""contrascope: what a perturbation does to cells in microscope images, apart from what cells do anyway."""
+"""contrascope: what a perturbation does to cells in microscope images, apart from what cells do anyway.
+
+Names are loaded when they are first used: importing the package is quick and loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contrascope.benchmarks import Result as Result
+    from contrascope.benchmarks import benchmark as benchmark
+    from contrascope.embedding import embed as embed
+    from contrascope.errors import ContrascopeError as ContrascopeError
+    from contrascope.pipeline import run_screen as run_screen
+    from contrascope.profiles import profile as profile
+    from contrascope.screen.screen import Screen as Screen
+    from contrascope.screen.screen import open_screen as open_screen
+    from contrascope.screen.synthetic import synthetic_screen as synthetic_screen
+    from contrascope.store.crops import extract_crops as extract_crops
+    from contrascope.store.crops import store_from_arrays as store_from_arrays
+    from contrascope.store.store import CropStore as CropStore
+    from contrascope.store.store import open_store as open_store
+    from contrascope.tables import read_anndata as read_anndata
+    from contrascope.tables import write_anndata as write_anndata
+    from contrascope.training.run import Run as Run
+    from contrascope.training.run import fit as fit
+    from contrascope.training.run import open_run as open_run
+
+_HOMES = {
+    "ContrascopeError": "errors",
+    "CropStore": "store.store",
+    "Result": "benchmarks",
+    "Run": "training.run",
+    "Screen": "screen.screen",
+    "benchmark": "benchmarks",
+    "embed": "embedding",
+    "extract_crops": "store.crops",
+    "fit": "training.run",
+    "open_run": "training.run",
+    "open_screen": "screen.screen",
+    "open_store": "store.store",
+    "profile": "profiles",
+    "read_anndata": "tables",
+    "run_screen": "pipeline",
+    "store_from_arrays": "store.crops",
+    "synthetic_screen": "screen.synthetic",
+    "write_anndata": "tables",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'contrascope' has no attribute '{name}'")
+    return getattr(import_module(f"contrascope.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -50,14 +50,17 @@ class Screen:
         return [TileKey(*row) for row in self.tiles.select(v.PLATE, v.WELL, v.TILE).iter_rows()]
 
     @cached_property
+    def inputs(self) -> str:
+        """Changes with the cell table's bytes and the tiles' names and sizes."""
+        with self.settings.cells.table.open("rb") as file:
+            return fingerprint([hashlib.file_digest(file, "sha256").hexdigest(), self.reader.inventory()])
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Changes with the cell table's bytes, the tiles' names and sizes, and the settings that read them."""
-        table = self.settings.cells.table
-        with table.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        """Changes with the inputs, and with the settings that read them."""
         images = self.settings.images.model_dump(exclude={"pattern"})
         cells = self.settings.cells.model_dump(exclude={"table"})
-        return fingerprint([digest, self.reader.inventory(), images, cells])
+        return fingerprint([self.inputs, images, cells])
 
     def __repr__(self) -> str:
         control = int(self.cells[v.CONTROL].sum())

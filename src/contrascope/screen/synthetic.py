@@ -2,7 +2,7 @@
 
 What genes do, how cells vary and what the microscope adds are known, in ``truth.json`` and
 ``truth_cells.parquet``, so that every later stage can be held against the truth. A tile depends on the seed and
-its place only, and equal seeds write equal bytes.
+its place only, and equal seeds write equal bytes (on one machine: another may round differently).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from contrascope.screen.simulation import artifacts, shapes, write
+from contrascope.screen.simulation import artifacts, shapes, truth, write
 from contrascope.screen.simulation.cells import draw_cells, place_cells
 from contrascope.screen.simulation.design import CHANNELS, NONTARGETING, Design, Preset, design_screen, preset_named
 from contrascope.screen.simulation.render import paint_cells
@@ -35,8 +35,12 @@ class _Tile(NamedTuple):
     key: tuple[int, int, int]
 
     @property
+    def well_name(self) -> str:
+        return f"{self.plate}_{self.well}"
+
+    @property
     def name(self) -> str:
-        return f"{self.plate}_{self.well}_{self.tile}"
+        return f"{self.well_name}_{self.tile}"
 
 
 def synthetic_screen(
@@ -61,23 +65,12 @@ def synthetic_screen(
     chosen, out = preset_named(preset), Path(out)
     write.prepare_folder(out)
     design = design_screen(chosen, np.random.default_rng([seed, 0]))
-    camera = artifacts.draw_camera(chosen.tile_size, np.random.default_rng([seed, 1]))
-    optics = {
-        f"{plate}_{well}": artifacts.draw_optics(np.random.default_rng([seed, 2, p, w]))
-        for p, plate in enumerate(design.plates)
-        for w, well in enumerate(design.wells)
-    }
-    tables, truths, shifts = [], [], {}
+    microscope = _microscope(design, seed)
+    tables, truths = [], []
     for done, place in enumerate(_tiles(design), start=1):
-        rng = np.random.default_rng([seed, 3, *place.key])
-        shifts[place.name] = artifacts.draw_shift(rng)
-        light, table, truth = _grown(design, place, rng)
-        tile = artifacts.photograph(
-            light, shifts[place.name], camera, optics[f"{place.plate}_{place.well}"], rng
-        )
-        write.write_tile(out / "tiles" / f"{place.name}.ome.tif", tile)
+        table, hidden = _write_tile(out, design, place, microscope, seed)
         tables.append(table)
-        truths.append(truth)
+        truths.append(hidden)
         if progress:
             progress(done, chosen.n_tiles)
     cells = pl.concat(tables)
@@ -85,10 +78,40 @@ def synthetic_screen(
     pl.concat(truths).write_parquet(out / "truth_cells.parquet")
     write.write_annotations(out, design)
     n_controls = int((cells["gene_symbol_0"] == NONTARGETING).sum())
-    truth_of_all = {"seed": seed, "preset": preset, "n_cells": len(cells), "n_controls": n_controls}
-    planted = write.truth_of_artifacts(camera, optics, shifts, RIM_DENSITY)
-    write.write_json(out / "truth.json", truth_of_all | write.truth_of_genes(design) | {"artefacts": planted})
+    head = {"seed": seed, "preset": preset, "n_cells": len(cells), "n_controls": n_controls}
+    planted = truth.of_artifacts(microscope.camera, microscope.optics, microscope.shifts, RIM_DENSITY)
+    truth.write_json(out / "truth.json", head | truth.of_genes(design) | {"artefacts": planted})
     return write.write_screen_file(out, preset, seed)
+
+
+class _Microscope(NamedTuple):
+    """The camera, each well's optics and each tile's shift of channels."""
+
+    camera: artifacts.Camera
+    optics: dict[str, artifacts.WellOptics]
+    shifts: dict[str, np.ndarray]
+
+
+def _microscope(design: Design, seed: int) -> _Microscope:
+    optics, shifts = {}, {}
+    for place in _tiles(design):
+        p, w, _ = place.key
+        optics[place.well_name] = artifacts.draw_optics(np.random.default_rng([seed, 2, p, w]))
+        shifts[place.name] = artifacts.draw_shift(np.random.default_rng([seed, 3, *place.key]))
+    camera = artifacts.draw_camera(design.preset.tile_size, np.random.default_rng([seed, 1]))
+    return _Microscope(camera, optics, shifts)
+
+
+def _write_tile(
+    out: Path, design: Design, place: _Tile, microscope: _Microscope, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Writes a tile; its cells and what is true of them."""
+    rng = np.random.default_rng([seed, 4, *place.key])
+    light, table, hidden = _grown(design, place, rng)
+    optics, shift = microscope.optics[place.well_name], microscope.shifts[place.name]
+    tile = artifacts.photograph(light, shift, microscope.camera, optics, rng)
+    write.write_tile(out / "tiles" / f"{place.name}.ome.tif", tile)
+    return table, hidden
 
 
 def _tiles(design: Design) -> Iterator[_Tile]:
@@ -98,9 +121,7 @@ def _tiles(design: Design) -> Iterator[_Tile]:
                 yield _Tile(plate, well, tile, (p, w, tile))
 
 
-def _grown(
-    design: Design, place: _Tile, rng: np.random.Generator
-) -> tuple[np.ndarray, pl.DataFrame, pl.DataFrame]:
+def _grown(design: Design, place: _Tile, rng: np.random.Generator) -> tuple[np.ndarray, pl.DataFrame, pl.DataFrame]:
     """The light of a tile's cells, (C, H + 2 MARGIN, W + 2 MARGIN), their table and their truth."""
     size = design.preset.tile_size
     rim = _at_rim(design.preset, place.tile)
@@ -112,10 +133,10 @@ def _grown(
         light[:, y : y + shapes.PATCH, x : x + shapes.PATCH] += patch
     # Cells are painted on whole pixels; what is left is the error of a pipeline that finds their centres.
     inside = np.flatnonzero(((places >= 0) & (places <= size - 1)).all(axis=1))
-    table, truth = write.cell_table(
+    table = write.cell_table(
         cells.take(inside), places[inside], design, plate=place.plate, well=place.well, tile=place.tile
     )
-    return light, table, truth
+    return light, table, truth.of_cells(cells.take(inside), table["UID"])
 
 
 def _at_rim(preset: Preset, tile: int) -> bool:

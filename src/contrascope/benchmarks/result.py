@@ -1,0 +1,96 @@
+"""What a benchmark found: a tidy table, a headline, notes, and a figure of them.
+
+Every row of a table is one number: ``space``, ``metric``, ``value``, the ``chance`` level of that metric
+beside it, and ``n``, the number of things it was computed on; further columns say which curve, target or
+dose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from contrascope.registry import Registry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SPACE, METRIC, VALUE, CHANCE, N = "space", "metric", "value", "chance", "n"
+COLUMNS = (SPACE, METRIC, VALUE, CHANCE, N)
+"""Columns that every table and every headline has."""
+
+# Named, not imported: figures stand a floor above benchmarks.
+FIGURES = Registry(
+    "figures",
+    {
+        "complexes": "contrascope.figures.precision_recall:precision_recall",
+        "artifacts": "contrascope.figures.artifacts:artifact_bars",
+        "dose": "contrascope.figures.dose:dose_response",
+    },
+)
+"""Benchmark -> function from its table to a matplotlib Figure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The outcome of one benchmark.
+
+    Attributes:
+        name: The benchmark's name.
+        table: One number a row, with at least the columns space, metric, value, chance, n.
+        headline: The few rows to read first, with exactly these columns.
+        notes: What was left out and why, in sentences.
+    """
+
+    name: str
+    table: pd.DataFrame
+    headline: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def plot(self) -> Figure:
+        """The figure of this benchmark.
+
+        Raises:
+            SettingsError: A benchmark from outside registered no figure under ``contrascope.figures``.
+        """
+        figure: Figure = FIGURES[self.name](self.table)
+        return figure
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write NAME.csv, NAME_headline.csv and, where the benchmark has a figure, NAME.png and NAME.svg.
+
+        Equal results give equal files.
+
+        Returns:
+            The paths written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        table, headline = folder / f"{self.name}.csv", folder / f"{self.name}_headline.csv"
+        self.table.to_csv(table, index=False)
+        self.headline.to_csv(headline, index=False)
+        return [table, headline, *(self._save_figure(folder) if self.name in FIGURES else [])]
+
+    def _save_figure(self, folder: Path) -> list[Path]:
+        from matplotlib import rc_context
+
+        figure = self.plot()
+        png, svg = folder / f"{self.name}.png", folder / f"{self.name}.svg"
+        figure.savefig(png)
+        with rc_context({"svg.hashsalt": "contrascope", "svg.fonttype": "none"}):
+            figure.savefig(svg, metadata={"Date": None})
+        return [png, svg]
+
+    def __repr__(self) -> str:
+        wide = self.headline.to_string(index=False, float_format=lambda value: f"{value:.3f}")
+        notes = "".join(f"\n  note: {note}" for note in self.notes)
+        return f"Result '{self.name}', {len(self.table):,} rows\n{wide}{notes}"
+
+
+def tidy(rows: Sequence[Mapping[str, Any]], *, extra: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows as a table: space, metric, the extra columns, value, chance, n; all extra columns always there."""
+    return pd.DataFrame(rows, columns=[SPACE, METRIC, *extra, VALUE, CHANCE, N])

@@ -1,0 +1,352 @@
+"""The command line: parse, call, print. Everything it does is a function of the package.
+
+Exit codes: 0 done, 1 something a user can put right (one paragraph), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from contrascope.errors import ContrascopeError, SettingsError
+
+app = typer.Typer(
+    help="What a perturbation does to cells in microscope images, apart from what cells do anyway.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")]
+Json = Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the screen file, such as crop.size=64."),
+]
+ScreenFile = Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="The screen file.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the screen and all that is made of it.")] = Path("demo"),
+    preset: Annotated[str, typer.Option(help="Size of the screen: tiny, small or medium.")] = "small",
+    seed: Annotated[int, typer.Option(help="Equal seeds make equal screens.")] = 0,
+    settings: Sets = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """A synthetic screen through the whole line, then the report's path.
+
+    Example: contrascope demo --out demo
+    """
+    from contrascope.pipeline import run_screen
+
+    with _telling(quiet) as say:
+        screen = _simulated(out / "screen", preset, seed, say)
+        report = run_screen(screen, out / "analysis", overrides={"training.seed": seed} | _changes(settings), say=say)
+    _last(json_, {"report": str(report)}, f"The report is {report}")
+
+
+@app.command()
+def run(
+    screen: ScreenFile,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")],
+    settings: Sets = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """A screen from tiles to report; stages that are done are skipped.
+
+    Example: contrascope run screen.yaml --out analysis
+    """
+    from contrascope.pipeline import run_screen
+
+    with _telling(quiet) as say:
+        report = run_screen(screen, out, overrides=_changes(settings), say=say)
+    _last(json_, {"report": str(report)}, f"The report is {report}")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    preset: Annotated[str, typer.Option(help="tiny, small (about 10^4 cells) or medium (10^5).")] = "small",
+    seed: Annotated[int, typer.Option(help="Equal seeds make equal screens.")] = 0,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Write a synthetic screen: tiles, cell table, annotations, screen file and the truth.
+
+    Example: contrascope simulate screen --preset tiny --seed 1
+    """
+    with _telling(quiet) as say:
+        screen = _simulated(out, preset, seed, say)
+    _last(json_, {"screen": str(screen)}, f"The screen file is {screen}")
+
+
+@app.command()
+def ingest(
+    screen: ScreenFile,
+    out: Annotated[Path, typer.Option(help="The store's folder, NAME.zarr.")],
+    settings: Sets = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Cut every cell of a screen out of its tile into a store.
+
+    Example: contrascope ingest screen.yaml --out cells.zarr
+    """
+    from contrascope.screen.screen import open_screen
+    from contrascope.store.crops import extract_crops
+
+    with _telling(quiet):
+        store = extract_crops(open_screen(screen, _changes(settings)), out)
+    account = store.account
+    facts = {"store": str(out), "rows": account.rows, "stored": account.stored, "dropped": account.dropped}
+    _last(json_, facts, f"{out}: {account}")
+
+
+@app.command()
+def train(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    model: Annotated[str, typer.Option(help="vae, cvae or mcvae.")] = "mcvae",
+    preset: Annotated[str, typer.Option(help="auto fits the screen at hand; paper is the authors'.")] = "auto",
+    settings: Sets = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Train a model on a store.
+
+    Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20
+    """
+    from contrascope.store.store import open_store
+    from contrascope.training.run import fit
+
+    with _telling(quiet):
+        trained = fit(open_store(store), model=model, out=out, preset=preset, **_changes(settings))
+    _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
+
+
+@app.command()
+def embed(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Embed every cell of a store, with both baselines beside it.
+
+    Example: contrascope embed cells.zarr runs/mcvae --out cells.h5ad
+    """
+    from contrascope.embedding import embed as embed_cells
+    from contrascope.embedding import save_cells
+    from contrascope.store.store import open_store
+    from contrascope.training.run import open_run
+
+    with _telling(quiet):
+        cells = embed_cells(open_store(store), open_run(run))
+        save_cells(cells, out)
+    spaces = {name: int(values.shape[1]) for name, values in cells.obsm.items()}
+    _last(json_, {"cells": str(out), "n": cells.n_obs, "spaces": spaces}, f"{out}: {cells.n_obs:,} cells, {spaces}")
+
+
+@app.command()
+def profile(
+    cells: Annotated[Path, typer.Argument(metavar="CELLS", help="Embedded cells, .h5ad or .zarr.")],
+    out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
+    by: Annotated[Literal["guide", "perturbation"], typer.Option(help="What gets a row.")] = "perturbation",
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """What each perturbation or guide does, relative to the controls.
+
+    Example: contrascope profile cells.h5ad --by guide --out guides.h5ad
+    """
+    from contrascope.profiles import profile as profile_cells
+    from contrascope.tables import read_anndata, write_anndata
+
+    with _telling(quiet):
+        profiles = profile_cells(read_anndata(cells), by=by)
+        write_anndata(profiles, out)
+    _last(json_, {"profiles": str(out), "n": profiles.n_obs}, f"{out}: {profiles.n_obs:,} profiles by {by}")
+
+
+@app.command()
+def benchmark(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Embedded cells or profiles, .h5ad or .zarr.")],
+    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="complexes (profiles), artifacts or dose (cells).")],
+    out: Annotated[Path, typer.Option(help="Folder for CSV, PNG and SVG.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the benchmark, such as annotations=corum.gmt."),
+    ] = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Put one question to any embedding.
+
+    Example: contrascope benchmark genes.h5ad complexes --set annotations=complexes.gmt --out benchmarks
+    """
+    from contrascope.benchmarks import benchmark as ask
+    from contrascope.tables import read_anndata
+
+    with _telling(quiet):
+        result = ask(read_anndata(data), name, **_changes(settings))
+        result.save(out)
+    _last(json_, {"benchmark": name, "headline": result.headline.to_dict("records")}, str(result))
+
+
+@app.command()
+def report(
+    screen: ScreenFile,
+    out: Annotated[Path, typer.Option(help="Folder that `contrascope run` has filled.")],
+    settings: Sets = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Write the report of a screen again, from stages that are done.
+
+    Example: contrascope report screen.yaml --out analysis
+    """
+    from contrascope.pipeline import report_again
+
+    with _telling(quiet) as say:
+        path = report_again(screen, out, overrides=_changes(settings), say=say)
+    _last(json_, {"report": str(path)}, f"The report is {path}")
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(metavar="STORE|RUN", help="A crop store or a run's folder.")],
+    json_: Json = False,
+) -> None:
+    """Say what is in a store or a run.
+
+    Example: contrascope info cells.zarr
+    """
+    from contrascope.store.store import open_store
+    from contrascope.training.run import open_run
+
+    if (path / "run.json").exists():
+        trained = open_run(path)
+        _last(json_, trained.facts, f"{trained}\n{yaml.safe_dump(trained.facts['settings'], sort_keys=False)}")
+        return
+    store = open_store(path)
+    facts = {
+        "name": store.name,
+        "cells": len(store),
+        "channels": store.channels,
+        "crop": list(store.crop_size),
+        "dtype": str(store.dtype),
+        "perturbations": len(store.perturbations),
+        "account": str(store.account),
+        "fingerprint": store.fingerprint,
+        "provenance": store.provenance,
+    }
+    _last(json_, facts, f"{store}\n{yaml.safe_dump(facts, sort_keys=False)}")
+
+
+@app.command()
+def verify(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    json_: Json = False,
+) -> None:
+    """Check every byte of a store against its checksums.
+
+    Example: contrascope verify cells.zarr
+    """
+    from contrascope.store.store import damage_report, open_store
+
+    damage_report(open_store(store))
+    _last(json_, {"store": str(store), "sound": True}, f"{store} is sound: every file is what was written.")
+
+
+def main() -> None:
+    """Entry point: our errors are one paragraph on standard error and exit code 1."""
+    try:
+        app()
+    except ContrascopeError as error:
+        Console(stderr=True, soft_wrap=True).print(f"{type(error).__name__}: {error}", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. What is finished is kept; the same command goes on from there.")
+        sys.exit(130)
+
+
+def _simulated(out: Path, preset: str, seed: int, say: Any) -> Path:
+    """A synthetic screen in ``out``, made unless this very one is there."""
+    from contrascope import progress
+    from contrascope.screen.synthetic import synthetic_screen
+
+    if _is_simulated(out, preset, seed):
+        say("screen: done before")
+        return out / "screen.yaml"
+    return synthetic_screen(
+        out, preset=preset, seed=seed, progress=lambda done, total: progress.report("Simulating tiles", done, total)
+    )
+
+
+def _is_simulated(out: Path, preset: str, seed: int) -> bool:
+    if not ((out / "screen.yaml").is_file() and (out / "truth.json").is_file()):
+        return False
+    truth = json.loads((out / "truth.json").read_text())
+    return (truth.get("preset"), truth.get("seed")) == (preset, seed)
+
+
+def _changes(settings: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE arguments as settings; values are YAML."""
+    changes = {}
+    for text in settings or []:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise SettingsError(f"--set {text} is not understood. KEY=VALUE was needed, such as crop.size=64.")
+        changes[key] = yaml.safe_load(value)
+    return changes
+
+
+@contextmanager
+def _telling(quiet: bool) -> Iterator[Any]:
+    """Progress bars and what stages say, on standard error."""
+    from contrascope import progress
+
+    console = Console(stderr=True, soft_wrap=True)
+    if quiet:
+        yield lambda text: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def listener(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total, visible=done < total)
+
+        with progress.listening(listener):
+            yield lambda text: console.print(text, markup=False, highlight=False)
+
+
+def _last(as_json: bool, facts: dict[str, Any], text: str) -> None:
+    """The last line, on standard output."""
+    print(json.dumps(facts, default=str) if as_json else text)
+
+
+if __name__ == "__main__":
+    main()

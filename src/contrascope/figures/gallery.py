@@ -1,0 +1,211 @@
+"""Cells as pictures: channel by channel, original beside reconstruction, or as colours.
+
+Contrast is per channel and the same for all cells that stand together, so that brightness can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from contrascope.figures.style import PAGE, page, styled
+
+Images = NDArray[np.number]
+Limits = NDArray[np.float64]
+SHOWN_PERCENTILES = (0.5, 99.7)
+CHANNEL_COLOURS = ((0.25, 0.45, 1.0), (0.1, 0.9, 0.3), (1.0, 0.2, 0.55), (1.0, 0.75, 0.1), (0.2, 0.9, 0.95))
+"""Blue first: a nuclear stain usually is. Further channels begin again."""
+GAP, BLOCK_GAP = 0.03, 0.12
+"""White space between pictures and between blocks of them, as shares of a picture."""
+BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
+
+
+def limits_of(images: Images) -> Limits:
+    """Black and white point of each channel, (C, 2), from images (N, C, H, W)."""
+    flat = np.moveaxis(np.asarray(images, dtype=np.float64), 1, 0).reshape(images.shape[1], -1)
+    limits: Limits = np.percentile(flat, SHOWN_PERCENTILES, axis=1).T
+    return limits
+
+
+def composite(images: Images, *, limits: Limits | None = None) -> NDArray[np.float64]:
+    """Images (N, C, H, W) as colours (N, H, W, 3) in 0 to 1: each channel in its own colour.
+
+    Channels are laid over each other like slides on one screen, 1 - (1 - a)(1 - b), which saturates later than
+    their sum.
+    """
+    grey = _scaled(images, limits_of(images) if limits is None else limits)
+    tints = np.array([CHANNEL_COLOURS[c % len(CHANNEL_COLOURS)] for c in range(images.shape[1])])
+    dark = np.ones((len(images), *images.shape[2:], 3))
+    for channel, tint in enumerate(tints):
+        dark *= 1 - grey[:, channel, :, :, None] * tint
+    return 1 - dark
+
+
+@styled
+def gallery(
+    images: Images,
+    *,
+    channels: Sequence[str],
+    rows: Sequence[str] | None = None,
+    limits: Limits | None = None,
+    pixel_size_um: float | None = None,
+) -> Figure:
+    """A row a cell, a column a channel, and the composite of all.
+
+    Args:
+        images: (N, C, H, W), any unit, integer or float.
+        channels: C names.
+        rows: N labels.
+        limits: (C, 2) black and white points in the images' unit, to compare with another gallery.
+        pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
+    """
+    _check(images, channels, rows)
+    limits = limits_of(images) if limits is None else limits
+    grey = _scaled(images, limits)
+    columns = [_as_colour(grey[:, c]) for c in range(grey.shape[1])]
+    titles = list(channels)
+    if len(channels) > 1:
+        columns.append(composite(images, limits=limits))
+        titles.append("composite")
+    return _mosaic(columns, titles, rows, blocks=1, pixel_size_um=pixel_size_um)
+
+
+@styled
+def pairs(
+    original: Images,
+    reconstruction: Images,
+    *,
+    channels: Sequence[str],
+    rows: Sequence[str] | None = None,
+    pixel_size_um: float | None = None,
+) -> Figure:
+    """A row a cell; for each channel the original, then the reconstruction at the original's contrast.
+
+    Args:
+        original, reconstruction: (N, C, H, W), in the same unit.
+        channels: C names.
+        rows: N labels.
+        pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
+    """
+    _check(original, channels, rows)
+    if original.shape != reconstruction.shape:
+        raise ValueError(f"original is {original.shape}, reconstruction {reconstruction.shape}: the same was needed")
+    limits = limits_of(original)
+    first, second = _scaled(original, limits), _scaled(reconstruction, limits)
+    columns = [_as_colour(grey[:, c]) for c in range(len(channels)) for grey in (first, second)]
+    titles = [text for name in channels for text in (name, "decoded")]
+    return _mosaic(columns, titles, rows, blocks=2, pixel_size_um=pixel_size_um)
+
+
+@styled
+def composites(
+    images: Images,
+    labels: Sequence[str],
+    *,
+    channels: Sequence[str],
+    limits: Limits | None = None,
+    pixel_size_um: float | None = None,
+) -> Figure:
+    """Cells in colour, a row a label: several cells of each perturbation, say.
+
+    Args:
+        images: (N, C, H, W), any unit.
+        labels: (N,), rows come in the order in which labels first appear.
+        channels: C names, told by their colours under the figure.
+        limits: (C, 2) black and white points.
+        pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
+    """
+    _check(images, channels, labels)
+    colour = composite(images, limits=limits)
+    names = list(dict.fromkeys(labels))
+    members = [[i for i, label in enumerate(labels) if label == name] for name in names]
+    width = max(len(inside) for inside in members)
+    blank = np.ones(colour.shape[1:])
+    columns = [np.stack([colour[inside[k]] if k < len(inside) else blank for inside in members]) for k in range(width)]
+    figure = _mosaic(columns, None, names, blocks=1, pixel_size_um=pixel_size_um)
+    _channel_key(figure, channels)
+    return figure
+
+
+def _check(images: Images, channels: Sequence[str], rows: Sequence[str] | None) -> None:
+    if images.ndim != 4 or len(images) == 0 or images.shape[1] != len(channels):
+        raise ValueError(f"images are {images.shape} for {len(channels)} channels; (N, C, H, W) was needed")
+    if rows is not None and len(rows) != len(images):
+        raise ValueError(f"{len(rows)} labels for {len(images)} cells")
+
+
+def _scaled(images: Images, limits: Limits) -> NDArray[np.float64]:
+    """Images on 0 (black point) to 1 (white point), channel by channel."""
+    low, high = (limits[None, :, end, None, None] for end in (0, 1))
+    width = np.where(high > low, high - low, 1.0)
+    scaled: NDArray[np.float64] = np.clip((np.asarray(images, dtype=np.float64) - low) / width, 0, 1)
+    return scaled
+
+
+def _as_colour(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _mosaic(
+    columns: Sequence[NDArray[np.float64]],
+    titles: Sequence[str] | None,
+    rows: Sequence[str] | None,
+    *,
+    blocks: int,
+    pixel_size_um: float | None,
+) -> Figure:
+    """One picture made of all: quicker by far than a set of axes for each.
+
+    Args:
+        columns: For each column of pictures its (N, H, W, 3).
+        blocks: Columns that belong together; after each such block the gap is wider.
+    """
+    count, height, width, _ = columns[0].shape
+    gap, wide = max(1, round(GAP * width)), max(2, round(BLOCK_GAP * width))
+    left = [k * (width + gap) + (k // blocks) * (wide if blocks > 1 else 0) for k in range(len(columns))]
+    top = [n * (height + gap) for n in range(count)]
+    canvas = np.ones((top[-1] + height, left[-1] + width, 3))
+    for x, column in zip(left, columns, strict=True):
+        for y, picture in zip(top, column, strict=True):
+            canvas[y : y + height, x : x + width] = picture
+    labels = 0.15 + (0.075 * max(map(len, rows)) if rows else 0)  # inches
+    inches = min(PAGE, 0.9 * len(columns) + labels)
+    figure = page(inches, (inches - labels) * canvas.shape[0] / canvas.shape[1] + (0.3 if titles else 0.1))
+    axes = figure.subplots()
+    axes.imshow(canvas, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    if titles is not None:
+        axes.set_xticks([x + width / 2 for x in left], titles)
+        axes.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    if rows is not None:
+        axes.set_yticks([y + height / 2 for y in top], rows)
+        axes.tick_params(axis="y", length=0)
+    if pixel_size_um is not None:
+        _scale_bar(axes, width=width, bottom=top[0] + height, pixel_size_um=pixel_size_um)
+    return figure
+
+
+def _scale_bar(axes: Axes, *, width: int, bottom: int, pixel_size_um: float) -> None:
+    """A bar of about a quarter of the first picture, its length above it."""
+    fitting = [um for um in BAR_LENGTHS_UM if um / pixel_size_um <= 0.4 * width] or [BAR_LENGTHS_UM[0]]
+    length, margin = fitting[-1] / pixel_size_um, 0.06 * width
+    thickness = 0.03 * width
+    bar = Rectangle((margin, bottom - margin - thickness), length, thickness, color="white", linewidth=0)
+    axes.add_patch(bar)
+    axes.text(
+        margin + length / 2, bottom - margin - 1.5 * thickness, f"{fitting[-1]:g} µm",
+        color="white", ha="center", va="bottom", fontsize=6,
+    )  # fmt: skip
+
+
+def _channel_key(figure: Figure, channels: Sequence[str]) -> None:
+    figure.set_figheight(figure.get_figheight() + 0.25)
+    tints = [CHANNEL_COLOURS[c % len(CHANNEL_COLOURS)] for c in range(len(channels))]
+    keys = [Rectangle((0, 0), 1, 1, color=tint) for tint in tints]
+    figure.legend(keys, channels, loc="outside lower center", ncols=len(channels), handlelength=1)

@@ -1,0 +1,116 @@
+"""One look for all figures: fonts, sizes, and a fixed colour for each space.
+
+The colours are those of Okabe and Ito, which people with any colour vision tell apart; the two baselines are
+also drawn dashed. Text is 8 points at the size a figure is made for: 3.4 inches a column, 7 inches a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from contrascope.vocabulary import BACKGROUND, COMBINED, INTENSITY, SALIENT, UNTRAINED
+
+P = ParamSpec("P")
+COLUMN, PAGE = 3.4, 7.0
+"""Widths in inches."""
+GREY, PALE, INK = "#8C8C8C", "#D9D9D9", "#262626"
+SPACE_COLOURS = {
+    BACKGROUND: "#0072B2",
+    SALIENT: "#D55E00",
+    COMBINED: "#009E73",
+    UNTRAINED: GREY,
+    INTENSITY: "#CC79A7",
+}
+OTHER_COLOURS = ("#56B4E9", "#E69F00", "#000000", "#F0E442")
+"""For spaces that are not ours, in the order they come."""
+CATEGORIES = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00",
+    "#56B4E9", "#7F3C8D", "#8C564B", "#B5A300", "#17202A",
+)  # fmt: skip
+SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Inside, figures are made with our settings; outside, nothing has changed."""
+    with rc_context(SETTINGS):
+        yield
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A drawing function that works inside ``style``."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with style():
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def colours(spaces: Sequence[str]) -> dict[str, str]:
+    """A colour for each space: ours always the same, others in the order they come."""
+    others = [space for space in spaces if space not in SPACE_COLOURS]
+    extra = {space: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, space in enumerate(others)}
+    return {space: SPACE_COLOURS.get(space) or extra[space] for space in spaces}
+
+
+def dashes(space: str) -> str:
+    """The line style of a space: baselines are dashed."""
+    return "--" if space in (UNTRAINED, INTENSITY) else "-"
+
+
+def page(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, which makes room for its labels itself."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=200)
+
+
+def grid_of_axes(count: int, *, columns: int = 3, height: float = 2.1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` panels, at most ``columns`` side by side, ``height`` inches a row."""
+    across = min(count, columns)
+    down = -(-count // across)
+    width = COLUMN if across == 1 else PAGE * across / columns if columns > 2 else PAGE
+    figure = page(max(width, COLUMN), height * down + 0.2)
+    axes = figure.subplots(down, across, squeeze=False, **options).ravel().tolist()
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def label_below(axes: list[Axes], label: str) -> None:
+    """Ticks and a label under the lowest panel of each column, also where the last row is not full."""
+    columns = {round(panel.get_subplotspec().colspan.start): panel for panel in axes}  # type: ignore[union-attr]
+    for panel in columns.values():
+        panel.set_xlabel(label)
+        panel.tick_params(axis="x", labelbottom=True)

@@ -1,0 +1,430 @@
+"""The straight line in one function, ``run_screen``; the table of contents of the package.
+
+    screen -> store -> run -> cells -> profiles -> benchmarks -> figures -> report
+
+Each stage leaves its outcome in one folder and is known by a fingerprint of all it was made from. A stage
+whose fingerprint stands in ``stages.json`` is skipped; one that changed is made again, and so is what
+depends on it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from contrascope import vocabulary as v
+from contrascope.benchmarks import Result, benchmark
+from contrascope.config import ScreenSettings, fingerprint, training_settings
+from contrascope.embedding import embed
+from contrascope.errors import RunError, StoreError
+from contrascope.figures.curves import training_curves
+from contrascope.figures.gallery import composites, pairs
+from contrascope.figures.shifts import channel_shifts
+from contrascope.figures.umap import umap
+from contrascope.profiles import profile
+from contrascope.profiles.maps import umap_maps
+from contrascope.progress import report as report_progress
+from contrascope.report import sections
+from contrascope.report.report import render_report
+from contrascope.screen.screen import Screen, open_screen
+from contrascope.store.crops import extract_crops, plan_store
+from contrascope.store.files import read_json, write_bytes, write_json
+from contrascope.store.store import CropStore, open_store
+from contrascope.store.writer import remove_store
+from contrascope.tables import read_anndata, write_anndata
+from contrascope.training.run import Run, fit, open_run, run_fingerprint
+
+SHOWN_PERTURBATIONS = 8
+"""As many get a row of cells and a colour in the maps."""
+_EXAMPLES = 10
+_RECONSTRUCTED = 8
+
+
+def run_screen(
+    screen_file: str | Path,
+    out: str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """A screen from its tiles to its report.
+
+    Args:
+        screen_file: The screen file.
+        out: The folder for everything; stages that are done there are skipped.
+        overrides: Dotted setting -> value, on top of the file.
+        say: Told what is being done, and what was done already.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        ContrascopeError: Any of its kinds; what is finished stays.
+    """
+    line = Line(open_screen(screen_file, overrides), Path(out), say)
+    line.store()
+    line.run()
+    line.cells()
+    line.profiles()
+    line.results()
+    line.figures()
+    return line.report()
+
+
+def report_again(
+    screen_file: str | Path,
+    out: str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """The report of stages that are done, written anew; arguments as of ``run_screen``.
+
+    Raises:
+        RunError: A stage is not done.
+    """
+    line = Line(open_screen(screen_file, overrides), Path(out), say)
+    if not (line.out / "report.html").exists():
+        raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
+    line.forget("report")
+    return line.report()
+
+
+@dataclass
+class Line:
+    """The stages of one screen in one folder.
+
+    Attributes:
+        screen: Where it begins.
+        out: Where everything goes.
+        say: Told what is done.
+    """
+
+    screen: Screen
+    out: Path
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        if not self._record:
+            _refuse_foreign(self.out)
+        owner = self._record.setdefault("inputs", self.screen.inputs)
+        if owner != self.screen.inputs:
+            raise StoreError(
+                f"{self.out} was made from other inputs: another cell table, or other tiles, than those of "
+                f"'{self.screen.settings.name}'. Choose another folder, or delete this one."
+            )
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.out} cannot be made: {error.strerror}. Choose another folder.") from None
+        self._save_record()
+
+    @property
+    def settings(self) -> ScreenSettings:
+        """The screen file."""
+        return self.screen.settings
+
+    def store(self) -> CropStore:
+        """Crops of all cells."""
+        path, made_from = self.out / "cells.zarr", plan_store(self.screen).facts["fingerprint"]
+        if self._is_done("store", made_from, path / "zarr.json"):
+            self.say("store: done before")
+            return open_store(path)
+        if self._record.get("store", made_from) != made_from:
+            self.say("store: settings changed, cells are cut out again")
+            remove_store(path)
+        self._record["store"] = made_from  # before the work: an unfinished store is gone on with
+        self._save_record()
+        store = extract_crops(self.screen, path)
+        self.say(f"store: {store.account}")
+        return store
+
+    def run(self) -> Run:
+        """The trained model."""
+        store, name = self.store_now, self.settings.model
+        settings = training_settings(len(store), **self.settings.training)
+        path, made_from = self.out / "runs" / name, run_fingerprint(store, name, settings)
+        if self._is_done(f"run {name}", made_from, path / "run.json"):
+            self.say("run: done before")
+            return open_run(path)
+        shutil.rmtree(path, ignore_errors=True)
+        run = fit(store, model=name, out=path, **self.settings.training)
+        self._is_made(f"run {name}", made_from)
+        self.say(f"run: {run}")
+        return run
+
+    def cells(self) -> ad.AnnData:
+        """Every cell in the model's spaces."""
+        path, made_from = self._cells_path, self._key("cells", self.run_now.fingerprint)
+        if self._is_done("cells", made_from, path):
+            self.say("embedding: done before")
+            return read_anndata(path)
+        cells = embed(self.store_now, self.run_now)
+        write_anndata(cells, path)
+        self._is_made("cells", made_from)
+        self.say(f"embedding: {cells.n_obs:,} cells in {', '.join(cells.obsm)}")
+        return cells
+
+    def profiles(self) -> dict[str, ad.AnnData]:
+        """Profiles by guide and by perturbation."""
+        made_from, names = self._key("profiles", self._record["cells"]), (v.GUIDE, v.PERTURBATION)
+        paths = {by: self.out / "profiles" / f"{by}.h5ad" for by in names}
+        if self._is_done("profiles", made_from, *paths.values()):
+            self.say("profiles: done before")
+            return {by: read_anndata(path) for by, path in paths.items()}
+        profiles = {by: profile(self.cells_now, by=by) for by in names}
+        for by, path in paths.items():
+            write_anndata(profiles[by], path)
+        self._is_made("profiles", made_from)
+        self.say(f"profiles: {', '.join(f'{p.n_obs:,} by {by}' for by, p in profiles.items())}")
+        return profiles
+
+    def results(self) -> dict[str, Result]:
+        """The benchmarks that the screen allows, and those that its file names."""
+        folder, results = self.out / "benchmarks", {}
+        for name, options in self._benchmarks().items():
+            made_from = self._key(name, self._record["profiles"], options, self._annotation_digest())
+            table = folder / f"{name}.csv"
+            if self._is_done(f"benchmark {name}", made_from, table, folder / f"{name}_headline.csv"):
+                self.say(f"benchmark {name}: done before")
+                results[name] = _read_result(folder, name)
+                continue
+            report_progress(f"Benchmark {name}", 0, 1)
+            data = self.profiles_now[v.PERTURBATION] if name == "complexes" else self.cells_now
+            results[name] = benchmark(data, name, **options)
+            results[name].save(folder)
+            write_json(folder / f"{name}_notes.json", list(results[name].notes))
+            report_progress(f"Benchmark {name}", 1, 1)
+            self._is_made(f"benchmark {name}", made_from)
+            self.say(f"benchmark {name}: {len(results[name].table):,} numbers")
+        return results
+
+    def figures(self) -> Path:
+        """Pictures of cells, training and maps, each with its numbers as CSV."""
+        folder, made_from = self.out / "figures", self._key("figures", self._record["profiles"])
+        names = ("cells", "reconstructions", "training", "umap_batch", "umap_field", "umap_perturbation")
+        if self._is_done("figures", made_from, *(folder / f"{name}.png" for name in names)):
+            self.say("figures: done before")
+            return folder
+        folder.mkdir(exist_ok=True)
+        shown = _farthest(self.profiles_now[v.PERTURBATION])
+        self._draw_cells(folder, shown)
+        self._draw_training(folder)
+        self._draw_shifts(folder)
+        self._draw_maps(folder, shown)
+        self._is_made("figures", made_from)
+        self.say(f"figures: {len(list(folder.glob('*.png')))} drawn")
+        return folder
+
+    def report(self) -> Path:
+        """The page that shows it all."""
+        path = self.out / "report.html"
+        made_from = self._key("report", {k: x for k, x in self._record.items() if k != "report"})
+        if self._is_done("report", made_from, path):
+            self.say("report: done before")
+            return path
+        store, run, results = self.store_now, self.run_now, self.results_now
+        folder = self.out / "figures"
+        page = render_report(
+            self.settings.name,
+            subtitle=f"{store!r}; model {run.model_name}.",
+            facts=sections.headline_facts(store.account, len(store.perturbations), results),
+            sections=[
+                sections.went_in(str(store.account), _dropped(store), _counts(store), folder),
+                sections.cells_section(folder),
+                sections.training_section(run.facts["outcome"], folder),
+                sections.maps_section(folder),
+                *(sections.benchmark_section(result, self.out / "benchmarks") for result in results.values()),
+                sections.provenance_section(
+                    {
+                        "screen": self.settings.model_dump(mode="json"),
+                        "training": run.settings.model_dump(mode="json"),
+                    },
+                    {"store": store.fingerprint, "run": run.fingerprint, "packages": run.facts["versions"]},
+                ),
+            ],
+        )
+        write_bytes(path, page.encode())
+        self._is_made("report", made_from)
+        self.say(f"report: {path}")
+        return path
+
+    # What later stages need of earlier ones is opened when it is asked for, and once.
+
+    @cached_property
+    def store_now(self) -> CropStore:
+        """The finished store."""
+        return open_store(self.out / "cells.zarr")
+
+    @cached_property
+    def run_now(self) -> Run:
+        """The finished run."""
+        return open_run(self.out / "runs" / self.settings.model)
+
+    @cached_property
+    def cells_now(self) -> ad.AnnData:
+        """The embedded cells."""
+        return read_anndata(self._cells_path)
+
+    @cached_property
+    def profiles_now(self) -> dict[str, ad.AnnData]:
+        """The profiles."""
+        folder = self.out / "profiles"
+        return {by: read_anndata(folder / f"{by}.h5ad") for by in (v.GUIDE, v.PERTURBATION)}
+
+    @property
+    def results_now(self) -> dict[str, Result]:
+        """The finished benchmarks."""
+        return {name: _read_result(self.out / "benchmarks", name) for name in self._benchmarks()}
+
+    @property
+    def _cells_path(self) -> Path:
+        ending = "h5ad" if len(self.store_now) <= 1_000_000 else "zarr"
+        return self.out / "embedding" / f"cells.{ending}"
+
+    def _benchmarks(self) -> dict[str, dict[str, Any]]:
+        """Benchmark -> options: those that need no option, and those that the screen file names."""
+        chosen = {name: dict(options) for name, options in self.settings.benchmarks.items()}
+        annotations = self.settings.annotations.complexes
+        if annotations is not None:
+            chosen["complexes"] = {"annotations": str(annotations)} | chosen.get("complexes", {})
+        chosen.setdefault("artifacts", {})
+        return dict(sorted(chosen.items(), key=lambda item: item[0] != "complexes"))
+
+    def _annotation_digest(self) -> str | None:
+        path = self.settings.annotations.complexes
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
+
+    def _draw_cells(self, folder: Path, shown: list[str]) -> None:
+        store, run = self.store_now, self.run_now
+        rows, labels = _examples(store, shown)
+        images = run.images(store, rows)
+        figure = composites(images, labels, channels=store.channels, pixel_size_um=_shown_pixel(store, run))
+        _save(figure, folder / "cells", store.cells[rows].to_pandas())
+        held_out = np.flatnonzero((run.split() == "test").to_numpy())
+        rows = np.random.default_rng(0).permutation(held_out)[:_RECONSTRUCTED]
+        images, decoded = run.reconstruct(store, rows)
+        names = store.cells[rows][v.PERTURBATION].to_list()
+        figure = pairs(images, decoded, channels=store.channels, rows=names, pixel_size_um=_shown_pixel(store, run))
+        error = np.square(images - decoded).mean((2, 3))
+        errors = {f"mean squared error {name}": error[:, c] for c, name in enumerate(store.channels)}
+        _save(figure, folder / "reconstructions", pd.DataFrame({"row": rows, v.PERTURBATION: names} | errors))
+
+    def _draw_training(self, folder: Path) -> None:
+        metrics = self.run_now.metrics().to_pandas()
+        _save(training_curves(metrics), folder / "training", metrics)
+
+    def _draw_shifts(self, folder: Path) -> None:
+        tiles, settings = self.store_now.tiles, self.settings.images
+        others = [name for name in settings.channel_names if name != settings.reference_channel]
+        if settings.align and others:
+            shifts = {name: tiles.select(f"shift_y {name}", f"shift_x {name}").to_numpy() for name in others}
+            _save(channel_shifts(shifts), folder / "shifts", tiles.to_pandas())
+
+    def _draw_maps(self, folder: Path, shown: list[str]) -> None:
+        spaces = [name for name in (v.BACKGROUND, v.SALIENT) if name in self.cells_now.obsm]
+        report_progress("Drawing maps", 0, 1)
+        columns = (v.BATCH, v.FIELD_DISTANCE, v.PERTURBATION, v.CONTROL)
+        table = umap_maps(self.cells_now, spaces=spaces, columns=columns)
+        maps = {space: table[[f"{space} 1", f"{space} 2"]].to_numpy() for space in spaces}
+        perturbation = table[v.PERTURBATION].astype(str)
+        named = np.where(table[v.CONTROL], "control", np.where(perturbation.isin(shown), perturbation, "other"))
+        coloured = {
+            "umap_batch": (table[v.BATCH].astype(str), v.BATCH),
+            "umap_field": (table[v.FIELD_DISTANCE], "distance from the field's centre"),
+            "umap_perturbation": (pd.Series(named), v.PERTURBATION),
+        }
+        for name, (values, label) in coloured.items():
+            _save(umap(maps, values, label=label), folder / name, table)
+        report_progress("Drawing maps", 1, 1)
+
+    def _key(self, *made_from: object) -> str:
+        return fingerprint([version("contrascope"), *made_from])
+
+    @cached_property
+    def _record(self) -> dict[str, str]:
+        path = self.out / "stages.json"
+        return read_json(path) if path.is_file() else {}
+
+    def _save_record(self) -> None:
+        write_json(self.out / "stages.json", self._record)
+
+    def forget(self, stage: str) -> None:
+        """Have a stage done again, whatever it was made from."""
+        self._record.pop(stage, None)
+
+    def _is_done(self, stage: str, made_from: str, *outcomes: Path) -> bool:
+        return self._record.get(stage) == made_from and all(path.exists() for path in outcomes)
+
+    def _is_made(self, stage: str, made_from: str) -> None:
+        self._record[stage] = made_from
+        self._save_record()
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StoreError(f"{out} exists and holds something that is not ours. Choose another folder.")
+
+
+def _read_result(folder: Path, name: str) -> Result:
+    table, headline = (pd.read_csv(folder / f"{file}.csv") for file in (name, f"{name}_headline"))
+    return Result(name, table, headline, tuple(read_json(folder / f"{name}_notes.json")))
+
+
+def _farthest(profiles: ad.AnnData) -> list[str]:
+    """Perturbations whose profile lies farthest from the controls in the salient space, farthest first."""
+    space = v.SALIENT if v.SALIENT in profiles.obsm else v.BACKGROUND
+    distance = np.linalg.norm(profiles.obsm[space] - profiles.obsm[space][profiles.obs[v.CONTROL]].mean(0), axis=1)
+    distance[profiles.obs[v.CONTROL]] = -1
+    return profiles.obs_names[np.argsort(-distance)[:SHOWN_PERTURBATIONS]].tolist()
+
+
+def _examples(store: CropStore, shown: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Rows of random cells: controls, then each perturbation shown."""
+    rng, rows, labels = np.random.default_rng(0), [], []
+    number = {name: k for k, name in enumerate(store.perturbations, start=1)}
+    for name, label in {"control": 0, **{name: number[name] for name in shown}}.items():
+        chosen = rng.permutation(np.flatnonzero(store.labels == label))[:_EXAMPLES]
+        rows.append(chosen)
+        labels += [name] * len(chosen)
+    return np.concatenate(rows), labels
+
+
+def _shown_pixel(store: CropStore, run: Run) -> float | None:
+    """Width in micrometres of a pixel after resizing."""
+    if store.pixel_size_um is None:
+        return None
+    return store.pixel_size_um * store.crop_size[0] / run.settings.image_size
+
+
+def _save(figure: Any, path: Path, numbers: pd.DataFrame) -> None:
+    figure.savefig(path.with_suffix(".png"))
+    numbers.to_csv(path.with_suffix(".csv"), index=False)
+
+
+def _dropped(store: CropStore) -> pd.DataFrame:
+    account = store.account
+    rows = {"stored": account.stored, **{f"dropped: {why}": n for why, n in account.dropped.items()}}
+    shares = [n / account.rows for n in rows.values()]
+    return pd.DataFrame({"what became of them": list(rows), "cells": list(rows.values()), "share": shares})
+
+
+def _counts(store: CropStore, ends: int = 5) -> pd.DataFrame:
+    counts = (
+        store.cells.group_by(v.PERTURBATION, v.CONTROL)
+        .agg(pl.len().alias("cells"), pl.col(v.GUIDE).n_unique().alias("guides"))
+        .sort("cells", v.PERTURBATION, descending=[True, False])
+    )
+    return (counts if counts.height <= 2 * ends + 2 else pl.concat([counts.head(ends), counts.tail(ends)])).to_pandas()
+

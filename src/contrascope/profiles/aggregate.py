@@ -1,0 +1,163 @@
+"""From cells to guides to perturbations, by plain means.
+
+A guide is the mean of its cells; a perturbation the mean of its guides, so that a guide with many cells does
+not outvote the others. All controls together are one row of the perturbation profile. Sums are float64 and
+are taken in one pass over the cells, a block of rows at a time: 31 million cells need no second copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from contrascope.errors import BenchmarkError, first_few
+from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
+
+By = Literal["perturbation", "guide"]
+N_GUIDES, N_CELLS = "n_guides", "n_cells"
+ROWS_AT_ONCE = 1 << 18
+"""Cells of a block: 128 MiB in float64 at 64 features."""
+
+
+def averaged(cells: AnnData, *, by: By = "perturbation") -> AnnData:
+    """Mean embedding of each guide or perturbation, neither centred nor scaled.
+
+    Args:
+        cells: N cells with ``obs`` columns guide, perturbation and control (bool), embeddings in ``obsm``.
+        by: A row for each perturbation, all controls being one row; or a row for each guide.
+
+    Returns:
+        Rows in alphabetical order, ``obsm`` as in ``cells`` in the units of the embedding, float64.
+
+    Raises:
+        BenchmarkError: A missing column or label, a guide of two perturbations, NaN in an embedding.
+    """
+    if by not in ("perturbation", "guide"):
+        raise BenchmarkError(f"by is '{by}'. Choose one of: perturbation, guide.")
+    if not cells.obsm.keys():
+        raise BenchmarkError("The cells carry no embedding: obsm is empty. Embed them first.")
+    codes, guides = _guides(cells.obs)
+    means = {space: _means(cells.obsm[space], codes, len(guides), space=space) for space in cells.obsm}
+    if by == "guide":
+        return AnnData(obs=guides, obsm=means)
+    rows, perturbations = _perturbations(guides)
+    pooled = {space: _means(m, rows, len(perturbations), space=space) for space, m in means.items()}
+    return AnnData(obs=perturbations, obsm=pooled)
+
+
+def _guides(obs: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Each cell's guide as a number, (N,), and the table of guides that the numbers count."""
+    missing = [name for name in (GUIDE, PERTURBATION, CONTROL) if name not in obs]
+    if missing:
+        raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(obs.columns, 8)}.")
+    guide, names = _numbered(obs[GUIDE])
+    perturbation, labels = _numbered(obs[PERTURBATION])
+    control = _flags(obs[CONTROL])
+    of_guide = _one_each(guide, perturbation, names, what="perturbation")
+    is_control = _one_each(guide, control, names, what="control flag")
+    table = pd.DataFrame(
+        {
+            GUIDE: names,
+            PERTURBATION: labels[of_guide],
+            CONTROL: is_control,
+            N_GUIDES: 1,
+            N_CELLS: np.bincount(guide, minlength=len(names)),
+        },
+        index=names,
+    )
+    return guide, table
+
+
+def _numbered(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """A column of labels as numbers (N,) into its sorted distinct texts."""
+    codes, distinct = pd.factorize(column)
+    if len(codes) == 0 or (codes < 0).any():
+        raise BenchmarkError(
+            f"{int((codes < 0).sum()):,} of {len(codes):,} cells have no {column.name}. Each cell needs one: "
+            "drop the cells without."
+        )
+    texts = np.array([str(value) for value in distinct], dtype=object)
+    names, position = np.unique(texts, return_inverse=True)
+    return position[codes], names
+
+
+def _flags(column: pd.Series) -> NDArray[np.bool_]:
+    if not pd.api.types.is_bool_dtype(column):
+        raise BenchmarkError(f"obs['{CONTROL}'] holds {column.dtype}; true or false was needed for each cell.")
+    return column.to_numpy(dtype=bool)
+
+
+def _one_each(group: NDArray[np.intp], value: NDArray[Any], names: NDArray[Any], *, what: str) -> NDArray[Any]:
+    """The value that all cells of a group share, a group each."""
+    first = np.empty(len(names), dtype=value.dtype)
+    first[group] = value
+    mixed = np.unique(group[first[group] != value])
+    if len(mixed):
+        raise BenchmarkError(
+            f"{len(mixed):,} guides have more than one {what}: {first_few(names[mixed])}. A guide belongs to "
+            "one perturbation: give such guides names of their own, perturbation and guide joined, say."
+        )
+    return first
+
+
+def _perturbations(guides: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Each guide's perturbation as a number, controls sharing one, and the table the numbers count."""
+    control = guides[CONTROL].to_numpy(dtype=bool)
+    labels = guides[PERTURBATION].to_numpy(dtype=object).copy()
+    both = sorted(set(labels[control]) & set(labels[~control]))
+    if both:
+        raise BenchmarkError(
+            f"{first_few(both)}: control with some guides and not with others. Give the control guides a "
+            "perturbation of their own."
+        )
+    if len(set(labels[control])) > 1:
+        if CONTROL in set(labels[~control]):
+            raise BenchmarkError(f"A perturbation has the name '{CONTROL}', which all controls together take.")
+        labels[control] = CONTROL
+    names, codes = np.unique(labels, return_inverse=True)
+    table = pd.DataFrame(
+        {
+            PERTURBATION: names,
+            CONTROL: _one_each(codes, control, names, what="control flag"),
+            N_GUIDES: np.bincount(codes),
+            N_CELLS: np.bincount(codes, weights=guides[N_CELLS].to_numpy()).astype(int),
+        },
+        index=names,
+    )
+    return codes, table
+
+
+def _means(matrix: Any, codes: NDArray[np.intp], n_groups: int, *, space: str) -> NDArray[np.float64]:
+    """Mean row of each group, (groups, F) float64, from rows (N, F) and their groups (N,)."""
+    sums = np.zeros((n_groups, matrix.shape[1]))
+    for start in range(0, len(codes), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        block = dense(matrix[rows])
+        membership = sparse.csc_array(
+            (np.ones(len(block)), codes[rows], np.arange(len(block) + 1)), shape=(n_groups, len(block))
+        )
+        sums += membership @ block
+    # A sum is finite exactly when its terms are, so the cells are searched only when something is wrong.
+    if not np.isfinite(sums).all():
+        refuse_unfinite(dense(matrix), space=space)
+    return sums / np.bincount(codes, minlength=n_groups)[:, None]
+
+
+def dense(matrix: Any) -> NDArray[np.float64]:
+    """Any two-dimensional block of ``obsm`` (array, sparse, data frame) as float64."""
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
+
+
+def refuse_unfinite(matrix: NDArray[np.float64], *, space: str) -> None:
+    """Raise if an embedding (N, F) has NaN or infinite entries, saying how many rows do."""
+    bad = int((~np.isfinite(matrix)).any(axis=1).sum())
+    if bad:
+        raise BenchmarkError(
+            f"obsm['{space}'] is NaN or infinite in {bad:,} of {len(matrix):,} rows. "
+            "Numbers were needed: drop these rows, or look at why the model gave them."
+        )

@@ -1,0 +1,94 @@
+"""A page from sections, and sections from text, tables and figures.
+
+The page is self-contained: figures are embedded, styles are inline, there is no script.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; ``mono`` for settings and the like, as they are written."""
+
+    text: str
+    mono: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption; the number of digits is that of ``decimals``."""
+
+    frame: pd.DataFrame
+    caption: str = ""
+    decimals: int = 3
+
+    def html(self) -> str:
+        """The table as HTML; numbers to the right, texts escaped."""
+        return self.frame.to_html(
+            index=False, border=0, float_format=lambda x: f"{x:,.{self.decimals}f}", na_rep="", classes="data"
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG or SVG file with a caption that says what to see in it."""
+
+    path: Path
+    caption: str
+
+    def source(self) -> str:
+        """The picture as a data URI."""
+        kind = {".png": "image/png", ".svg": "image/svg+xml"}[self.path.suffix]
+        return f"data:{kind};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+
+
+Block = Text | Table | Picture
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number that matters, with what it means."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+    @property
+    def anchor(self) -> str:
+        """The heading as a link target."""
+        return "-".join(self.title.lower().split())
+
+
+def render_report(title: str, *, subtitle: str, facts: Sequence[Fact], sections: Sequence[Section]) -> str:
+    """The page as HTML.
+
+    Args:
+        title: Name of the screen.
+        subtitle: One sentence under it.
+        facts: The few numbers at the top.
+        sections: In the order of reading.
+    """
+    template = files("contrascope.report").joinpath("template.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.tests["picture"] = lambda block: isinstance(block, Picture)
+    environment.tests["table"] = lambda block: isinstance(block, Table)
+    return environment.from_string(template).render(
+        title=title, subtitle=subtitle, facts=facts, sections=sections, version=version("contrascope")
+    )

@@ -1,0 +1,182 @@
+"""What the report says of a screen: the words around tables and figures.
+
+Each function turns one stage's outcome into a section. The words say what is seen, what would be seen by
+chance, and what not to conclude.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from contrascope.benchmarks.result import Result
+from contrascope.report.report import Block, Fact, Picture, Section, Table, Text
+
+_SPACES = (
+    "background: what controls vary in too. salient: what only perturbed cells have. combined: both side by side. "
+    "untrained: the same network with random weights. intensity: mean, spread and percentiles of each channel. A space "
+    "is worth something where it beats the last two."
+)
+_QUESTIONS = {
+    "complexes": (
+        "Do genes of one complex look alike?",
+        "Profiles of genes whose products work in one complex should be similar. Precision and recall follow the "
+        "paper: a pair counts as found when its cosine distance lies in either tail of all distances. Average precision "
+        "ranks pairs by similarity alone; its chance level is the share of related pairs.",
+        "Left: the paper's sweep over thresholds, with chance dotted. Right: average precision of each space, with the "
+        "level that shuffled gene names reach.",
+    ),
+    "artifacts": (
+        "Can technical circumstances be read from the embedding?",
+        "A logistic regression tries to tell the batch (plate and well) of a cell, its position in the field, and "
+        "whether its tile lies at the well's edge. The higher, the more of the technique is in the space. The background "
+        "space is meant to hold it; the salient space should stay near chance. Cells at the edge of a well really are "
+        "smaller and denser: not all that is read is an error of the instrument.",
+        "How well each circumstance is read from each space. Dashed: chance.",
+    ),
+    "dose": (
+        "Does the profile move with the dose?",
+        "An axis from negative to positive control wells is fitted on one part of the plate, and wells of the other part "
+        "are projected on it: 0 is where the negative controls of the first part lie, 1 the positive ones.",
+        "Projection of each test well against its dose, a point a well. Shaded: the negative controls of the same part.",
+    ),
+}
+
+
+def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame, figures: Path) -> Section:
+    """What was stored, what was left out and why, and how channels were moved."""
+    blocks: list[Block] = [
+        Text(f"Every row of the cell table is accounted for: {account}."),
+        Table(dropped, "Cells by what became of them."),
+        Table(counts, "Cells by perturbation; the rarest and the most frequent.", decimals=0),
+    ]
+    if (figures / "shifts.png").exists():
+        blocks.append(
+            Picture(
+                figures / "shifts.png",
+                "Shift of each channel against the reference channel, a point a tile, in pixels. It was measured by phase "
+                "correlation and undone in whole pixels. A lone point far off is a tile to look at.",
+            )
+        )
+    return Section("What went in", blocks)
+
+
+def cells_section(figures: Path) -> Section:
+    """Example cells, and what the model keeps of them."""
+    return Section(
+        "Cells",
+        [
+            Picture(
+                figures / "cells.png",
+                "Cells picked at random: controls in the first row, then perturbations in the order of how far their "
+                "profile lies from the controls in the salient space (the farthest first). Same contrast throughout.",
+            ),
+            Picture(
+                figures / "reconstructions.png",
+                "Held-out cells and what the model decodes from their posterior means. Contrast is equal within a pair. "
+                "What is missing on the right, the embedding does not know.",
+            ),
+        ],
+    )
+
+
+def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
+    """How the training went."""
+    ending = "stopped early, as validation no longer improved" if outcome["stopped_early"] else "ran to its end"
+    return Section(
+        "Training",
+        [
+            Text(
+                f"Training {ending}: {outcome['steps']:,} steps, {outcome['cells_per_second']:,.0f} cells a second. The "
+                f"weights of step {outcome['best_step']:,} are kept, where the validation loss was lowest "
+                f"({outcome['best_validation_loss']:,.1f} nats a cell, at beta = 1)."
+            ),
+            Picture(
+                figures / "training.png",
+                "KL is what a space holds, in nats a cell. A KL near 0 means a space that collapsed. The leak is what is "
+                "left of controls in the salient space.",
+            ),
+        ],
+    )
+
+
+def maps_section(figures: Path) -> Section:
+    """UMAPs of both spaces."""
+    captions = {
+        "umap_batch": "Coloured by batch. Islands of one colour mean that batches can be told apart.",
+        "umap_field": "Coloured by the distance from the field's centre (0) to its border (1).",
+        "umap_perturbation": "Coloured by perturbation: controls, and those farthest from them in the salient space.",
+    }
+    blocks = [Picture(figures / f"{name}.png", text) for name, text in captions.items()]
+    return Section("Maps", [Text("Distances within a UMAP are no measure; the benchmarks below are."), *blocks])
+
+
+def benchmark_section(result: Result, folder: Path) -> Section:
+    """One benchmark: its question, its headline beside chance, its figure."""
+    question, meaning, caption = _QUESTIONS.get(result.name, (result.name, "", "The benchmark's figure."))
+    wide = result.headline.copy()
+    blocks: list[Block] = [Text(meaning)] if meaning else []
+    if (folder / f"{result.name}.png").exists():
+        blocks.append(Picture(folder / f"{result.name}.png", caption))
+    blocks.append(Table(_side_by_side(wide), _SPACES))
+    blocks += [Text(note) for note in result.notes]
+    return Section(question, blocks)
+
+
+def provenance_section(settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+    """Everything needed to do it again."""
+    return Section(
+        "Settings and provenance",
+        [
+            Text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), mono=True),
+            Text(yaml.safe_dump(dict(provenance), sort_keys=False, allow_unicode=True), mono=True),
+        ],
+    )
+
+
+def headline_facts(account: Any, perturbations: int, results: Mapping[str, Result]) -> list[Fact]:
+    """The few numbers at the top of the page."""
+    facts = [
+        Fact(f"{account.stored:,}", f"cells stored of {account.rows:,} in the table"),
+        Fact(f"{perturbations:,}", "perturbations compared with controls"),
+    ]
+    if "complexes" in results:
+        facts.append(_best(results["complexes"], "average precision", "average precision of complexes"))
+    if "artifacts" in results:
+        facts += _of_each(results["artifacts"], "AUROC of batch", "AUROC of batch from", ("background", "salient"))
+    if "dose" in results:
+        facts += _of_each(results["dose"], "Spearman", "Spearman with dose, from", ("salient",))
+    return facts
+
+
+def _best(result: Result, metric: str, label: str) -> Fact:
+    rows = result.headline[result.headline["metric"] == metric]
+    learned = rows[rows["space"].isin(["background", "salient", "combined"])]
+    best = learned.loc[learned["value"].idxmax()]
+    baseline = rows[~rows["space"].isin(["background", "salient", "combined"])]["value"].max()
+    return Fact(
+        f"{best['value']:.2f}",
+        f"{label} from {best['space']}; chance {best['chance']:.2f}"
+        + (f", best baseline {baseline:.2f}" if pd.notna(baseline) else ""),
+    )
+
+
+def _of_each(result: Result, metric: str, label: str, spaces: tuple[str, ...]) -> list[Fact]:
+    rows = result.headline[result.headline["metric"] == metric].set_index("space")
+    return [
+        Fact(f"{rows.loc[s, 'value']:.2f}", f"{label} {s}; chance {rows.loc[s, 'chance']:.2f}")
+        for s in spaces
+        if s in rows.index
+    ]
+
+
+def _side_by_side(headline: pd.DataFrame) -> pd.DataFrame:
+    """A row a metric, a column a space, chance last."""
+    wide = headline.pivot_table(index="metric", columns="space", values="value", sort=False, observed=True)
+    spaces = list(dict.fromkeys(headline["space"]))
+    chance = headline.groupby("metric", sort=False, observed=True)["chance"].mean()
+    return wide[spaces].assign(chance=chance).reset_index()

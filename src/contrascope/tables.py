@@ -1,0 +1,50 @@
+"""AnnData files of any origin: read what is there, write whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import anndata as ad
+
+from contrascope.errors import BenchmarkError, SettingsError
+
+
+def read_anndata(path: str | Path) -> ad.AnnData:
+    """Cells or profiles from ``.h5ad`` or ``.zarr``.
+
+    Raises:
+        BenchmarkError: Not there, or no AnnData.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BenchmarkError(f"There is no {path}. An AnnData file (.h5ad or .zarr) was needed.")
+    try:
+        return ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
+    except (OSError, KeyError, ValueError, ad.io.IORegistryError) as error:
+        raise BenchmarkError(f"{path} cannot be read as AnnData: {error}. A .h5ad or .zarr was needed.") from None
+
+
+def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
+    """Write ``.h5ad`` or ``.zarr``, by the name's ending; what was there is replaced once the new is whole.
+
+    Raises:
+        SettingsError: Another ending.
+    """
+    path = Path(path)
+    if path.suffix not in (".h5ad", ".zarr"):
+        raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"writing-{path.name}")
+    _remove(beside)
+    (data.write_zarr if path.suffix == ".zarr" else data.write_h5ad)(beside)
+    _remove(path)
+    beside.replace(path)
+    return path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

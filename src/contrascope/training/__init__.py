@@ -1,0 +1,1 @@
+"""Training a model on a store, and the folder that says all about it."""

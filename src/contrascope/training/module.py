@@ -1,0 +1,90 @@
+"""The Lightning module: one step of training, one of validation, and what is logged of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from contrascope.config import TrainingSettings
+from contrascope.errors import RunError
+from contrascope.models.contrastive import ContrastiveVAE
+from contrascope.models.objective import Terms, objective
+from contrascope.sampling.transforms import Transform
+from contrascope.training.schedules import beta_at, learning_rate_at
+from contrascope.vocabulary import Batch
+
+VALIDATION_LOSS = "validation/loss"
+_VALIDATION_SEED = 1
+
+
+class TrainingModule(L.LightningModule):
+    """A model in training.
+
+    Args:
+        model: Any member of the family.
+        transform: From raw pixels to the model's range.
+        settings: Learning rate, schedules, weights.
+        steps: Steps of the whole training.
+    """
+
+    def __init__(self, model: ContrastiveVAE, transform: Transform, settings: TrainingSettings, *, steps: int):
+        super().__init__()
+        self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The loss of a batch: the mean over its cells, beta as the step has it."""
+        s = self.settings
+        beta = beta_at(self.global_step, warmup_steps=s.beta_warmup_steps)
+        terms = objective(self.model, self.transform.batch(batch))
+        loss = terms.total(beta=beta, wasserstein_weight=s.wasserstein_weight).mean()
+        if not torch.isfinite(loss):
+            raise RunError(
+                f"Training diverged: the loss is {loss.item()} at step {self.global_step}. "
+                f"Lower training.learning_rate (it is {s.learning_rate:g}) or training.gradient_clip, and train again."
+            )
+        self._log(terms, batch, "train", loss=loss, beta=beta)
+        return s.loss_scale * loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the noise of validation anew: it is the same each time, and not training's."""
+        self._noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """The objective on held-out cells, always at beta = 1."""
+        terms = objective(self.model, self.transform.batch(batch), generator=self._noise)
+        loss = terms.total(beta=1.0, wasserstein_weight=self.settings.wasserstein_weight).mean()
+        self._log(terms, batch, "validation", loss=loss)
+
+    def configure_optimizers(self) -> Any:
+        """Adam, with the learning rate of the schedule at each step."""
+        s = self.settings
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_at(step, steps=self.steps, decay=s.learning_rate_decay)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip each entry of the gradient; Lightning's own clipping refuses a fused optimizer."""
+        if self.settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_value_(self.model.parameters(), self.settings.gradient_clip)
+
+    def _log(self, terms: Terms, batch: Batch, part: str, *, loss: Tensor, beta: float | None = None) -> None:
+        """Means over all cells, or over the cells a term is about."""
+        control = batch.perturbation == 0
+        values = {
+            f"{part}/loss": loss,
+            f"{part}/reconstruction": terms.reconstruction.mean(),
+            f"{part}/KL background": terms.background.mean(),
+        }
+        if self.model.has_salient:
+            values[f"{part}/KL salient"] = terms.salient[~control].mean() if (~control).any() else loss.new_zeros(())
+            values[f"{part}/leak of controls"] = (
+                terms.leak[control].mean() if control.any() else loss.new_zeros(())
+            )
+        if beta is not None:
+            values["beta"] = torch.tensor(beta)
+        self.log_dict(values, batch_size=len(control), on_step=part == "train", on_epoch=part == "validation")

@@ -1,0 +1,362 @@
+"""A run: the folder of one training, and what can be done with it.
+
+    run.json             model, settings, transform, channels, perturbations, store, versions, outcome; last
+    weights.safetensors  the weights of the best validation loss
+    metrics.csv          step, name, value of everything that was logged
+    tensorboard/         the same for TensorBoard
+    split.parquet        the part of each cell: train, validation or test
+
+``run.json`` is written last: a folder without it is an unfinished run. Nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+import time
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import polars as pl
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
+
+from contrascope import progress
+from contrascope import vocabulary as v
+from contrascope.config import TrainingSettings, fingerprint, training_settings, validated
+from contrascope.errors import RunError
+from contrascope.models.contrastive import ContrastiveVAE
+from contrascope.models.variants import build_model
+from contrascope.sampling.samplers import BalancedBatches
+from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells
+from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
+from contrascope.store.files import read_json, write_json, write_parquet
+from contrascope.store.store import CropStore
+from contrascope.training.data import TrainingStream, ValidationStream
+from contrascope.training.module import VALIDATION_LOSS, TrainingModule
+
+_FACTS, _WEIGHTS, _METRICS, _SPLIT = "run.json", "weights.safetensors", "metrics.csv", "split.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        path: Its folder.
+        facts: What ``run.json`` holds.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in the registry."""
+        return self.facts["model"]
+
+    @cached_property
+    def settings(self) -> TrainingSettings:
+        """Settings it was trained with."""
+        return validated(TrainingSettings, self.facts["settings"], where=str(self.path / _FACTS))
+
+    @property
+    def perturbations(self) -> list[str]:
+        """Names of perturbations 1 ... K, in the order of the priors' means."""
+        return self.facts["perturbations"]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything the run was made from."""
+        return self.facts["fingerprint"]
+
+    @cached_property
+    def transform(self) -> Transform:
+        """From raw pixels to the model's range."""
+        return Transform(**self.facts["transform"])
+
+    @cached_property
+    def model(self) -> ContrastiveVAE:
+        """The trained model, evaluating."""
+        model = self.untrained(seed=self.settings.seed)
+        model.load_state_dict(load_file(self.path / _WEIGHTS))
+        return model.eval()
+
+    def untrained(self, *, seed: int) -> ContrastiveVAE:
+        """The same model with random weights: the baseline that a trained one must beat."""
+        model = build_model(
+            self.model_name,
+            self.settings,
+            channels=len(self.facts["channels"]),
+            perturbations=len(self.perturbations),
+            seed=seed,
+        )
+        return model.eval().to(memory_format=torch.channels_last)
+
+    def metrics(self) -> pl.DataFrame:
+        """Columns ``step name value``: everything that was logged."""
+        return pl.read_csv(self.path / _METRICS)
+
+    def split(self) -> pl.Series:
+        """Part of each cell of the store, as text."""
+        return pl.read_parquet(self.path / _SPLIT)[v.SPLIT]
+
+    def check_fits(self, store: CropStore) -> None:
+        """Make sure a store has what the run was trained on.
+
+        Raises:
+            RunError: Other channels or another crop size.
+        """
+        for what, ours, theirs in (
+            ("channels", self.facts["channels"], store.channels),
+            ("crops of", self.facts["crop_size"], list(store.crop_size)),
+        ):
+            if ours != theirs:
+                raise RunError(
+                    f"The store {store.path} has {what} {theirs}, but the run {self.path} was trained on {ours}. "
+                    f"Extract the crops again with the run's settings, or train on this store."
+                )
+
+    def images(self, store: CropStore, rows: np.ndarray) -> np.ndarray:
+        """(B, C, H, W) cells as the model sees them."""
+        return self.transform(torch.from_numpy(store.read(rows))).numpy()
+
+    def reconstruct(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cells as the model sees them, and as it decodes them from their posterior means.
+
+        Args:
+            store: The cells.
+            rows: (B,) rows; controls are decoded without salient part.
+
+        Returns:
+            Images and reconstructions, (B, C, H, W) float32 each, in the model's range.
+        """
+        self.check_fits(store)
+        with torch.inference_mode():
+            images = self.transform(torch.from_numpy(store.read(rows)))
+            decoded = self.model.reconstruct(images, control=torch.from_numpy(store.labels[rows] == 0))
+        return images.numpy(), decoded.numpy()
+
+    def __repr__(self) -> str:
+        outcome = self.facts["outcome"]
+        return (
+            f"Run of {self.model_name} in {self.path}: {outcome['steps']:,} steps, best validation loss "
+            f"{outcome['best_validation_loss']:.1f} nats, {len(self.perturbations):,} perturbations"
+        )
+
+
+def open_run(path: str | Path) -> Run:
+    """A finished run.
+
+    Raises:
+        RunError: There is none, or it was not finished.
+    """
+    path = Path(path)
+    if not (path / _FACTS).is_file():
+        raise RunError(f"{path} holds no finished run. Train one with `contrascope train STORE --out {path}`.")
+    return Run(path, read_json(path / _FACTS))
+
+
+def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str = "auto", **changes: Any) -> Run:
+    """Train a model on a store.
+
+    A finished run of the same store, model and settings in ``out`` is opened, not trained again.
+
+    Args:
+        store: The cells.
+        model: Name in ``registry.MODELS``.
+        out: The run's folder.
+        preset: ``auto`` fits the screen at hand, ``paper`` is the authors'.
+        **changes: Single settings of ``config.TrainingSettings``.
+
+    Raises:
+        SettingsError: Unknown model, preset or setting.
+        RunError: ``out`` holds another run, or training diverged.
+        StoreError: The store is damaged.
+    """
+    out, settings = Path(out), training_settings(len(store), preset=preset, **changes)
+    made_from = run_fingerprint(store, model, settings)
+    if (out / _FACTS).is_file():
+        run = open_run(out)
+        if run.fingerprint != made_from:
+            raise RunError(
+                f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
+                f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
+            )
+        return run
+    _clear_unfinished(out)
+    parts = split_cells(store.labels, shares=settings.split, seed=settings.seed)
+    transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
+    network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
+    outcome = _train(store, network, transform, parts, settings, out)
+    write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
+    facts = {
+        "format": 1,
+        "model": model,
+        "settings": settings.model_dump(mode="json"),
+        "transform": transform.state(),
+        "channels": store.channels,
+        "crop_size": list(store.crop_size),
+        "perturbations": store.perturbations,
+        "store": {"name": store.name, "cells": len(store), "fingerprint": store.fingerprint},
+        "fingerprint": made_from,
+        "versions": {name: version(name) for name in ("contrascope", "torch", "lightning")},
+        "outcome": outcome,
+    }
+    write_json(out / _FACTS, facts)
+    return open_run(out)
+
+
+def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings) -> str:
+    """What a run of this model on this store would be known by."""
+    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json")])
+
+
+def _transform(store: CropStore, rows: np.ndarray, settings: TrainingSettings) -> Transform:
+    if settings.normalization == "paper":
+        return paper_transform(settings.image_size, len(store.channels))
+    return measured_transform(store, rows, size=settings.image_size, seed=settings.seed)
+
+
+def _train(
+    store: CropStore,
+    network: ContrastiveVAE,
+    transform: Transform,
+    parts: np.ndarray,
+    settings: TrainingSettings,
+    out: Path,
+) -> dict[str, Any]:
+    """Train the network; its best weights and its metrics are in ``out`` afterwards."""
+    training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
+    sampler = BalancedBatches(store.labels, training, batch_size=settings.batch_size, seed=settings.seed)
+    if not len(held_out):
+        raise RunError(f"No cell is held out for validation by split {settings.split}. Give it a larger share.")
+    steps = settings.epochs * len(sampler)
+    module = TrainingModule(network.to(memory_format=torch.channels_last), transform, settings, steps=steps)
+    best = _BestWeights(out / _WEIGHTS)
+    began = time.monotonic()
+    with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
+        _ignore_known_warnings()
+        torch.manual_seed(settings.seed)
+        trainer = L.Trainer(
+            max_epochs=settings.epochs,
+            accelerator="auto",
+            devices=1,
+            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+            val_check_interval=1.0 / settings.validations_per_epoch,
+            logger=[
+                CSVLogger(out, name="", version="csv"),
+                TensorBoardLogger(out, name="", version="tensorboard"),
+            ],
+            callbacks=[best, EarlyStopping(VALIDATION_LOSS, patience=settings.patience), _Progress(steps)],
+            log_every_n_steps=max(1, min(50, len(sampler) // 10)),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(
+            module,
+            DataLoader(TrainingStream(store, sampler), batch_size=None),
+            DataLoader(ValidationStream(store, held_out, settings.batch_size), batch_size=None),
+        )
+    progress.report("Training", steps, steps)
+    _tidy_metrics(out)
+    seconds = time.monotonic() - began
+    return {
+        "steps": int(trainer.global_step),
+        "epochs": int(trainer.current_epoch),
+        "stopped_early": bool(trainer.global_step < steps),
+        "best_validation_loss": best.loss,
+        "best_step": best.step,
+        "cells_per_second": round(int(trainer.global_step) * 2 * sampler.half / seconds, 1),
+        "seconds": round(seconds, 1),
+    }
+
+
+class _BestWeights(L.Callback):
+    """Keeps the weights of the lowest validation loss, each time as a whole file."""
+
+    def __init__(self, path: Path):
+        self.path, self.loss, self.step = path, float("inf"), 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        if loss < self.loss:
+            self.loss, self.step = loss, trainer.global_step
+            assert isinstance(pl_module, TrainingModule)
+            weights = {name: w.contiguous().cpu() for name, w in pl_module.model.state_dict().items()}
+            beside = self.path.with_suffix(".writing")
+            save_file(weights, beside)
+            beside.replace(self.path)
+
+
+class _Progress(L.Callback):
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        progress.report("Training", trainer.global_step, self.steps)
+
+
+def _tidy_metrics(out: Path) -> None:
+    """Lightning's wide CSV, a column a metric and mostly empty, as ``step name value``."""
+    wide = out / "csv" / "metrics.csv"
+    with wide.open(newline="") as file, (out / _METRICS).open("w", newline="") as tidy:
+        writer = csv.writer(tidy, lineterminator="\n")
+        writer.writerow(["step", "name", "value"])
+        for row in csv.DictReader(file):
+            writer.writerows((row["step"], k, x) for k, x in row.items() if x and k not in ("step", "epoch"))
+    shutil.rmtree(out / "csv")
+
+
+def _clear_unfinished(out: Path) -> None:
+    """Make room for a run where a former one was cut short; refuse a folder of anything else."""
+    known = {_WEIGHTS, _METRICS, _SPLIT, "csv", "tensorboard", "weights.writing"}
+    if out.exists() and (foreign := sorted({p.name for p in out.iterdir()} - known)):
+        raise RunError(f"{out} holds {foreign[0]}, which is no run of ours. Choose another folder.")
+    shutil.rmtree(out, ignore_errors=True)
+    try:
+        out.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"{out} cannot be made: {error.strerror}. Choose another folder.") from None
+
+
+class _quiet_lightning:  # noqa: N801 - used like a function
+    """Lightning's advertisements and device tables go to a log level that nobody reads."""
+
+    def __enter__(self) -> None:
+        self._loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
+
+
+def _ignore_known_warnings() -> None:
+    """Lightning's advice that does not apply: our loader reads ahead without worker processes."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*`__len__`.*",
+        ".*IterableDataset.*",
+        ".*is smaller than the logging interval.*",
+        ".*Found .* module.* in eval mode.*",
+        ".*`isinstance.treespec, LeafSpec.`.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*GPU available but not used.*",
+        ".*Experiment logs directory .* exists.*",
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,21 @@
+"""Schedules: pure functions of the training step. Evaluating never advances them."""
+
+from __future__ import annotations
+
+import math
+
+
+def beta_at(step: int, *, warmup_steps: int) -> float:
+    """Weight of the KL terms: from 0 to 1 over the first steps, then 1."""
+    return 1.0 if warmup_steps == 0 else min(1.0, step / warmup_steps)
+
+
+def learning_rate_at(step: int, *, steps: int, decay: bool) -> float:
+    """Share of the full learning rate: 1 throughout, or a half cosine from 1 to 0.02 with a short rise before it."""
+    if not decay:
+        return 1.0
+    rise = max(1, min(100, steps // 20))
+    if step < rise:
+        return (step + 1) / rise
+    done = min(1.0, (step - rise) / max(1, steps - rise))
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,62 @@
+"""Gene sets from GMT files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contrascope.benchmarks.annotations import gene_sets_from, overlap_note, read_gene_sets, sets_in_screen
+from contrascope.errors import BenchmarkError
+
+NAMES = st.text("ABCabc123-", min_size=1, max_size=6)
+
+
+@given(sets=st.dictionaries(NAMES, st.frozensets(NAMES, min_size=1, max_size=5), min_size=1, max_size=6))
+def test_sets_that_are_written_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, sets: dict[str, frozenset[str]]
+) -> None:
+    path = tmp_path_factory.mktemp("gmt") / "sets.gmt"
+    path.write_text("".join("\t".join([name, "about", *sorted(genes)]) + "\n" for name, genes in sets.items()))
+    assert read_gene_sets(path) == sets
+    assert gene_sets_from(str(path)) == gene_sets_from(sets) == sets
+
+
+def test_blank_lines_trailing_tabs_and_repeated_names_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "sets.gmt"
+    path.write_bytes("\ufeffone\tx\tA\tB\t\t\r\n\r\none\tx\tC \tD\n".encode())
+    assert read_gene_sets(path) == {"one": frozenset("AB"), "one (2)": frozenset("CD")}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"good\tx\tA\nbad line\n", "Line 2 of .* is not GMT"),
+        (b"name\tabout\t\n", "Line 1 of .* at least one gene"),
+        (b"", "is empty"),
+        (b"\xff\xfe\x00", "cannot be read as text"),
+    ],
+)
+def test_a_file_that_is_not_gmt_is_refused_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "sets.gmt"
+    path.write_bytes(content)
+    with pytest.raises(BenchmarkError, match=message):
+        read_gene_sets(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"There is no file .*nowhere\.gmt"):
+        read_gene_sets(tmp_path / "nowhere.gmt")
+
+
+def test_sets_are_cut_to_the_screen_and_the_unknown_are_counted() -> None:
+    sets = {"a": frozenset("ABC"), "b": frozenset("AX"), "c": frozenset("YZ")}
+    assert sets_in_screen(sets, "ABD") == {"a": frozenset("AB")}
+    assert overlap_note(sets, "ABD").startswith("4 of 6 annotated genes are unknown to the screen; 1 of 3")
+
+
+def test_no_overlap_shows_names_of_both_sides() -> None:
+    with pytest.raises(BenchmarkError, match=r"The sets have ACTB, TUBB; the screen has actb, tubb"):
+        sets_in_screen({"a": frozenset(["ACTB", "TUBB"])}, ["actb", "tubb"])

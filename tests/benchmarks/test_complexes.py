@@ -1,0 +1,158 @@
+"""Complexes, against a loop over pairs, scikit-learn, and planted truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cosine
+from scipy.stats import special_ortho_group
+from sklearn.metrics import average_precision_score
+
+from contrascope.benchmarks.complexes import average_precision, complexes, cosine_similarity
+from contrascope.errors import BenchmarkError
+
+SETS = {"one": frozenset(["G0", "G1", "G2"]), "two": frozenset(["G2", "G3"]), "three": frozenset(["G7", "G8", "Q"])}
+
+
+def profiles(vectors: np.ndarray) -> AnnData:
+    """One gene a row, then a control."""
+    names = [*(f"G{i}" for i in range(len(vectors))), "nontargeting"]
+    obs = pd.DataFrame({"perturbation": names, "control": [False] * len(vectors) + [True]}, index=names)
+    return AnnData(obs=obs, obsm={"salient": np.vstack([vectors, np.zeros(vectors.shape[1])])})
+
+
+def planted(noise: float, *, complexes_: int = 8, size: int = 4, seed: int = 0) -> tuple[AnnData, dict]:
+    random = np.random.default_rng(seed)
+    centres = np.repeat(random.normal(size=(complexes_, 16)), size, axis=0)
+    sets = {f"C{c}": frozenset(f"G{c * size + i}" for i in range(size)) for c in range(complexes_)}
+    return profiles(centres + noise * random.normal(size=centres.shape)), sets
+
+
+def values(table: pd.DataFrame, metric: str) -> np.ndarray:
+    return table.loc[table["metric"] == metric, "value"].to_numpy()
+
+
+def sweep_by_loops(vectors: np.ndarray, genes: list[str], sets: dict) -> list[tuple[float, float]]:
+    """Precision and recall at p = 80 ... 99, pair by ordered pair."""
+    distance = [
+        [0.0 if i == j else round(cosine(a, b), 12) for j, b in enumerate(vectors)] for i, a in enumerate(vectors)
+    ]
+    answers = []
+    for p in range(80, 100):
+        low, high = np.percentile(distance, 100 - p), np.percentile(distance, p)
+        hits = called = related = 0
+        for i, a in enumerate(genes):
+            for j, b in enumerate(genes):
+                if i == j:
+                    continue
+                together = any(a in s and b in s for s in sets.values())
+                positive = distance[i][j] <= low or distance[i][j] >= high
+                related, called, hits = related + together, called + positive, hits + (together and positive)
+        answers.append((hits / called, hits / related))
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sweep_equals_a_loop_over_ordered_pairs(seed: int) -> None:
+    vectors = np.random.default_rng(seed).normal(size=(10, 5))
+    table = complexes(profiles(vectors), annotations=SETS).table
+    kept = [0, 1, 2, 3, 7, 8]
+    expected = sweep_by_loops(vectors[kept], [f"G{i}" for i in kept], SETS)
+    np.testing.assert_allclose(values(table, "precision"), [p for p, _ in expected])
+    np.testing.assert_allclose(values(table, "recall"), [r for _, r in expected])
+
+
+def test_chance_recall_is_both_tails_and_chance_precision_the_prevalence() -> None:
+    data, sets = planted(1.0)
+    table = complexes(data, annotations=sets).table
+    recall = table[table["metric"] == "recall"].set_index("percentile")["chance"]
+    assert recall.loc[[99, 95, 90, 80]].round(12).tolist() == [0.02, 0.1, 0.2, 0.4]
+    precision = table.loc[table["metric"] == "precision", "chance"]
+    np.testing.assert_allclose(precision, 8 * 6 / (32 * 31 / 2))
+
+
+@given(seed=st.integers(0, 1000), ties=st.booleans())
+def test_average_precision_is_that_of_scikit_learn(seed: int, ties: bool) -> None:
+    random = np.random.default_rng(seed)
+    score = random.integers(0, 5, 40).astype(float) if ties else random.normal(size=40)
+    truth = np.append(random.random(39) < 0.3, True)
+    rank = (score[None, :] >= score[:, None]).sum(axis=1)
+    assert average_precision(rank[truth]) == pytest.approx(average_precision_score(truth, score))
+
+
+def test_average_precision_of_pairs_and_of_a_complex_are_those_of_scikit_learn() -> None:
+    data, sets = planted(1.5)
+    table = complexes(data, annotations=sets).table
+    similarity = cosine_similarity(data.obsm["salient"][:32])
+    i, j = np.triu_indices(32, k=1)
+    assert values(table, "average precision")[0] == pytest.approx(
+        average_precision_score(i // 4 == j // 4, similarity[i, j])
+    )
+    row = table[table["complex"] == "C2"].iloc[0]
+    touches = (i // 4 == 2) | (j // 4 == 2)
+    within = (i // 4 == 2) & (j // 4 == 2)
+    assert row["value"] == pytest.approx(average_precision_score(within[touches], similarity[i, j][touches]))
+    assert row["n"] == touches.sum()
+    assert row["chance"] == pytest.approx(within.sum() / touches.sum())
+
+
+def test_planted_complexes_are_found_and_noise_is_not() -> None:
+    clean, sets = planted(0.05)
+    headline = complexes(clean, annotations=sets).headline.set_index("metric")
+    assert headline.loc["average precision", "value"] == pytest.approx(1.0)
+    noisy, _ = planted(50.0)
+    row = complexes(noisy, annotations=sets).table.set_index("metric").loc["average precision"]
+    assert row["value"] < row["null_p95"] * 1.3
+    assert row["null_mean"] == pytest.approx(row["chance"], rel=0.25)
+
+
+def test_complexes_with_an_effect_stand_out_by_group() -> None:
+    data, sets = planted(0.05)
+    data.obsm["salient"][16:32] = np.random.default_rng(1).normal(size=(16, 16))
+    groups = {f"C{c}": "novel" if c < 4 else "shifted" for c in range(8)}
+    result = complexes(data, annotations=sets, groups=groups)
+    mean = result.table[result.table["metric"] == "mean complex average precision"].set_index("group")
+    assert mean.loc["novel", "value"] > 0.9 > 0.5 > mean.loc["shifted", "value"]
+    assert list(mean["n"]) == [4, 4]
+    assert "mean complex average precision, novel" in set(result.headline["metric"])
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 1000), scale=st.floats(0.01, 100))
+def test_neither_rotation_nor_scale_nor_the_order_of_genes_matters(seed: int, scale: float) -> None:
+    data, sets = planted(1.0, complexes_=4, size=3)
+    expected = complexes(data, annotations=sets).table
+    rotation = special_ortho_group.rvs(16, random_state=seed)
+    order = np.random.default_rng(seed).permutation(data.n_obs)
+    moved = AnnData(obs=data.obs.iloc[order], obsm={"salient": (scale * data.obsm["salient"] @ rotation)[order]})
+    pd.testing.assert_frame_equal(complexes(moved, annotations=sets).table, expected)
+
+
+def test_profiles_of_zeros_rank_nothing() -> None:
+    data, sets = planted(1.0)
+    data.obsm["salient"][:] = 0
+    row = complexes(data, annotations=sets).table.set_index("metric").loc["average precision"]
+    assert row["value"] == pytest.approx(row["chance"])
+
+
+def test_notes_tell_what_was_judged_and_what_was_unknown() -> None:
+    vectors = np.random.default_rng(0).normal(size=(10, 5))
+    judged, unknown = complexes(profiles(vectors), annotations=SETS).notes
+    assert judged.startswith("Judged 6 genes of 3 complexes")
+    assert "1 of 7 annotated genes are unknown" in unknown
+    assert "4 of 10 genes of the screen are in no set" in unknown
+
+
+def test_cells_in_place_of_profiles_and_foreign_groups_are_refused() -> None:
+    data, sets = planted(1.0)
+    twice = AnnData(obs=data.obs.iloc[[0, 0, 1]].reset_index(drop=True).rename(str), obsm={"salient": np.eye(3)})
+    with pytest.raises(BenchmarkError, match="3 rows have 2 names"):
+        complexes(twice, annotations=sets)
+    with pytest.raises(BenchmarkError, match="groups names X"):
+        complexes(data, annotations=sets, groups={"X": "novel"})
+    with pytest.raises(BenchmarkError, match="no space 'latent'"):
+        complexes(data, annotations=sets, spaces=["latent"])

@@ -1,0 +1,81 @@
+"""Results, which spaces a benchmark takes, and its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks.result import tidy
+from contrascope.benchmarks.spaces import chosen_spaces, embedding
+from contrascope.errors import BenchmarkError, SettingsError
+
+
+def data(*spaces: str) -> AnnData:
+    random = np.random.default_rng(0)
+    obs = pd.DataFrame({"perturbation": list("ABCDEF")}, index=list("ABCDEF"))
+    return AnnData(obs=obs, obsm={space: random.normal(size=(6, 3)) for space in spaces})
+
+
+SETS = {"one": ["A", "B"], "two": ["C", "D", "E"]}
+
+
+def test_saving_writes_the_same_four_files_each_time(tmp_path: Path) -> None:
+    result = benchmark(data("background", "salient"), "complexes", annotations=SETS)
+    first = result.save(tmp_path / "first")
+    names = ["complexes.csv", "complexes_headline.csv", "complexes.png", "complexes.svg"]
+    assert [path.name for path in first] == names
+    for one, two in zip(first, result.save(tmp_path / "second"), strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    pd.testing.assert_frame_equal(pd.read_csv(first[1]), result.headline)
+
+
+def test_a_result_without_a_figure_saves_its_tables(tmp_path: Path) -> None:
+    table = tidy([{"space": "mine", "metric": "score", "value": 1.0, "chance": 0.5, "n": 3}])
+    result = Result("outside", table, table)
+    assert [path.name for path in result.save(tmp_path)] == ["outside.csv", "outside_headline.csv"]
+    with pytest.raises(SettingsError, match="figures has no 'outside'"):
+        result.plot()
+
+
+def test_a_result_shows_its_headline_and_notes() -> None:
+    text = repr(benchmark(data("salient"), "complexes", annotations=SETS))
+    assert "average precision" in text
+    assert "chance" in text
+    assert "note: Judged 5 genes of 2 complexes" in text
+
+
+def test_known_spaces_come_in_one_order_and_combined_needs_both() -> None:
+    assert chosen_spaces(data("intensity", "salient", "background", "X_pca"), None) == [
+        "background", "salient", "combined", "intensity",
+    ]  # fmt: skip
+    assert chosen_spaces(data("background"), None) == ["background"]
+    assert chosen_spaces(data("X_cellprofiler"), None) == ["X_cellprofiler"]
+    both = data("background", "salient")
+    np.testing.assert_array_equal(
+        embedding(both, "combined"), np.hstack([both.obsm["background"], both.obsm["salient"]])
+    )
+
+
+def test_embeddings_that_are_missing_or_not_finite_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match="obsm is empty"):
+        chosen_spaces(data(), None)
+    with pytest.raises(BenchmarkError, match="no space 'combined'"):
+        chosen_spaces(data("salient"), ["combined"])
+    broken = data("salient")
+    broken.obsm["salient"][2, 0] = np.inf
+    with pytest.raises(BenchmarkError, match="in 1 of 6 rows"):
+        embedding(broken, "salient")
+
+
+def test_unknown_and_missing_options_are_named() -> None:
+    with pytest.raises(SettingsError, match="has no option annotation"):
+        benchmark(data("salient"), "complexes", annotation=SETS)
+    with pytest.raises(SettingsError, match="needs the option annotations"):
+        benchmark(data("salient"), "complexes")
+    with pytest.raises(SettingsError, match="benchmarks has no 'complex'"):
+        benchmark(data("salient"), "complex")

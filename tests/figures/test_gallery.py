@@ -1,0 +1,82 @@
+"""Cells as pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contrascope.figures.gallery import composite, composites, gallery, limits_of, pairs
+
+CHANNELS = ["DAPI", "Tubulin"]
+
+
+def images(kind: type = np.uint16) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return (random.random((4, 2, 16, 16)) * np.array([1000, 50])[None, :, None, None]).astype(kind)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_gallery_has_a_row_a_cell_and_a_column_a_channel(kind: type) -> None:
+    figure = gallery(images(kind), channels=CHANNELS, rows=list("abcd"), pixel_size_um=0.5)
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["DAPI", "Tubulin", "composite"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == list("abcd")
+    figure.canvas.draw()
+
+
+def test_equal_brightness_looks_equal_in_all_cells() -> None:
+    cells = images(np.float32)
+    cells[0, 0], cells[3, 0] = 500.0, 500.0
+    canvas = gallery(cells, channels=CHANNELS).axes[0].images[0].get_array()
+    assert canvas is not None
+    np.testing.assert_array_equal(canvas[:16, :16], canvas[-16:, :16])
+    low, high = limits_of(cells)[0]
+    np.testing.assert_allclose(canvas[0, 0], (500 - low) / (high - low))
+
+
+def test_a_reconstruction_has_the_contrast_of_its_original() -> None:
+    original = images(np.float32)
+    canvas = pairs(original, original / 2, channels=CHANNELS).axes[0].images[0].get_array()
+    assert canvas is not None
+    limits = limits_of(original)
+    expected = np.clip((original[0, 0] / 2 - limits[0, 0]) / (limits[0, 1] - limits[0, 0]), 0, 1)
+    np.testing.assert_allclose(canvas[:16, 17:33, 0], expected, atol=1e-6)
+
+
+def test_the_scale_bar_is_as_long_as_it_says() -> None:
+    axes = gallery(images(), channels=CHANNELS, pixel_size_um=0.5).axes[0]
+    assert axes.texts[0].get_text() == "2 µm"
+    assert axes.patches[0].get_width() == pytest.approx(4)  # type: ignore[attr-defined]
+    assert not gallery(images(), channels=CHANNELS).axes[0].patches
+
+
+def test_a_composite_shows_each_channel_in_its_colour() -> None:
+    cells = np.zeros((1, 2, 2, 2))
+    cells[0, 0, 0, 0] = cells[0, 1, 1, 1] = 1.0
+    colour = composite(cells, limits=np.array([[0.0, 1.0]] * 2))
+    assert colour.shape == (1, 2, 2, 3)
+    assert colour[0, 0, 0].argmax() == 2
+    assert colour[0, 1, 1].argmax() == 1
+    assert (colour[0, 0, 1] == 0).all()
+
+
+def test_rows_of_different_length_are_filled_with_white() -> None:
+    figure = composites(images(), ["a", "a", "b", "a"], channels=CHANNELS)
+    canvas = figure.axes[0].images[0].get_array()
+    assert canvas is not None
+    assert (canvas[-16:, -16:] == 1).all()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == CHANNELS
+    figure.canvas.draw()
+
+
+def test_a_channel_without_contrast_is_drawn_black() -> None:
+    assert (composite(np.full((2, 1, 4, 4), 7)) == 0).all()
+
+
+def test_pictures_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 channels"):
+        gallery(images(), channels=["a", "b", "c"])
+    with pytest.raises(ValueError, match="2 labels for 4 cells"):
+        composites(images(), ["a", "b"], channels=CHANNELS)
+    with pytest.raises(ValueError, match="the same was needed"):
+        pairs(images(), images()[:2], channels=CHANNELS)
