@@ -119,11 +119,11 @@ def test_small_batches_are_left_out_of_the_batch_probe() -> None:
 
 def test_controls_only_and_at_most_so_many_cells() -> None:
     data = cells()
-    controls = artifacts(data, spaces=["salient"], on="controls")
+    controls = artifacts(data, spaces=["salient"], among="controls")
     assert score(controls, "salient", "batch")["n"] == data.obs["control"].sum()
     assert score(artifacts(data, spaces=["salient"], max_cells=500), "salient", "batch")["n"] == 500
     with pytest.raises(BenchmarkError, match="Choose one of: all, controls"):
-        artifacts(data, on="some")  # type: ignore[arg-type]
+        artifacts(data, among="some")  # type: ignore[arg-type]
 
 
 def test_a_constant_and_a_huge_feature_raise_no_warning() -> None:

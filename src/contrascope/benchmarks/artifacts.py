@@ -68,7 +68,7 @@ def artifacts(
     cells: AnnData,
     *,
     spaces: Sequence[str] | None = None,
-    on: Literal["all", "controls"] = "all",
+    among: Literal["all", "controls"] = "all",
     seed: int = 0,
     max_cells: int = 20_000,
 ) -> Result:
@@ -77,7 +77,7 @@ def artifacts(
     Args:
         cells: N cells; ``obs`` columns batch, field_distance, tile_row, tile_column as far as there are any.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
-        on: All cells, or controls only, where no perturbation can differ between batches.
+        among: All cells, or controls only, where no perturbation can differ between batches.
         seed: Of the choice of cells, the split and the permutations.
         max_cells: At most so many cells a target, chosen at random.
 
@@ -90,7 +90,7 @@ def artifacts(
         BenchmarkError: None of the targets can be judged.
     """
     generator = np.random.default_rng(seed)
-    rows = generator.permutation(_rows(cells, on))
+    rows = generator.permutation(_rows(cells, among))
     probes, notes = _probes(cells.obs, rows, max_cells)
     table: list[dict[str, Any]] = []
     for space in chosen_spaces(cells, spaces):
@@ -164,13 +164,13 @@ TARGETS: tuple[tuple[str, Callable[..., Probe]], ...] = (
 )
 
 
-def _rows(cells: AnnData, on: str) -> Rows:
-    if on not in ("all", "controls"):
-        raise BenchmarkError(f"on is '{on}'. Choose one of: all, controls.")
-    if on == "all":
+def _rows(cells: AnnData, among: str) -> Rows:
+    if among not in ("all", "controls"):
+        raise BenchmarkError(f"among is '{among}'. Choose one of: all, controls.")
+    if among == "all":
         return np.arange(cells.n_obs)
     if CONTROL not in cells.obs:
-        raise BenchmarkError(f"on='controls' needs obs['{CONTROL}']; obs has {first_few(cells.obs.columns, 8)}.")
+        raise BenchmarkError(f"among='controls' needs obs['{CONTROL}']; obs has {first_few(cells.obs.columns, 8)}.")
     return np.flatnonzero(cells.obs[CONTROL].to_numpy(dtype=bool))
 
 

@@ -100,6 +100,8 @@ def screen_file(preset: str, seed: int) -> dict[str, Any]:
         "cells": {"table": "cells.parquet", "preset": "funk2022", "control": NONTARGETING},
         "crop": {"size": CROP_SIZE},
         "annotations": {"complexes": "complexes.gmt"},
+        # What was planted: complexes that shift what controls show too, and those that make something new.
+        "benchmarks": {"complexes": {"groups": {name: p.kind for name, p in PHENOTYPES.items()}}},
     }
 
 
