@@ -26,7 +26,7 @@ S = TypeVar("S", bound="Settings")
 class Settings(BaseModel):
     """Settings whose keys are all known; frozen once made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ImageSettings(Settings):
@@ -93,7 +93,7 @@ class CellTableSettings(Settings):
 
     table: Path
     preset: str | None = None
-    columns: dict[str, str | list[str]] = {}
+    columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = {}
     constants: dict[str, str] = {}
     control: str | list[str] | ControlRule
 
@@ -225,13 +225,13 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
 PRESETS = {"auto": auto_preset, "paper": paper_preset}
 
 
-def training_settings(n_cells: int, *, preset: str = "auto", **changes: Any) -> TrainingSettings:
+def training_settings(n_cells: int, /, *, preset: str = "auto", **changes: Any) -> TrainingSettings:
     """A preset for a store of ``n_cells``, with single settings changed.
 
     Raises:
         SettingsError: Unknown preset or setting, or a value out of range.
     """
-    if preset not in PRESETS:
+    if preset not in list(PRESETS):  # a list: what YAML gives need not be hashable
         raise SettingsError(f"There is no preset '{preset}'. Choose one of: {', '.join(PRESETS)}.")
     return validated(TrainingSettings, PRESETS[preset](n_cells) | changes, where="training")
 

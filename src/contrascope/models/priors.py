@@ -44,4 +44,5 @@ class PerturbationPrior(nn.Module):
 
     def forward(self, m: Tensor) -> Tensor:
         """(B, Z) means, for (B,) perturbations 0 ... K."""
-        return nn.functional.pad(self.means, (0, 0, 1, 0))[m]
+        # Plain indexing adds up its gradient in no fixed order once a batch is large; an embedding does not.
+        return nn.functional.embedding(m, nn.functional.pad(self.means, (0, 0, 1, 0)))

@@ -68,6 +68,8 @@ def _peak(correlation: np.ndarray, max_shift: int) -> tuple[float, float]:
     around = np.arange(-max_shift - 1, max_shift + 2)
     near = np.abs(correlation[np.ix_(around, around)])
     inner = near[1:-1, 1:-1]
+    if not inner.any():  # a blank channel lies nowhere
+        return 0.0, 0.0
     i, j = np.unravel_index(int(inner.argmax()), inner.shape)
     column, row = near[i : i + 3, j + 1], near[i + 1, j : j + 3]
     return float(i - max_shift + _vertex(column)), float(j - max_shift + _vertex(row))

@@ -51,7 +51,7 @@ class Screen:
 
     @cached_property
     def inputs(self) -> str:
-        """Changes with the cell table's bytes and the tiles' names and sizes."""
+        """Changes with the cell table's bytes, and with the tiles' names, sizes and a sample of their bytes."""
         with self.settings.cells.table.open("rb") as file:
             return fingerprint([hashlib.file_digest(file, "sha256").hexdigest(), self.reader.inventory()])
 
@@ -60,7 +60,8 @@ class Screen:
         """Changes with the inputs, and with the settings that read them."""
         images = self.settings.images.model_dump(exclude={"pattern"})
         cells = self.settings.cells.model_dump(exclude={"table"})
-        return fingerprint([self.inputs, images, cells])
+        # The order of a mapping counts too: it is that of the channels.
+        return fingerprint([self.inputs, self.settings.images.channel_names, images, cells])
 
     def __repr__(self) -> str:
         control = int(self.cells[v.CONTROL].sum())

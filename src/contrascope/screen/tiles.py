@@ -49,21 +49,21 @@ class TileReader(Protocol):
         """(C, H, W) pixels as stored, channels in the settings' order."""
         ...
 
-    def inventory(self) -> list[tuple[str, int]]:
-        """Every file that is used and its size in bytes, sorted: what the result depends on."""
+    def inventory(self) -> list[tuple[str, str, str]]:
+        """Tile, file name and a digest of the file's size and a sample of its bytes: what the result depends on."""
         ...
 
 
 def canonical_well(well: str) -> str:
     """``A1`` -> ``A01``; a name of another form is left as it is."""
-    match = re.fullmatch(r"([A-Za-z]{1,2})0*(\d+)", well.strip())
-    return f"{match[1].upper()}{int(match[2]):02d}" if match else canonical_name(well)
+    match = re.fullmatch(r"([A-Za-z]{1,2})0*([0-9]+)", well.strip())
+    return match[1].upper() + match[2].zfill(2) if match else canonical_name(well)
 
 
 def canonical_name(name: str) -> str:
     """``007`` -> ``7``; a name that is no whole number is only stripped of blanks."""
     name = name.strip()
-    return str(int(name)) if re.fullmatch(r"[0-9]+", name) else name
+    return (name.lstrip("0") or "0") if re.fullmatch(r"[0-9]+", name) else name
 
 
 def tile_key(plate: str, well: str, tile: str) -> TileKey:
@@ -90,7 +90,8 @@ def pattern_fields(pattern: str) -> set[str]:
 
 def pattern_glob(pattern: str) -> str:
     """The pattern as a glob that finds at least every file it means."""
-    return _FIELD.sub("*", pattern)
+    # Only * is special in a pattern: a folder may well be called "plate [1]".
+    return re.sub(r"[\[?]", r"[\g<0>]", _FIELD.sub("*", pattern))
 
 
 def pattern_regex(pattern: str) -> re.Pattern[str]:

@@ -19,9 +19,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StoreError: No space, no permission.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(data)
             file.flush()

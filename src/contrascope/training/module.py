@@ -34,11 +34,15 @@ class TrainingModule(L.LightningModule):
         super().__init__()
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
 
+    def on_fit_start(self) -> None:
+        """Start the noise of training; torch's own generator will not do, each validation's loader draws from it."""
+        self._training_noise = torch.Generator(device=self.device).manual_seed(self.settings.seed)
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch: the mean over its cells, beta as the step has it."""
         s = self.settings
         beta = beta_at(self.global_step, warmup_steps=s.beta_warmup_steps)
-        terms = objective(self.model, self.transform.batch(batch))
+        terms = objective(self.model, self.transform.batch(batch), generator=self._training_noise)
         loss = terms.total(beta=beta, wasserstein_weight=s.wasserstein_weight).mean()
         if not torch.isfinite(loss):
             raise RunError(
@@ -50,11 +54,11 @@ class TrainingModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the noise of validation anew: it is the same each time, and not training's."""
-        self._noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED)
+        self._validation_noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """The objective on held-out cells, always at beta = 1."""
-        terms = objective(self.model, self.transform.batch(batch), generator=self._noise)
+        terms = objective(self.model, self.transform.batch(batch), generator=self._validation_noise)
         loss = terms.total(beta=1.0, wasserstein_weight=self.settings.wasserstein_weight).mean()
         self._log(terms, batch, "validation", loss=loss)
 

@@ -6,8 +6,9 @@ Stored values are read as they are; a palette is never applied.
 from __future__ import annotations
 
 import glob
+import hashlib
+import os
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ from contrascope.screen.tiles import (
 )
 
 _ALL_CHANNELS = ""
+_SAMPLE = 4096
+"""Bytes at each of three places in a file that tell it from another."""
 
 
 class TiffReader:
@@ -71,9 +74,9 @@ class TiffReader:
         """(C, H, W) pixels as stored, channels in the settings' order."""
         return np.concatenate([_pixels(file) for file in self._files[key]])
 
-    def inventory(self) -> list[tuple[str, int]]:
-        """Every file that is used, by name, and its size in bytes."""
-        return sorted((file.name, file.stat().st_size) for files in self._files.values() for file in files)
+    def inventory(self) -> list[tuple[str, str, str]]:
+        """Tile, file name and a digest of the file's size and a sample of its bytes, for every file that is used."""
+        return sorted((str(key), file.name, _sampled(file)) for key, files in self._files.items() for file in files)
 
     def _index(self) -> dict[tuple[TileKey, str], Path]:
         """Every file the pattern finds, by tile and spelling of the channel."""
@@ -119,13 +122,20 @@ class TiffReader:
             )
 
 
-@lru_cache(maxsize=4096)
+def _sampled(file: Path) -> str:
+    """Digest of a file's size, head, middle and end: images of one name and size are not thereby the same."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        parts = [os.pread(stream.fileno(), _SAMPLE, max(0, at)) for at in (0, size // 2, size - _SAMPLE)]
+    return hashlib.sha256(b"".join([str(size).encode(), *parts])).hexdigest()
+
+
 def _header(file: Path) -> TileShape:
     try:
         with tifffile.TiffFile(file) as tiff:
             series = tiff.series[0]
             shape, axes, dtype = series.shape, series.axes, np.dtype(series.dtype)
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+    except Exception as error:  # a damaged header can fail in any tag, each with an error of its own
         raise TileError(f"{file} cannot be read as TIFF ({error}). Write or copy the file again.") from None
     if len(shape) == 2:
         return TileShape(1, *shape, dtype=dtype)
