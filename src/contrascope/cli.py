@@ -133,7 +133,10 @@ def train(
     from contrascope.training.run import fit
 
     with _telling(quiet):
-        trained = fit(open_store(store), model=model, out=out, preset=preset, **_changes(settings))
+        changes = _changes(settings)
+        if own := sorted({"store", "out", "model", "preset"} & changes.keys()):
+            raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
+        trained = fit(open_store(store), model=model, out=out, preset=preset, **changes)
     _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
 
 
@@ -229,6 +232,7 @@ def report(
 @app.command()
 def info(
     path: Annotated[Path, typer.Argument(metavar="STORE|RUN", help="A crop store or a run's folder.")],
+    quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Say what is in a store or a run.
@@ -260,6 +264,7 @@ def info(
 @app.command()
 def verify(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Check every byte of a store against its checksums.
@@ -268,7 +273,8 @@ def verify(
     """
     from contrascope.store.store import damage_report, open_store
 
-    damage_report(open_store(store))
+    with _telling(quiet):
+        damage_report(open_store(store))
     _last(json_, {"store": str(store), "sound": True}, f"{store} is sound: every file is what was written.")
 
 
@@ -277,11 +283,15 @@ def main() -> None:
     try:
         app()
     except ContrascopeError as error:
-        Console(stderr=True, soft_wrap=True).print(f"{type(error).__name__}: {error}", markup=False, highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. What is finished is kept; the same command goes on from there.")
-        sys.exit(130)
+        _complain(f"{type(error).__name__}: {error}")
+    except OSError as error:  # no permission, no space: a matter of the machine, not of the program
+        _complain(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. Check its permissions.")
+
+
+def _complain(text: str) -> None:
+    console = Console(stderr=True, soft_wrap=True, emoji=False)
+    console.print(" ".join(text.split()), markup=False, highlight=False)
+    sys.exit(1)
 
 
 def _simulated(out: Path, preset: str, seed: int, say: Any) -> Path:
@@ -311,7 +321,10 @@ def _changes(settings: list[str] | None) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise SettingsError(f"--set {text} is not understood. KEY=VALUE was needed, such as crop.size=64.")
-        changes[key] = yaml.safe_load(value)
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {text} is not understood: {error}. Put quotes around the value.") from None
     return changes
 
 
@@ -320,7 +333,7 @@ def _telling(quiet: bool) -> Iterator[Any]:
     """Progress bars and what stages say, on standard error."""
     from contrascope import progress
 
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, emoji=False)
     if quiet:
         yield lambda text: None
         return
@@ -340,7 +353,11 @@ def _telling(quiet: bool) -> Iterator[Any]:
             bars.update(tasks[label], completed=done, total=total, visible=done < total)
 
         with progress.listening(listener):
-            yield lambda text: console.print(text, markup=False, highlight=False)
+            try:
+                yield lambda text: console.print(text, markup=False, highlight=False)
+            except KeyboardInterrupt:
+                console.print("Stopped. What is finished is kept; the same command goes on from there.")
+                raise
 
 
 def _last(as_json: bool, facts: dict[str, Any], text: str) -> None:

@@ -54,7 +54,9 @@ def embed(store: CropStore, run: Run, *, baselines: bool = True) -> ad.AnnData:
         embedders[v.UNTRAINED] = _posterior_means(run, run.untrained(seed=_UNTRAINED_SEED))
         embedders[v.INTENSITY] = lambda pixels: {v.INTENSITY: intensity_statistics(pixels)}
     spaces: dict[str, np.ndarray] = {}
-    parts = track(batches(store, in_order(np.arange(len(store)), BATCH_SIZE)), "Embedding", -(-len(store) // BATCH_SIZE))
+    parts = track(
+        batches(store, in_order(np.arange(len(store)), BATCH_SIZE)), "Embedding", -(-len(store) // BATCH_SIZE)
+    )
     with torch.inference_mode():
         for batch in parts:
             rows = batch.rows.numpy()

@@ -22,7 +22,9 @@ def read_anndata(path: str | Path) -> ad.AnnData:
     try:
         return ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
     except (OSError, KeyError, ValueError, ad.io.IORegistryError) as error:
-        raise BenchmarkError(f"{path} cannot be read as AnnData: {error}. A .h5ad or .zarr was needed.") from None
+        raise BenchmarkError(
+            f"{path} cannot be read as AnnData: {' '.join(str(error).split())}. A .h5ad or .zarr was needed."
+        ) from None
 
 
 def write_anndata(data: ad.AnnData, path: str | Path) -> Path:

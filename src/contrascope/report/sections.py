@@ -147,7 +147,7 @@ def headline_facts(account: Any, perturbations: int, results: Mapping[str, Resul
     if "complexes" in results:
         facts.append(_best(results["complexes"], "average precision", "average precision of complexes"))
     if "artifacts" in results:
-        facts += _of_each(results["artifacts"], "AUROC of batch", "AUROC of batch from", ("background", "salient"))
+        facts += _of_each(results["artifacts"], "batch AUROC", "AUROC of batch from", ("background", "salient"))
     if "dose" in results:
         facts += _of_each(results["dose"], "Spearman", "Spearman with dose, from", ("salient",))
     return facts

@@ -31,6 +31,8 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 """Our name -> the column of a known pipeline's table."""
 
+_INTERNAL = (v.CONTROL, v.FIELD_DISTANCE, v.SPLIT, "tile_index", "height", "width", "reason")
+"""Names that later stages give to columns of their own."""
 _TEXT = (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
 _OURS = (*v.REQUIRED, *v.OPTIONAL, v.BATCH)
 _JOIN = "_"
@@ -58,12 +60,14 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
 
 def _read_table(path: Path) -> pl.DataFrame:
     readers = {
-        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000),
-        ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=10_000),
-        ".parquet": lambda: pl.read_parquet(path),
+        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000, glob=False),
+        ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=10_000, glob=False),
+        ".parquet": lambda: pl.read_parquet(path, glob=False),
     }
     if path.suffix.lower() not in readers:
         raise TableError(f"The cell table {path} is of a kind we do not read. A {', '.join(readers)} file was needed.")
+    if path.is_dir():
+        raise TableError(f"The cell table {path} is a folder. One file was needed: put its parts together.")
     try:
         table = readers[path.suffix.lower()]()
     except FileNotFoundError:
@@ -82,6 +86,8 @@ def _mapping(table: pl.DataFrame, settings: CellTableSettings) -> dict[str, list
     for name in (*settings.columns, *settings.constants):
         if name not in _OURS:
             raise SettingsError(f"cells.columns names '{name}', which is none of ours: {', '.join(_OURS)}.")
+    if fixed := [name for name in (v.CELL_ID, v.Y, v.X) if name in settings.constants]:
+        raise SettingsError(f"cells.constants gives one {fixed[0]} to all cells. Name a column under cells.columns.")
     preset = PRESETS[settings.preset] if settings.preset else {name: name for name in _OURS}
     # What a preset calls optional may be absent from a table; what the user names may not.
     usable = {k: [c] for k, c in preset.items() if k in v.REQUIRED or c in table.columns}
@@ -96,10 +102,13 @@ def _renamed(table: pl.DataFrame, settings: CellTableSettings) -> pl.DataFrame:
     ours = [_column(table, name, columns) for name, columns in mapping.items()]
     ours += [pl.lit(value).alias(name) for name, value in settings.constants.items()]
     used = {c[0] for c in mapping.values() if len(c) == 1}
-    taken = {*_OURS, v.CONTROL, v.FIELD_DISTANCE, v.SPLIT}
-    # A further column that bears one of our names is kept, under another.
-    rest = [pl.col(c).alias(f"table_{c}" if c in taken else c) for c in table.columns if c not in used]
-    cells = table.select(*ours, *rest)
+    rest = [pl.col(c).alias(name) for c, name in _names_of_rest([c for c in table.columns if c not in used]).items()]
+    try:
+        cells = table.select(*ours, *rest)
+    except pl.exceptions.PolarsError as error:
+        raise TableError(
+            f"The cell table {settings.table} has a column that cannot be read as text: {' '.join(str(error).split())}"
+        ) from None
     if v.CELL_ID not in cells.columns:
         cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
     if v.BATCH not in cells.columns:
@@ -108,7 +117,21 @@ def _renamed(table: pl.DataFrame, settings: CellTableSettings) -> pl.DataFrame:
     return cells.select(*first, *[c for c in cells.columns if c not in first])
 
 
+def _names_of_rest(columns: list[str]) -> dict[str, str]:
+    """A further column -> its name among ours: its own, unless that is one of ours or taken."""
+    taken, names = {*_OURS, *_INTERNAL}, dict[str, str]()
+    for column in sorted(columns, key=lambda c: c in taken):
+        name = column
+        while name in taken:
+            name = f"table_{name}"
+        names[column] = name
+        taken.add(name)
+    return {column: names[column] for column in columns}
+
+
 def _column(table: pl.DataFrame, name: str, columns: list[str]) -> pl.Expr:
+    if name in (v.Y, v.X) and len(columns) > 1:
+        raise SettingsError(f"cells.columns makes {name} of several columns: {', '.join(columns)}. Name one.")
     if len(columns) > 1:
         return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=_JOIN).alias(name)
     if name in (v.Y, v.X):
@@ -138,7 +161,7 @@ def _refuse_missing(table: pl.DataFrame, mapping: dict[str, list[str]], settings
 
 def _refuse_unplaced(cells: pl.DataFrame, path: Path) -> None:
     """Every cell must lie somewhere: a tile that is named and a position that is a number."""
-    for name in (v.PLATE, v.WELL, v.TILE, v.CELL_ID):
+    for name in (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.BATCH):
         if n := cells[name].null_count():
             raise TableError(f"{n:,} cells of {path} have no {name}. Fill the column, or take these cells out.")
     for name in (v.Y, v.X):
@@ -179,7 +202,7 @@ def _is_control(cells: pl.DataFrame, table: pl.DataFrame, settings: CellTableSet
         this = labels.str.starts_with(value[:-1]) if value.endswith("*") else labels == value
         this = this.fill_null(value=False)
         if not this.any():
-            common = labels.value_counts(sort=True).get_column(labels.name).drop_nulls()
+            common = labels.alias("label").value_counts(sort=True)["label"].drop_nulls()
             raise TableError(
                 f"No cell is a control: '{value}' does not occur in {where} of {settings.table}, whose most frequent "
                 f"labels are {first_few(common, 8)}. Name the label of the controls under cells.control."

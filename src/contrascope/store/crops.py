@@ -8,6 +8,7 @@ around each cell. Cells whose window would leave the tile are dropped, and count
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +19,11 @@ import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.config import fingerprint
-from contrascope.errors import StoreError, TableError
+from contrascope.errors import StoreError, TableError, TileError
 from contrascope.progress import track
 from contrascope.screen.alignment import channel_shifts
 from contrascope.screen.screen import TILE_INDEX, Screen
+from contrascope.screen.tiles import TileKey
 from contrascope.store.store import CropStore
 from contrascope.store.writer import StorePlan, StoreWriter, refuse_other_contents
 
@@ -114,13 +116,22 @@ def store_from_arrays(
     """
     if images.ndim != 4 or len(images) != cells.height or images.shape[1] != len(channels):
         raise StoreError(
-            f"Images of shape {images.shape} do not fit {cells.height} cells and channels {channels}: (N, C, H, W) with "
-            f"N = {cells.height} and C = {len(channels)} was needed."
+            f"Images of shape {images.shape} do not fit {cells.height} cells and channels {channels}: (N, C, H, W) "
+            f"with N = {cells.height} and C = {len(channels)} was needed."
         )
+    if 0 in images.shape[1:]:
+        raise StoreError(f"Images of shape {images.shape} hold no pixels. A crop of at least one pixel was needed.")
     if images.dtype.name not in ("uint8", "uint16", "float32"):
         raise StoreError(f"Images are {images.dtype}; uint8, uint16 or float32 was needed.")
     if lacking := [c for c in (v.GUIDE, v.PERTURBATION, v.CONTROL) if c not in cells.columns]:
         raise StoreError(f"The table of cells lacks {', '.join(lacking)}. Add these columns.")
+    labels = cells.select(v.GUIDE, v.PERTURBATION, v.CONTROL)
+    if empty := [name for name in labels.columns if labels[name].null_count()]:
+        raise StoreError(f"The table of cells has no {', '.join(empty)} for some cells. Fill these columns.")
+    if labels.schema[v.CONTROL] != pl.Boolean:
+        raise StoreError(
+            f"The column control of the table of cells is {labels.schema[v.CONTROL]}; a Boolean was needed."
+        )
     cells = cells.with_columns(*[pl.lit("1").alias(c) for c in (v.PLATE, v.WELL, v.TILE) if c not in cells.columns])
     if v.CELL_ID not in cells.columns:
         cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
@@ -128,7 +139,7 @@ def store_from_arrays(
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
     dropped = cells.clear().select(v.CELL_ID, v.PLATE, v.WELL, v.TILE).with_columns(reason=pl.lit(""))
     _refuse_one_sided(cells, dropped)
-    made_from = [images.shape, images.dtype.name, channels, name, _array_digest(images), str(cells.hash_rows().sum())]
+    made_from = [images.shape, images.dtype.name, channels, name, pixel_size_um, *_digests(images, cells)]
     facts = {
         "name": name,
         "channels": channels,
@@ -226,13 +237,22 @@ class _TileCache:
             settings = self._screen.settings
             names = settings.images.channel_names
             self._pixels, shifts, limits = clean_tile(
-                self._screen.reader.read(self._keys[index]),
+                _finite(self._screen.reader.read(self._keys[index]), self._keys[index]),
                 reference=names.index(settings.images.reference_channel),
                 clip_percentiles=settings.crop.clip_percentiles,
                 max_shift=settings.images.max_shift if settings.images.align else None,
             )
             self._index, self.facts[index] = index, _tile_facts(index, names, shifts, limits)
         return self._pixels
+
+
+def _finite(tile: np.ndarray, key: TileKey) -> np.ndarray:
+    if tile.dtype.kind == "f" and (bad := int((~np.isfinite(tile)).sum())):
+        raise TileError(
+            f"The tile of {key} has {bad:,} pixels that are no finite number. Fill them, with 0 for instance, "
+            f"where the tile was written."
+        )
+    return tile
 
 
 def _tile_facts(index: int, names: list[str], shifts: np.ndarray, limits: np.ndarray) -> dict[str, Any]:
@@ -261,5 +281,8 @@ def _provenance(screen: Screen) -> dict[str, Any]:
     return {"package": {name: version(name) for name in packages}, "settings": settings}
 
 
-def _array_digest(images: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+def _digests(images: np.ndarray, cells: pl.DataFrame) -> tuple[str, str]:
+    """Of the pixels, and of the table with its columns' names and the order of its rows."""
+    table = io.BytesIO()
+    cells.write_ipc(table)
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(), hashlib.sha256(table.getvalue()).hexdigest()

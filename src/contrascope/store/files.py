@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,7 +29,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise StoreError(
             f"{path} cannot be written: {error.strerror}. Make room or choose another folder, then start again; "
             f"what is finished is kept."
@@ -37,7 +39,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, values: object) -> None:
     """Write JSON with sorted keys, so that equal values are equal bytes."""
-    write_bytes(path, (json.dumps(values, indent=1, sort_keys=True) + "\n").encode())
+    write_bytes(path, json_bytes(values))
+
+
+def json_bytes(values: object) -> bytes:
+    """What ``write_json`` writes."""
+    return (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:

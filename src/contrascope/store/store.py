@@ -17,9 +17,11 @@ import tensorstore as ts
 
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
+from contrascope.progress import track
 from contrascope.store.files import read_json, sha256
 
 FORMAT_VERSION = 1
+_FACTS = {"name", "channels", "dtype", "pixel_size_um", "account", "fingerprint", "provenance"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class Account:
     stored: int
     dropped: dict[str, int]
 
-    def __post_init__(self) -> None:
-        assert self.rows == self.stored + sum(self.dropped.values()), self
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.rows == self.stored + sum(self.dropped.values())
 
     def __str__(self) -> str:
         reasons = "".join(f", {n:,} dropped: {reason}" for reason, n in self.dropped.items())
@@ -66,6 +70,8 @@ class CropStore:
             self._images = ts.open(spec, read=True, context=ts.Context()).result()
         except (ValueError, OSError) as error:
             raise self._damaged(error) from None
+        if set(self._facts["account"]) != {"rows", "stored", "dropped"} or not self.account.adds_up:
+            raise self._damaged(f"its account does not add up: {self._facts['account']}")
         if self._images.shape[0] != self.account.stored:
             raise self._damaged(f"{self._images.shape[0]} images for {self.account.stored} cells")
 
@@ -163,11 +169,12 @@ class CropStore:
     def damage(self) -> list[str]:
         """Names of files whose bytes are not what was written; empty if the store is sound."""
         sums: dict[str, str] = read_json(self.path / "checksums.json")
-        return [name for name, digest in sums.items() if not _is_sound(self.path / name, digest)]
+        files = track(sums.items(), "Checking files", len(sums))
+        return [name for name, digest in files if not _is_sound(self.path / name, digest)]
 
     def _table(self, name: str) -> pl.DataFrame:
         try:
-            table = pl.read_parquet(self.path / name)
+            table = pl.read_parquet(self.path / name, glob=False)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._damaged(error) from None
         if name == "cells.parquet" and table.height != len(self):
@@ -176,8 +183,8 @@ class CropStore:
 
     def _damaged(self, why: object) -> StoreError:
         return StoreError(
-            f"The store {self.path} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify {self.path}` "
-            f"to see which files, then delete them or the store and extract the crops again."
+            f"The store {self.path} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify "
+            f"{self.path}` to see which files, then delete them or the store and extract the crops again."
         )
 
 
@@ -193,10 +200,13 @@ def _facts(path: Path) -> dict[str, Any]:
     facts = read_json(path / "zarr.json").get("attributes", {}).get("contrascope")
     if not facts:
         raise StoreError(f"{path} is a Zarr group, but no store of contrascope. Give the path of a store.")
-    if facts["format"] != FORMAT_VERSION:
+    if facts.get("format") != FORMAT_VERSION:
         raise StoreError(
-            f"{path} has store format {facts['format']}, this version reads {FORMAT_VERSION}. Extract the crops again."
+            f"{path} has store format {facts.get('format')}, this version reads {FORMAT_VERSION}. "
+            f"Extract the crops again."
         )
+    if lacking := _FACTS - facts.keys():
+        raise StoreError(f"{path / 'zarr.json'} is damaged: it lacks {first_few(sorted(lacking))}. Extract again.")
     return facts
 
 

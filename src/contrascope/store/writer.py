@@ -6,6 +6,7 @@ for each shard that is done; ``zarr.json`` comes last. Whoever is killed goes on
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from contrascope.errors import StoreError
-from contrascope.store.files import read_json, sha256, write_json, write_parquet
+from contrascope.store.files import json_bytes, read_json, sha256, write_bytes, write_json, write_parquet
 from contrascope.store.shards import array_metadata, cells_per_shard, shard_name, write_shard
 from contrascope.store.store import FORMAT_VERSION, CropStore
 
@@ -108,15 +109,16 @@ class StoreWriter:
         names = ["cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json"]
         sums = {name: sha256(self.path / name) for name in names}
         sums |= {shard_name(i): line["sha256"] for i, line in sorted(self._done.items())}
-        write_json(self.path / "checksums.json", sums)
         facts = plan.facts | {
             "format": FORMAT_VERSION,
             "dtype": plan.dtype.name,
             "crop_size": plan.shape[1],
             "shard_cells": plan.per_shard,
         }
-        group = {"zarr_format": 3, "node_type": "group", "attributes": {"contrascope": facts}}
-        write_json(self.path / "zarr.json", group)
+        group = json_bytes({"zarr_format": 3, "node_type": "group", "attributes": {"contrascope": facts}})
+        sums["zarr.json"] = hashlib.sha256(group).hexdigest()
+        write_json(self.path / "checksums.json", sums)
+        write_bytes(self.path / "zarr.json", group)
         (self.path / _JOURNAL).unlink(missing_ok=True)
         (self.path / _UNFINISHED).unlink(missing_ok=True)
         return CropStore(self.path)
@@ -158,8 +160,7 @@ def remove_store(path: Path) -> None:
 
 def _fingerprint_there(path: Path) -> str | None:
     if (path / "zarr.json").is_file():
-        facts = read_json(path / "zarr.json").get("attributes", {}).get("contrascope") or {}
-        return facts.get("fingerprint")
+        return (read_json(path / "zarr.json").get("attributes", {}).get("contrascope") or {}).get("fingerprint")
     if (path / _UNFINISHED).is_file():
         return read_json(path / _UNFINISHED).get("fingerprint")
     return None

@@ -80,15 +80,14 @@ class TrainingModule(L.LightningModule):
         """Means over all cells, or over the cells a term is about."""
         control = batch.perturbation == 0
         values = {
-            f"{part}/loss": loss,
-            f"{part}/reconstruction": terms.reconstruction.mean(),
-            f"{part}/KL background": terms.background.mean(),
+            f"{part}/loss": loss[None].expand(len(control)),
+            f"{part}/reconstruction": terms.reconstruction,
+            f"{part}/KL background": terms.background,
         }
         if self.model.has_salient:
-            values[f"{part}/KL salient"] = terms.salient[~control].mean() if (~control).any() else loss.new_zeros(())
-            values[f"{part}/leak of controls"] = (
-                terms.leak[control].mean() if control.any() else loss.new_zeros(())
-            )
+            values |= {f"{part}/KL salient": terms.salient[~control], f"{part}/leak of controls": terms.leak[control]}
         if beta is not None:
-            values["beta"] = torch.tensor(beta)
-        self.log_dict(values, batch_size=len(control), on_step=part == "train", on_epoch=part == "validation")
+            values["beta"] = torch.tensor([beta])
+        for name, x in values.items():
+            if len(x):  # a batch of validation may hold no control, or nothing else
+                self.log(name, x.mean(), batch_size=len(x), on_step=part == "train", on_epoch=part == "validation")

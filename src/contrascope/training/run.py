@@ -6,13 +6,15 @@
     tensorboard/         the same for TensorBoard
     split.parquet        the part of each cell: train, validation or test
 
-``run.json`` is written last: a folder without it is an unfinished run. Nothing in it is a pickle.
+``run.json`` is written last. Until then ``unfinished.json`` says whose folder it is; a folder that has neither
+is none of ours and left alone. Nothing in it is a pickle.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
+import math
 import shutil
 import time
 import warnings
@@ -28,6 +30,7 @@ import polars as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
@@ -46,6 +49,8 @@ from contrascope.training.data import TrainingStream, ValidationStream
 from contrascope.training.module import VALIDATION_LOSS, TrainingModule
 
 _FACTS, _WEIGHTS, _METRICS, _SPLIT = "run.json", "weights.safetensors", "metrics.csv", "split.parquet"
+_UNFINISHED = "unfinished.json"
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,19 @@ class Run:
 
     @cached_property
     def model(self) -> ContrastiveVAE:
-        """The trained model, evaluating."""
+        """The trained model, evaluating.
+
+        Raises:
+            RunError: Its weights are missing or damaged.
+        """
         model = self.untrained(seed=self.settings.seed)
-        model.load_state_dict(load_file(self.path / _WEIGHTS))
+        try:
+            model.load_state_dict(load_file(self.path / _WEIGHTS))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise RunError(
+                f"The weights of the run {self.path} cannot be read: {' '.join(str(error).split())[:300]}. "
+                f"Delete the run and train again."
+            ) from None
         return model.eval()
 
     def untrained(self, *, seed: int) -> ContrastiveVAE:
@@ -159,12 +174,15 @@ def open_run(path: str | Path) -> Run:
     """A finished run.
 
     Raises:
-        RunError: There is none, or it was not finished.
+        RunError: There is none, it was not finished, or its format is not ours.
     """
     path = Path(path)
     if not (path / _FACTS).is_file():
         raise RunError(f"{path} holds no finished run. Train one with `contrascope train STORE --out {path}`.")
-    return Run(path, read_json(path / _FACTS))
+    facts = read_json(path / _FACTS)
+    if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
+        raise RunError(f"{path / _FACTS} is no run that this version can read. Choose another folder, or train again.")
+    return Run(path, facts)
 
 
 def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str = "auto", **changes: Any) -> Run:
@@ -181,7 +199,7 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
 
     Raises:
         SettingsError: Unknown model, preset or setting.
-        RunError: ``out`` holds another run, or training diverged.
+        RunError: ``out`` holds something else, the store has too few cells to split, or training diverged.
         StoreError: The store is damaged.
     """
     out, settings = Path(out), training_settings(len(store), preset=preset, **changes)
@@ -194,14 +212,16 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
                 f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
             )
         return run
-    _clear_unfinished(out)
+    _make_room(out)
+    write_json(out / _UNFINISHED, {"fingerprint": made_from})
     parts = split_cells(store.labels, shares=settings.split, seed=settings.seed)
+    _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
     outcome = _train(store, network, transform, parts, settings, out)
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
-        "format": 1,
+        "format": _FORMAT,
         "model": model,
         "settings": settings.model_dump(mode="json"),
         "transform": transform.state(),
@@ -214,6 +234,7 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
         "outcome": outcome,
     }
     write_json(out / _FACTS, facts)
+    (out / _UNFINISHED).unlink()
     return open_run(out)
 
 
@@ -239,8 +260,6 @@ def _train(
     """Train the network; its best weights and its metrics are in ``out`` afterwards."""
     training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
     sampler = BalancedBatches(store.labels, training, batch_size=settings.batch_size, seed=settings.seed)
-    if not len(held_out):
-        raise RunError(f"No cell is held out for validation by split {settings.split}. Give it a larger share.")
     steps = settings.epochs * len(sampler)
     module = TrainingModule(network.to(memory_format=torch.channels_last), transform, settings, steps=steps)
     best = _BestWeights(out / _WEIGHTS)
@@ -269,6 +288,11 @@ def _train(
             module,
             DataLoader(TrainingStream(store, sampler), batch_size=None),
             DataLoader(ValidationStream(store, held_out, settings.batch_size), batch_size=None),
+        )
+    if not math.isfinite(best.loss):
+        raise RunError(
+            f"Training gave no finite validation loss in {trainer.global_step} steps. Look for crops with NaN or "
+            f"infinite pixels, or lower training.learning_rate (it is {settings.learning_rate:g})."
         )
     progress.report("Training", steps, steps)
     _tidy_metrics(out)
@@ -320,14 +344,29 @@ def _tidy_metrics(out: Path) -> None:
     shutil.rmtree(out / "csv")
 
 
-def _clear_unfinished(out: Path) -> None:
-    """Make room for a run where a former one was cut short; refuse a folder of anything else."""
-    known = {_WEIGHTS, _METRICS, _SPLIT, "csv", "tensorboard", "weights.writing"}
-    if out.exists() and (foreign := sorted({p.name for p in out.iterdir()} - known)):
-        raise RunError(f"{out} holds {foreign[0]}, which is no run of ours. Choose another folder.")
-    shutil.rmtree(out, ignore_errors=True)
+def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingSettings) -> None:
+    """Make sure that there are cells to validate on, and cells on both sides of the comparison to train on."""
+    training = labels[parts == TRAIN]
+    counts = {
+        "control to train on": int((training == 0).sum()),
+        "perturbed cell to train on": int((training > 0).sum()),
+        "cell to validate on": int((parts == VALIDATION).sum()),
+    }
+    if lacking := [what for what, n in counts.items() if n == 0]:
+        raise RunError(
+            f"The split {settings.split} of {len(labels):,} cells leaves no {' and no '.join(lacking)}. "
+            f"Give that part a larger share in training.split, or take more cells."
+        )
+
+
+def _make_room(out: Path) -> None:
+    """An empty folder, where a former run may have been cut short; a folder of anything else is left alone."""
+    if (out / _UNFINISHED).is_file():
+        shutil.rmtree(out)
+    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise RunError(f"{out} exists and is no run of ours. Choose another folder; nothing was written.")
     try:
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out} cannot be made: {error.strerror}. Choose another folder.") from None
 

@@ -81,7 +81,7 @@ class TiffReader:
     def _index(self) -> dict[tuple[TileKey, str], Path]:
         """Every file the pattern finds, by tile and spelling of the channel."""
         regex, found = pattern_regex(self._settings.pattern), {}
-        for name in sorted(glob.glob(pattern_glob(self._settings.pattern))):
+        for name in sorted(glob.glob(pattern_glob(self._settings.pattern))):  # noqa: PTH207 - an absolute pattern
             if (match := regex.fullmatch(name)) is None:
                 continue
             part = match.groupdict()
@@ -96,8 +96,7 @@ class TiffReader:
             found[where] = Path(name)
         if not found:
             raise TileError(
-                f"The image pattern {self._settings.pattern} finds no file. "
-                f"Check the folder and the fields in braces."
+                f"The image pattern {self._settings.pattern} finds no file. Check the folder and the fields in braces."
             )
         return found
 
@@ -114,7 +113,8 @@ class TiffReader:
     def _refuse_missing(self) -> None:
         needed = len(self._spellings())
         if lacking := [key for key, files in self._files.items() if len(files) < needed]:
-            what = f"one file for each of the channels {', '.join(self._spellings())}" if self._per_channel else "a file"
+            each = f"one file for each of the channels {', '.join(self._spellings())}"
+            what = each if self._per_channel else "a file"
             raise TileError(
                 f"{len(lacking):,} of the {len(self._files):,} tiles in the cell table lack their image: "
                 f"{first_few(lacking, 3)}. {what[0].upper()}{what[1:]} was needed for each tile by the pattern "

@@ -1,0 +1,64 @@
+"""The family: members differ in their priors and in nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from contrascope.config import TrainingSettings
+from contrascope.errors import SettingsError
+from contrascope.models.likelihood import ClosedFormScale, LearnedScale
+from contrascope.models.priors import PerturbationPrior, StandardPrior
+from contrascope.models.variants import build_model
+
+
+def test_a_vae_uses_both_sizes_for_its_one_space(small: TrainingSettings) -> None:
+    net = build_model("vae", small, channels=2, perturbations=3)
+    assert net.sizes == {"background": small.background_size + small.salient_size}
+
+
+@pytest.mark.parametrize(
+    ("name", "priors"),
+    [
+        ("vae", {"background": StandardPrior}),
+        ("cvae", {"background": StandardPrior, "salient": StandardPrior}),
+        ("mcvae", {"background": PerturbationPrior, "salient": PerturbationPrior}),
+    ],
+)
+def test_a_name_is_a_choice_of_priors(small: TrainingSettings, name: str, priors: dict[str, type]) -> None:
+    net = build_model(name, small, channels=2, perturbations=3)
+    assert {space: type(prior) for space, prior in net.priors.items()} == priors
+
+
+def test_cvae_and_mcvae_of_one_seed_start_from_the_same_weights(small: TrainingSettings) -> None:
+    cvae, mcvae = (build_model(name, small, channels=2, perturbations=3).state_dict() for name in ("cvae", "mcvae"))
+    assert set(mcvae) - set(cvae) == {"priors.background.means", "priors.salient.means"}
+    assert all(torch.equal(cvae[name], mcvae[name]) for name in cvae)
+
+
+def test_the_two_encoders_start_differently(small: TrainingSettings) -> None:
+    net = build_model("mcvae", small, channels=2, perturbations=3)
+    background, salient = (net.encoders[space].layers[0].weight for space in ("background", "salient"))
+    assert not torch.equal(background, salient)
+
+
+def test_there_are_as_many_prior_means_as_perturbations(small: TrainingSettings) -> None:
+    net = build_model("mcvae", small, channels=2, perturbations=7)
+    assert net.priors["background"].means.shape == (7, small.background_size)
+    assert net.priors["salient"].means.shape == (7, small.salient_size)
+
+
+def test_the_likelihood_is_the_one_asked_for(small: TrainingSettings) -> None:
+    for name, kind in (("learned", LearnedScale), ("closed-form", ClosedFormScale)):
+        settings = small.model_copy(update={"likelihood_scale": name})
+        assert isinstance(build_model("cvae", settings, channels=2, perturbations=3).likelihood, kind)
+
+
+def test_an_unknown_model_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
+    with pytest.raises(SettingsError, match="'supervae'.*cvae, mcvae, vae"):
+        build_model("supervae", small, channels=2, perturbations=3)
+
+
+def test_an_unknown_architecture_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
+    with pytest.raises(SettingsError, match="'resnet'.*conv5"):
+        build_model("vae", small.model_copy(update={"architecture": "resnet"}), channels=2, perturbations=3)

@@ -1,0 +1,214 @@
+"""The transform: into the decoder's range, and back."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.transform import resize
+
+from contrascope.errors import StoreError
+from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
+from contrascope.store.crops import store_from_arrays
+from contrascope.store.store import CropStore
+from contrascope.vocabulary import Batch
+
+DTYPES = ["uint8", "uint16", "float32"]
+
+
+def microscopy(n: int, *, seed: int = 0, side: int = 16) -> np.ndarray:
+    """(n, 2, side, side) uint16: a broad channel, and one that is mostly empty with a few bright spots."""
+    rng = np.random.default_rng(seed)
+    broad = 300 + rng.gamma(4.0, 200.0, (n, side, side))
+    spots = 120 + rng.poisson(5, (n, side, side)) + 8000 * (rng.random((n, side, side)) > 0.97)
+    return np.stack([broad, spots], axis=1).round().astype(np.uint16)
+
+
+def store_of(images: np.ndarray, path: Path, control: np.ndarray | None = None) -> CropStore:
+    control = np.arange(len(images)) % 2 == 0 if control is None else control
+    name = np.where(control, "nontargeting", "a")
+    cells = pl.DataFrame({"guide": name, "perturbation": name, "control": control})
+    return store_from_arrays(images, cells, path / "cells.zarr", channels=[f"C{i}" for i in range(images.shape[1])])
+
+
+def measured(store: CropStore, *, size: int = 16, seed: int = 0) -> Transform:
+    return measured_transform(store, np.arange(len(store)), size=size, seed=seed)
+
+
+def test_the_papers_is_arcsinh_less_seven_over_seven() -> None:
+    pixels = np.random.default_rng(0).integers(0, 65_536, (3, 2, 16, 16)).astype(np.uint16)
+    seen = paper_transform(16, 2)(torch.from_numpy(pixels)).numpy()
+    np.testing.assert_allclose(seen, (np.arcsinh(pixels.astype(float)) - 7) / 7, rtol=1e-5, atol=1e-6)
+
+
+def test_the_papers_centres_counts_of_about_five_hundred() -> None:
+    assert paper_transform(1, 1).inverse(torch.zeros(1, 1, 1, 1)).item() == pytest.approx(np.sinh(7), rel=1e-5)
+
+
+@given(
+    offset=st.floats(0, 500),
+    cofactor=st.floats(1, 500),
+    center=st.floats(-2, 3),
+    spread=st.floats(0.5, 3),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_inverse_gives_back_the_pixels(
+    offset: float, cofactor: float, center: float, spread: float, seed: int
+) -> None:
+    pixels = torch.from_numpy(microscopy(2, seed=seed).astype(np.float32))
+    t = Transform(16, offset=[offset] * 2, cofactor=[cofactor] * 2, center=[center] * 2, spread=[spread] * 2)
+    torch.testing.assert_close(t.inverse(t(pixels)), pixels, rtol=2e-5, atol=0.02)
+
+
+def test_channels_have_their_own_constants() -> None:
+    t = Transform(1, offset=[0.0, 10.0], cofactor=[1.0, 2.0], center=[0.0, 1.0], spread=[1.0, 4.0])
+    seen = t(torch.full((1, 2, 1, 1), 30.0)).flatten()
+    torch.testing.assert_close(seen, torch.tensor([np.arcsinh(30.0), (np.arcsinh(10.0) - 1) / 4]).float())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_of_a_store_is_seen_alike(dtype: str, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(5, 250, (20, 2, 16, 16))
+    one, same = (store_of(images.astype(d), tmp_path / d) for d in (dtype, "float32"))
+    assert measured(one).state() == measured(same).state()
+    seen = measured(one)(torch.from_numpy(one.read(np.arange(20))))
+    assert seen.dtype == torch.float32
+    assert torch.equal(seen, measured(same)(torch.from_numpy(same.read(np.arange(20)))))
+
+
+def test_the_brightest_pixel_of_16_bits_is_not_lost() -> None:
+    pixels = torch.from_numpy(np.full((1, 1, 16, 16), 65_535, np.uint16))
+    t = paper_transform(16, 1)
+    torch.testing.assert_close(t.inverse(t(pixels)), torch.full((1, 1, 16, 16), 65_535.0), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_the_bulk_of_the_controls_is_brought_into_the_reach_of_tanh(tmp_path: Path, dtype: str) -> None:
+    images = microscopy(100).astype(dtype)
+    seen = measured(store_of(images, tmp_path))(torch.from_numpy(images[::2])).numpy()
+    for channel in seen.swapaxes(0, 1):
+        low, high = np.percentile(channel, [0.5, 99.9])
+        assert low == pytest.approx(-0.9, abs=0.01)
+        assert high == pytest.approx(0.9, abs=0.01)
+        assert (np.abs(channel) <= 0.9 + 1e-4).mean() > 0.99
+
+
+def test_the_broad_channel_uses_the_whole_range(tmp_path: Path) -> None:
+    images = microscopy(100)
+    seen = measured(store_of(images, tmp_path))(torch.from_numpy(images))[:, 0]
+    assert seen.std() > 0.2
+    assert abs(seen.median()) < 0.3
+
+
+@given(st.floats(0.01, 100), st.floats(-1000, 1000))
+@settings(max_examples=15, deadline=None)
+def test_a_cameras_gain_and_offset_make_no_difference(
+    tmp_path_factory: pytest.TempPathFactory, gain: float, offset: float
+) -> None:
+    """What is measured on the controls takes any linear change of units back."""
+    images = microscopy(30).astype(np.float32)
+    changed = (images * gain + offset).astype(np.float32)
+    a, b = (store_of(x, tmp_path_factory.mktemp("gain")) for x in (images, changed))
+    torch.testing.assert_close(
+        measured(a)(torch.from_numpy(images)), measured(b)(torch.from_numpy(changed)), rtol=0, atol=0.02
+    )
+
+
+def test_only_controls_are_looked_at(tmp_path: Path) -> None:
+    images, control = microscopy(40), np.arange(40) % 2 == 0
+    altered = images.copy()
+    altered[~control] = 60_000
+    a, b = store_of(images, tmp_path / "a", control), store_of(altered, tmp_path / "b", control)
+    assert measured(a).state() == measured(b).state()
+
+
+def test_only_training_cells_are_looked_at(tmp_path: Path) -> None:
+    images, training = microscopy(40), np.arange(20)
+    altered = images.copy()
+    altered[20:] = 60_000
+    a, b = store_of(images, tmp_path / "a"), store_of(altered, tmp_path / "b")
+    one, same = (measured_transform(s, training, size=16, seed=0) for s in (a, b))
+    assert one.state() == same.state()
+
+
+def test_two_thousand_controls_are_enough(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (4100, 1, 2, 2)).astype(np.uint8)
+    store = store_of(images, tmp_path, np.arange(4100) > 0)
+    one, same, other = (measured(store, size=2, seed=seed).state() for seed in (0, 0, 1))
+    assert one == same
+    assert one != other
+    assert one["cofactor"][0] == pytest.approx(other["cofactor"][0], rel=0.05)
+
+
+def test_a_constant_channel_is_refused_by_name(tmp_path: Path) -> None:
+    images = microscopy(10)
+    images[:, 1] = 7
+    with pytest.raises(StoreError, match="C1 are constant"):
+        measured(store_of(images, tmp_path))
+
+
+def test_its_state_makes_it_again() -> None:
+    t = Transform(8, offset=[0.1, 2.0], cofactor=[1.5, 3.0], center=[0.3, 1.0], spread=[1.0, 4.0])
+    pixels = torch.from_numpy(microscopy(3))
+    assert torch.equal(Transform(**t.state())(pixels), t(pixels))
+
+
+def test_a_batch_keeps_its_labels_and_rows() -> None:
+    batch = Batch(torch.from_numpy(microscopy(2)), torch.tensor([0, 1]), torch.tensor([5, 6]))
+    seen = paper_transform(16, 2).batch(batch)
+    assert torch.equal(seen.images, paper_transform(16, 2)(batch.images))
+    assert seen.perturbation is batch.perturbation
+    assert seen.rows is batch.rows
+
+
+def test_a_transform_has_nothing_to_train_or_save() -> None:
+    assert not list(paper_transform(16, 2).parameters())
+    assert not paper_transform(16, 2).state_dict()
+
+
+def smooth(side: int, seed: int = 0) -> np.ndarray:
+    """(side, side) waves of a few pixels and longer."""
+    rng, (y, x) = np.random.default_rng(seed), np.mgrid[:side, :side] / side
+    waves = (np.sin(2 * np.pi * (f * x + g * y) + p) for f, g, p in rng.uniform(-4, 4, (6, 3)))
+    return np.asarray(500 + 60 * sum(waves))
+
+
+def resized(image: np.ndarray, size: int) -> np.ndarray:
+    """Resized by the transform alone, its arcsinh taken back."""
+    t = paper_transform(size, 1)
+    return t.inverse(t(torch.from_numpy(image[None, None].astype(np.float32))))[0, 0].numpy()
+
+
+@pytest.mark.parametrize(("side", "size"), [(100, 64), (96, 32), (48, 16), (32, 64)])
+def test_resizing_is_close_to_scikit_images(side: int, size: int) -> None:
+    image = smooth(side)
+    expected = resize(image, (size, size), order=1, anti_aliasing=size < side, mode="edge", preserve_range=True)
+    inner = slice(2, -2)
+    difference = resized(image, size)[inner, inner] - expected[inner, inner]
+    assert np.abs(difference).mean() < 0.1 * image.std()
+    assert resized(image, size).mean() == pytest.approx(image.mean(), rel=0.01)
+
+
+def test_resizing_averages_noise_instead_of_picking_pixels() -> None:
+    """Without anti-aliasing every third pixel of white noise is still white noise."""
+    noise = np.random.default_rng(0).normal(1000, 100, (96, 96))
+    small = resized(noise, 32)
+    assert small.mean() == pytest.approx(1000, abs=2)
+    assert small.std() < 50
+
+
+def test_resizing_keeps_a_flat_image_flat() -> None:
+    np.testing.assert_allclose(resized(np.full((100, 100), 321.0), 64), 321.0, rtol=1e-4)
+
+
+def test_crops_that_are_not_square_become_square() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert paper_transform(16, 2)(torch.ones(1, 2, 24, 40)).shape == (1, 2, 16, 16)

@@ -1,0 +1,125 @@
+"""The house stands as drawn: imports point down, wings keep to themselves, tables know no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import contrascope
+
+SOURCE = Path(contrascope.__file__).parent
+FLOORS = (
+    ("errors",),
+    ("vocabulary", "config", "registry", "progress"),
+    ("tables",),
+    ("screen",),
+    ("store", "models"),
+    ("sampling", "profiles"),
+    ("training", "benchmarks"),
+    ("figures", "embedding"),
+    ("report",),
+    ("pipeline",),
+    ("cli", "__init__"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+WITHIN_A_WING = {"profiles/maps.py imports benchmarks"}
+"""Known and small: a map asks ``benchmarks.spaces`` for the matrix of a space. Nothing may be added here."""
+WINGS = {
+    "images": ("screen", "store", "sampling"),
+    "models": ("models",),
+    "tables": ("profiles", "benchmarks", "figures", "report"),
+}
+
+
+class _Imports(ast.NodeVisitor):
+    """Names of all modules imported in a file, inside functions too, but not for type checking only."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def visit_If(self, node: ast.If) -> None:
+        for child in node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else [*node.body, *node.orelse]:
+            self.visit(child)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found += [alias.name for alias in node.names]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.level == 0 and node.module, "imports are written in full"
+        self.found += [f"{node.module}.{alias.name}" for alias in node.names]
+
+
+def _files() -> Iterator[tuple[Path, str, list[str]]]:
+    """Each file of the package, its room, and what it imports."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        imports = _Imports()
+        imports.visit(ast.parse(path.read_text(encoding="utf-8")))
+        yield path, path.relative_to(SOURCE).parts[0].removesuffix(".py"), imports.found
+
+
+def _rooms(imported: list[str]) -> set[str]:
+    ours = {name.split(".")[1] for name in imported if name.startswith("contrascope.")}
+    return {room if room in FLOOR else "__init__" for room in ours}
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room for _, room, _ in _files()} == set(FLOOR)
+
+
+def test_imports_only_point_down() -> None:
+    upward = [
+        f"{path.relative_to(SOURCE)} imports {other}"
+        for path, room, imported in _files()
+        for other in _rooms(imported) - {room}
+        if FLOOR[other] >= FLOOR[room]
+    ]
+    assert set(upward) <= WITHIN_A_WING
+
+
+def test_wings_do_not_import_each_other() -> None:
+    wing = {room: name for name, rooms in WINGS.items() for room in rooms}
+    across = [
+        f"{path.relative_to(SOURCE)} imports {other}"
+        for path, room, imported in _files()
+        if room in wing
+        for other in _rooms(imported)
+        if wing.get(other, wing[room]) != wing[room]
+    ]
+    assert across == []
+
+
+def test_nothing_in_the_tables_wing_imports_torch() -> None:
+    lightless = (*WINGS["tables"], "tables", *FLOORS[0], *FLOORS[1])
+    heavy = [
+        f"{path.relative_to(SOURCE)} imports {name}"
+        for path, room, imported in _files()
+        if room in lightless
+        for name in imported
+        if name.split(".")[0] in ("torch", "lightning", "torchvision")
+    ]
+    assert heavy == []
+
+
+def _loads_torch(statements: str) -> bool:
+    code = f"import sys; {statements}; sys.exit('torch' in sys.modules)"
+    return subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode != 0
+
+
+def test_importing_the_package_and_its_command_loads_no_torch() -> None:
+    assert not _loads_torch("import contrascope, contrascope.cli; dir(contrascope)")
+
+
+def test_benchmarking_anybodys_embedding_loads_no_torch() -> None:
+    assert not _loads_torch("import contrascope as cs; cs.benchmark, cs.profile, cs.Result, cs.read_anndata")
+
+
+def test_opening_a_screen_and_a_store_loads_no_torch() -> None:
+    assert not _loads_torch("import contrascope as cs; cs.open_screen, cs.extract_crops, cs.open_store")
+
+
+def test_every_public_name_is_there() -> None:
+    for name in contrascope.__all__:
+        assert getattr(contrascope, name).__name__ == name
