@@ -51,7 +51,7 @@ def demo_section(out: Path) -> str:
     wanted = [(metric, space) for metric in METRICS for space in SPACES if (metric, space) in table.index]
     return (
         "## The synthetic screen, three seeds\n\n"
-        "`contrascope demo --seed SEED`: about 10,000 cells, 24 genes in 8 planted complexes and 4 inert ones, `mcvae`, "
+        "`contrascope demo --seed SEED`: about 10,000 cells, 24 genes in 8 planted complexes, 4 inert ones, `mcvae`, "
         "preset `auto`. Each seed makes its own screen and its own weights.\n\n" + markdown(table.loc[wanted])
     )
 
@@ -66,10 +66,10 @@ def bbbc013_section(folder: Path) -> str:
     means.index = [f"{dose:g}" for dose in means.index]
     return (
         "## BBBC013, a real plate\n\n"
-        "`contrascope run examples/bbbc013/screen.yaml`: the axis from negative to positive control wells is fitted on rows "
-        "A-D (wortmannin) and measured on rows E-H (LY294002).\n\n"
+        "`contrascope run examples/bbbc013/screen.yaml`: axis from negative to positive control wells fitted on rows "
+        "A-D (wortmannin), measured on rows E-H (LY294002).\n\n"
         + markdown(rows[["value", "chance"]])
-        + "\nMean position of the test wells at each dose; 0 is the negative controls of rows A-D, 1 the positive ones.\n\n"
+        + "\nMean position of the test wells at each dose; negative controls of rows A-D lie at 0, positive at 1.\n\n"
         + markdown(means.rename_axis("dose"))
     )
 

@@ -153,13 +153,13 @@ def embed(
     Example: contrascope embed cells.zarr runs/mcvae --out cells.h5ad
     """
     from contrascope.embedding import embed as embed_cells
-    from contrascope.embedding import save_cells
     from contrascope.store.store import open_store
+    from contrascope.tables import write_anndata
     from contrascope.training.run import open_run
 
     with _telling(quiet):
         cells = embed_cells(open_store(store), open_run(run))
-        save_cells(cells, out)
+        write_anndata(cells, out)
     spaces = {name: int(values.shape[1]) for name, values in cells.obsm.items()}
     _last(json_, {"cells": str(out), "n": cells.n_obs, "spaces": spaces}, f"{out}: {cells.n_obs:,} cells, {spaces}")
 

@@ -33,6 +33,7 @@ from contrascope.figures.gallery import composites, pairs
 from contrascope.figures.shifts import channel_shifts
 from contrascope.figures.umap import umap
 from contrascope.profiles import profile
+from contrascope.profiles.aggregate import By
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report as report_progress
 from contrascope.report import sections
@@ -178,14 +179,15 @@ class Line:
 
     def profiles(self) -> dict[str, ad.AnnData]:
         """Profiles by guide and by perturbation."""
-        made_from, names = self._key("profiles", self._record["cells"]), (v.GUIDE, v.PERTURBATION)
+        made_from = self._key("profiles", self._record["cells"])
+        names: tuple[By, ...] = ("guide", "perturbation")
         paths = {by: self.out / "profiles" / f"{by}.h5ad" for by in names}
         if self._is_done("profiles", made_from, *paths.values()):
             self.say("profiles: done before")
             return {by: read_anndata(path) for by, path in paths.items()}
-        profiles = {by: profile(self.cells_now, by=by) for by in names}
-        for by, path in paths.items():
-            write_anndata(profiles[by], path)
+        profiles: dict[str, ad.AnnData] = {by: profile(self.cells_now, by=by) for by in names}
+        for by in names:
+            write_anndata(profiles[by], paths[by])
         self._is_made("profiles", made_from)
         self.say(f"profiles: {', '.join(f'{p.n_obs:,} by {by}' for by, p in profiles.items())}")
         return profiles
@@ -427,4 +429,3 @@ def _counts(store: CropStore, ends: int = 5) -> pd.DataFrame:
         .sort("cells", v.PERTURBATION, descending=[True, False])
     )
     return (counts if counts.height <= 2 * ends + 2 else pl.concat([counts.head(ends), counts.tail(ends)])).to_pandas()
-

@@ -1,9 +1,9 @@
 """Members of the family, each a choice of priors.
 
-    name    spaces           prior of z      prior of s
-    vae     z (64)           N(0, I)         -
-    cvae    z (32), s (32)   N(0, I)         N(0, I)
-    mcvae   z (32), s (32)   N(mu_z[m], I)   N(mu_s[m], I)
+name    spaces           prior of z      prior of s
+vae     z (64)           N(0, I)         -
+cvae    z (32), s (32)   N(0, I)         N(0, I)
+mcvae   z (32), s (32)   N(mu_z[m], I)   N(mu_s[m], I)
 """
 
 from __future__ import annotations

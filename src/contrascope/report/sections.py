@@ -25,7 +25,8 @@ _QUESTIONS = {
     "complexes": (
         "Do genes of one complex look alike?",
         "Profiles of genes whose products work in one complex should be similar. Precision and recall follow the "
-        "paper: a pair counts as found when its cosine distance lies in either tail of all distances. Average precision "
+        "paper: a pair counts as found when its cosine distance lies in either tail of all "
+        "distances. Average precision "
         "ranks pairs by similarity alone; its chance level is the share of related pairs.",
         "Left: the paper's sweep over thresholds, with chance dotted. Right: average precision of each space, with the "
         "level that shuffled gene names reach.",
@@ -33,16 +34,19 @@ _QUESTIONS = {
     "artifacts": (
         "Can technical circumstances be read from the embedding?",
         "A logistic regression tries to tell the batch (plate and well) of a cell, its position in the field, and "
-        "whether its tile lies at the well's edge. The higher, the more of the technique is in the space. The background "
+        "whether its tile lies at the well's edge. The higher, the more of the technique is in the "
+        "space. The background "
         "space is meant to hold it; the salient space should stay near chance. Cells at the edge of a well really are "
         "smaller and denser: not all that is read is an error of the instrument.",
         "How well each circumstance is read from each space. Dashed: chance.",
     ),
     "dose": (
         "Does the profile move with the dose?",
-        "An axis from negative to positive control wells is fitted on one part of the plate, and wells of the other part "
+        "An axis from negative to positive control wells is fitted on one part of the plate, and "
+        "wells of the other part "
         "are projected on it: 0 is where the negative controls of the first part lie, 1 the positive ones.",
-        "Projection of each test well against its dose, a point a well. Shaded: the negative controls of the same part.",
+        "Projection of each test well against its dose, a point a well. Shaded: the negative "
+        "controls of the same part.",
     ),
 }
 
@@ -58,7 +62,8 @@ def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame, figures: 
         blocks.append(
             Picture(
                 figures / "shifts.png",
-                "Shift of each channel against the reference channel, a point a tile, in pixels. It was measured by phase "
+                "Shift of each channel against the reference channel, a point a tile, in pixels. It "
+                "was measured by phase "
                 "correlation and undone in whole pixels. A lone point far off is a tile to look at.",
             )
         )
@@ -77,7 +82,8 @@ def cells_section(figures: Path) -> Section:
             ),
             Picture(
                 figures / "reconstructions.png",
-                "Held-out cells and what the model decodes from their posterior means. Contrast is equal within a pair. "
+                "Held-out cells and what the model decodes from their posterior means. Contrast is "
+                "equal within a pair. "
                 "What is missing on the right, the embedding does not know.",
             ),
         ],
@@ -91,13 +97,15 @@ def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
         "Training",
         [
             Text(
-                f"Training {ending}: {outcome['steps']:,} steps, {outcome['cells_per_second']:,.0f} cells a second. The "
+                f"Training {ending}: {outcome['steps']:,} steps, {outcome['cells_per_second']:,.0f} "
+                f"cells a second. The "
                 f"weights of step {outcome['best_step']:,} are kept, where the validation loss was lowest "
                 f"({outcome['best_validation_loss']:,.1f} nats a cell, at beta = 1)."
             ),
             Picture(
                 figures / "training.png",
-                "KL is what a space holds, in nats a cell. A KL near 0 means a space that collapsed. The leak is what is "
+                "KL is what a space holds, in nats a cell. A KL near 0 means a space that collapsed. "
+                "The leak is what is "
                 "left of controls in the salient space.",
             ),
         ],
@@ -156,7 +164,7 @@ def headline_facts(account: Any, perturbations: int, results: Mapping[str, Resul
 def _best(result: Result, metric: str, label: str) -> Fact:
     rows = result.headline[result.headline["metric"] == metric]
     learned = rows[rows["space"].isin(["background", "salient", "combined"])]
-    best = learned.loc[learned["value"].idxmax()]
+    best = learned.sort_values("value").iloc[-1]
     baseline = rows[~rows["space"].isin(["background", "salient", "combined"])]["value"].max()
     return Fact(
         f"{best['value']:.2f}",
@@ -168,7 +176,7 @@ def _best(result: Result, metric: str, label: str) -> Fact:
 def _of_each(result: Result, metric: str, label: str, spaces: tuple[str, ...]) -> list[Fact]:
     rows = result.headline[result.headline["metric"] == metric].set_index("space")
     return [
-        Fact(f"{rows.loc[s, 'value']:.2f}", f"{label} {s}; chance {rows.loc[s, 'chance']:.2f}")
+        Fact(f"{float(rows['value'][s]):.2f}", f"{label} {s}; chance {float(rows['chance'][s]):.2f}")
         for s in spaces
         if s in rows.index
     ]

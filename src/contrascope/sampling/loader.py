@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import tensorstore as ts
 import torch
 
 from contrascope.store.store import CropStore
@@ -25,8 +26,9 @@ def batches(store: CropStore, rows: Iterable[np.ndarray]) -> Iterator[Batch]:
     Yields:
         Batches whose images are in the store's dtype; a transform makes them fit for a model.
     """
-    labels, waiting, coming = store.labels, deque(), iter(rows)  # type: ignore[var-annotated]
-    for wanted in coming:
+    labels = store.labels
+    waiting: deque[tuple[np.ndarray, ts.Future]] = deque()
+    for wanted in rows:
         waiting.append((wanted, store.ask(wanted)))
         if len(waiting) > READ_AHEAD:
             yield _batch(store, labels, *waiting.popleft())
@@ -34,6 +36,6 @@ def batches(store: CropStore, rows: Iterable[np.ndarray]) -> Iterator[Batch]:
         yield _batch(store, labels, *waiting.popleft())
 
 
-def _batch(store: CropStore, labels: np.ndarray, rows: np.ndarray, asked: object) -> Batch:
+def _batch(store: CropStore, labels: np.ndarray, rows: np.ndarray, asked: ts.Future) -> Batch:
     images = store.receive(asked)
     return Batch(torch.from_numpy(images), torch.from_numpy(labels[rows]), torch.from_numpy(np.asarray(rows)))

@@ -219,7 +219,7 @@ def _cut(pixels: np.ndarray, cells: pl.DataFrame, size: int) -> np.ndarray:
 
 def _by_tile(cells: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
     for (index,), part in cells.group_by(TILE_INDEX, maintain_order=True):
-        yield int(index), part  # type: ignore[call-overload]
+        yield int(index), part
 
 
 class _TileCache:

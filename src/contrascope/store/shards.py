@@ -72,7 +72,7 @@ def encode_shard(crops: np.ndarray, per_shard: int) -> bytes:
         crops: (B, C, H, W), B <= ``per_shard``; fewer only in the last shard.
         per_shard: Cells in a full shard.
     """
-    metadata = array_metadata(len(crops), crops.shape[1:], crops.dtype, per_shard)  # type: ignore[arg-type]
+    metadata = array_metadata(len(crops), crops.shape[1:], crops.dtype, per_shard)
     # Chunks equal to the fill value are stored too, so that a missing chunk always means damage.
     spec = {
         "driver": "zarr3",
@@ -83,7 +83,9 @@ def encode_shard(crops: np.ndarray, per_shard: int) -> bytes:
     }
     array = ts.open(spec, context=ts.Context()).result()
     array.write(crops).result()
-    return array.kvstore.read("c/0/0/0/0").result().value
+    written = array.kvstore
+    assert written is not None
+    return bytes(written.read("c/0/0/0/0").result().value)
 
 
 def write_shard(store: Path, index: int, crops: np.ndarray, per_shard: int) -> tuple[str, int]:

@@ -88,7 +88,8 @@ class CropStore:
     @property
     def crop_size(self) -> tuple[int, int]:
         """H and W of a crop, in pixels."""
-        return tuple(self._images.shape[2:])
+        H, W = self._images.shape[2:]
+        return H, W
 
     @property
     def pixel_size_um(self) -> float | None:

@@ -38,7 +38,7 @@ from contrascope import progress
 from contrascope import vocabulary as v
 from contrascope.config import TrainingSettings, fingerprint, training_settings, validated
 from contrascope.errors import RunError
-from contrascope.models.contrastive import ContrastiveVAE
+from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells
@@ -116,7 +116,7 @@ class Run:
             perturbations=len(self.perturbations),
             seed=seed,
         )
-        return model.eval().to(memory_format=torch.channels_last)
+        return in_channels_last(model.eval())
 
     def metrics(self) -> pl.DataFrame:
         """Columns ``step name value``: everything that was logged."""
@@ -212,12 +212,12 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
                 f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
             )
         return run
-    _make_room(out)
-    write_json(out / _UNFINISHED, {"fingerprint": made_from})
     parts = split_cells(store.labels, shares=settings.split, seed=settings.seed)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
+    _make_room(out)
+    write_json(out / _UNFINISHED, {"fingerprint": made_from})
     outcome = _train(store, network, transform, parts, settings, out)
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
@@ -261,7 +261,7 @@ def _train(
     training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
     sampler = BalancedBatches(store.labels, training, batch_size=settings.batch_size, seed=settings.seed)
     steps = settings.epochs * len(sampler)
-    module = TrainingModule(network.to(memory_format=torch.channels_last), transform, settings, steps=steps)
+    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps)
     best = _BestWeights(out / _WEIGHTS)
     began = time.monotonic()
     with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):

@@ -80,7 +80,8 @@ class TiffReader:
 
     def _index(self) -> dict[tuple[TileKey, str], Path]:
         """Every file the pattern finds, by tile and spelling of the channel."""
-        regex, found = pattern_regex(self._settings.pattern), {}
+        regex = pattern_regex(self._settings.pattern)
+        found: dict[tuple[TileKey, str], Path] = {}
         for name in sorted(glob.glob(pattern_glob(self._settings.pattern))):  # noqa: PTH207 - an absolute pattern
             if (match := regex.fullmatch(name)) is None:
                 continue
