@@ -12,11 +12,11 @@ from contrascope.registry import ARCHITECTURES, BENCHMARKS, MODELS, READERS, Reg
 
 
 @pytest.mark.parametrize("parts", [READERS, ARCHITECTURES, MODELS, BENCHMARKS], ids=lambda parts: parts.kind)
-def test_every_registered_name_is_a_part_that_can_be_called(parts: Registry) -> None:
+def test_every_registered_name_leads_to_a_part(parts: Registry) -> None:
     assert list(parts) == sorted(parts)
     for name in parts:
         assert name in parts
-        assert callable(parts[name])
+        assert parts[name] is not None
 
 
 def test_a_name_that_is_unknown_is_answered_with_those_that_are_known() -> None:

@@ -200,8 +200,7 @@ def linear_toy() -> tuple[ContrastiveVAE, Batch]:
     """Two background and one salient dimension over four pixels, with posteriors that are somewhat off."""
     g = seeded(11)
     encoders: dict[str, nn.Module] = {
-        name: nn.Sequential(nn.Flatten(), nn.Linear(4, 2 * size))
-        for name, size in (("background", 2), ("salient", 1))
+        name: nn.Sequential(nn.Flatten(), nn.Linear(4, 2 * size)) for name, size in (("background", 2), ("salient", 1))
     }
     priors: dict[str, nn.Module] = {"background": PerturbationPrior(2, 2), "salient": StandardPrior(2, 1)}
     sizes = {"background": 2, "salient": 1}

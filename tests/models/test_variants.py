@@ -55,10 +55,10 @@ def test_the_likelihood_is_the_one_asked_for(small: TrainingSettings) -> None:
 
 
 def test_an_unknown_model_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
-    with pytest.raises(SettingsError, match="'supervae'.*cvae, mcvae, vae"):
+    with pytest.raises(SettingsError, match=r"'supervae'.*cvae, mcvae, vae"):
         build_model("supervae", small, channels=2, perturbations=3)
 
 
 def test_an_unknown_architecture_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
-    with pytest.raises(SettingsError, match="'resnet'.*conv5"):
+    with pytest.raises(SettingsError, match=r"'resnet'.*conv5"):
         build_model("vae", small.model_copy(update={"architecture": "resnet"}), channels=2, perturbations=3)

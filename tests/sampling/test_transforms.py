@@ -154,6 +154,14 @@ def test_a_constant_channel_is_refused_by_name(tmp_path: Path) -> None:
         measured(store_of(images, tmp_path))
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused_by_channel(tmp_path: Path, wrong: float) -> None:
+    images = microscopy(10).astype(np.float32)
+    images[0, 1] = wrong
+    with pytest.raises(StoreError, match="C1 hold NaN or infinite pixels"):
+        measured(store_of(images, tmp_path))
+
+
 def test_its_state_makes_it_again() -> None:
     t = Transform(8, offset=[0.1, 2.0], cofactor=[1.5, 3.0], center=[0.3, 1.0], spread=[1.0, 4.0])
     pixels = torch.from_numpy(microscopy(3))

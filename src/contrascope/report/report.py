@@ -33,23 +33,38 @@ class Table:
     decimals: int = 3
 
     def html(self) -> str:
-        """The table as HTML; numbers to the right, texts escaped."""
-        return self.frame.to_html(
-            index=False, border=0, float_format=lambda x: f"{x:,.{self.decimals}f}", na_rep="", classes="data"
-        )
+        """The table as HTML, texts escaped; whole numbers with thousands marked, flags as yes and no."""
+        shown = self.frame.copy()
+        for name, column in shown.items():
+            if pd.api.types.is_bool_dtype(column):
+                shown[name] = column.map({True: "yes", False: "no"})
+            elif pd.api.types.is_integer_dtype(column):
+                shown[name] = column.map("{:,}".format)
+        return shown.to_html(index=False, border=0, float_format=lambda x: f"{x:,.{self.decimals}f}", na_rep="")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG or SVG file with a caption that says what to see in it."""
+    """A PNG file with a caption that says what to see in it."""
 
     path: Path
     caption: str
 
+    @property
+    def width(self) -> int:
+        """Width on the page, in CSS pixels: figures are drawn at 200 dots an inch and shown at 120."""
+        return round(image_width(self.path) * 0.6)
+
     def source(self) -> str:
         """The picture as a data URI."""
-        kind = {".png": "image/png", ".svg": "image/svg+xml"}[self.path.suffix]
-        return f"data:{kind};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+
+
+def image_width(path: Path) -> int:
+    """Width of a PNG in pixels, from its header."""
+    header = path.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n", path
+    return int.from_bytes(header[16:20], "big")
 
 
 Block = Text | Table | Picture

@@ -86,15 +86,14 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
         seed: Of the choice of controls.
 
     Raises:
-        StoreError: A channel is constant.
+        StoreError: A channel is constant, or not all of its pixels are numbers.
     """
     controls = rows[store.labels[rows] == 0]
     chosen = np.random.default_rng(seed).permutation(controls)[:_MEASURED_CELLS]
     pixels = store.read(np.sort(chosen)).swapaxes(0, 1).reshape(len(store.channels), -1)
+    _refuse_channels(store, ~np.isfinite(pixels).all(axis=1), "hold NaN or infinite pixels in")
     low, middle, high = np.percentile(pixels, [_LOW, 50, _HIGH], axis=1)
-    if (flat := high <= low).any():
-        names = ", ".join(name for name, is_flat in zip(store.channels, flat, strict=True) if is_flat)
-        raise StoreError(f"The channels {names} are constant over the controls. Leave them out of images.channels.")
+    _refuse_channels(store, high <= low, "are constant over")
     # A channel that is mostly empty has its median at the offset; a twentieth of its range bends it then.
     cofactor = np.maximum(middle - low, (high - low) / 20)
     top = np.arcsinh((high - low) / cofactor)
@@ -106,3 +105,9 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
         center=(top / 2).tolist(),
         spread=spread.tolist(),
     )
+
+
+def _refuse_channels(store: CropStore, wrong: np.ndarray, what: str) -> None:
+    if wrong.any():
+        names = ", ".join(np.array(store.channels)[wrong])
+        raise StoreError(f"The channels {names} {what} the controls. Leave them out of images.channels.")

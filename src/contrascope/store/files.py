@@ -66,7 +66,8 @@ def write_parquet(path: Path, table: pl.DataFrame) -> None:
         table.write_parquet(beside)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise StoreError(f"{path} cannot be written: {error}. Make room or choose another folder.") from None
 
 

@@ -150,7 +150,10 @@ class CropStore:
 
     def ask(self, rows: np.ndarray) -> ts.Future:
         """Start reading cells; ``store.receive(future)`` waits for them."""
-        return self._images[np.asarray(rows)].read()
+        rows = np.asarray(rows)
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"Rows {rows.min()} to {rows.max()} were asked for, the store has 0 to {len(self) - 1}.")
+        return self._images[rows].read()
 
     def receive(self, asked: ts.Future) -> np.ndarray:
         """(B, C, H, W) pixels of the cells asked for.

@@ -68,7 +68,12 @@ class StoreWriter:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{path} cannot be made: {error.strerror}. Choose another folder.") from None
-        write_json(path / _UNFINISHED, {"fingerprint": plan.facts["fingerprint"]})
+        made_from = {"fingerprint": plan.facts["fingerprint"], "shard_cells": plan.per_shard}
+        if (path / _UNFINISHED).is_file() and read_json(path / _UNFINISHED) != made_from:
+            # Shards of another size, from another version of this package, are of no use.
+            shutil.rmtree(path / "images", ignore_errors=True)
+            (path / _JOURNAL).unlink(missing_ok=True)
+        write_json(path / _UNFINISHED, made_from)
         self._done = _finished_shards(path)
 
     def todo(self) -> Iterator[tuple[int, slice]]:

@@ -68,9 +68,9 @@ def _cage(
     """Tubulin bundled into a ring around the nucleus, with bars over it."""
     rim = anatomy.inside_nucleus[rows]
     beads = np.exp(0.3 * shapes.noise(np.full(len(rows), 0.5), rng))
-    ring = shapes.ridge(rim, at=-1.8, width=1.1) * beads * anatomy.body[rows]
+    ring = shapes.ridge(rim, at=-1.8, width=1.7) * beads * anatomy.body[rows]
     channels[TUBULIN][rows] = _dissolved(channels[TUBULIN], anatomy, rows, 0.45)
-    _replace(channels[TUBULIN], rows, ring, np.clip(0.44 * cells.strength[rows], 0, 0.7))
+    _replace(channels[TUBULIN], rows, ring, np.clip(0.55 * cells.strength[rows], 0, 0.75))
 
 
 def _micronuclei(
@@ -109,22 +109,22 @@ def _aggregates(
     channels: list[np.ndarray], cells: Cells, anatomy: Anatomy, rows: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Clumps of actin, huddled on one side of the nucleus."""
-    M = 10
+    M = 7
     side = _cytoplasm_points(anatomy, cells, rows, 1, 0.45, rng)
-    centre = side + rng.normal(0, 3.6, (len(rows), M, 2))
-    clumps = shapes.spots(centre, rng.uniform(0.9, 1.8, centre.shape[:2]), rng.lognormal(0, 0.3, centre.shape[:2]))
+    centre = side + rng.normal(0, 3.2, (len(rows), M, 2))
+    clumps = shapes.spots(centre, rng.uniform(1.4, 2.6, centre.shape[:2]), rng.lognormal(0, 0.3, centre.shape[:2]))
     channels[ACTIN][rows] = _dissolved(channels[ACTIN], anatomy, rows, 0.5)
-    _replace(channels[ACTIN], rows, clumps * anatomy.body[rows], np.clip(0.27 * cells.strength[rows], 0, 0.45))
+    _replace(channels[ACTIN], rows, clumps * anatomy.body[rows], np.clip(0.4 * cells.strength[rows], 0, 0.6))
 
 
 def _vacuoles(
     channels: list[np.ndarray], cells: Cells, anatomy: Anatomy, rows: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Round holes in tubulin and actin, with a thin coat of actin."""
-    M = 8
+    M = 5
     centre = _cytoplasm_points(anatomy, cells, rows, M, rng.uniform(0.25, 0.72, (len(rows), M)), rng)
     present = rng.random((len(rows), M)) < 0.3 + 0.5 * cells.strength[rows, None]
-    field = shapes.spots(centre, rng.uniform(1.4, 2.9, (len(rows), M)), present * 1.0)
+    field = shapes.spots(centre, rng.uniform(2.2, 3.8, (len(rows), M)), present * 1.0)
     hole = np.clip((field - 0.3) * 4, 0, 1)
     coat = np.exp(-0.5 * ((field - 0.22) / 0.09) ** 2) * anatomy.body[rows]
     kept = 1 - np.minimum(0.92, 0.95 * cells.strength[rows, None, None]).astype(np.float32) * hole

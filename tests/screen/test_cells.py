@@ -1,0 +1,269 @@
+"""A cell table comes under our names and whole, or is refused with a reason; never anything else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contrascope import vocabulary as v
+from contrascope.config import CellTableSettings
+from contrascope.errors import ContrascopeError, SettingsError, TableError
+from contrascope.screen.cells import read_cells
+from contrascope.screen.screen import open_screen
+from contrascope.store.crops import extract_crops
+
+
+def read(folder: Path, table: pl.DataFrame, *, name: str = "cells.parquet", **changes: Any) -> pl.DataFrame:
+    (table.write_csv if name.endswith(".csv") else table.write_parquet)(folder / name)
+    return read_cells(CellTableSettings.model_validate({"table": folder / name, "control": "control"} | changes))
+
+
+def refusal(folder: Path, table: pl.DataFrame, **changes: Any) -> str:
+    with pytest.raises(ContrascopeError) as caught:
+        read(folder, table, **changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_our_columns_come_first_and_all_others_stay(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.with_columns(pl.lit(3.5).alias("Zellgröße"), pl.lit("G1").alias("cycle"))
+    cells = read(tmp_path, table.select(reversed(table.columns)))
+    assert cells.columns[:7] == list(v.REQUIRED)
+    assert cells[v.CONTROL].to_list() == (toy_cells["perturbation"] == "control").to_list()
+    assert cells["batch"].unique().sort().to_list() == ["P1_A1", "P1_A2"]
+    assert cells.select(table.columns).equals(table.with_columns(pl.col("tile").cast(pl.String)))
+
+
+def test_csv_tsv_and_parquet_say_the_same(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    toy_cells.write_csv(tmp_path / "cells.tsv", separator="\t")
+    parquet, csv = read(tmp_path, toy_cells), read(tmp_path, toy_cells, name="cells.csv")
+    assert parquet.equals(csv)
+    assert parquet.equals(read_cells(CellTableSettings(table=tmp_path / "cells.tsv", control="control")))
+
+
+def test_a_table_in_a_folder_of_any_name_is_found(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    folder = tmp_path / "plate [1] * ü"
+    folder.mkdir()
+    for name in ("cells[2].csv", "cells?.parquet"):
+        assert read(folder, toy_cells, name=name).height == toy_cells.height
+
+
+def test_the_published_tables_are_read_by_their_preset(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    funk = toy_cells.rename(
+        {"cell_id": "UID", "y": "cell_i", "x": "cell_j", "guide": "sgRNA_0", "perturbation": "gene_symbol_0"}
+    )
+    assert read(tmp_path, funk, preset="funk2022").equals(read(tmp_path, toy_cells))
+
+
+def test_several_columns_are_joined_and_a_constant_serves_all(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.drop("plate", "cell_id")
+    cells = read(
+        tmp_path, table, columns={"batch": ["well", "tile"], "guide": ["perturbation", "guide"]}, constants={"plate": 7}
+    )
+    assert cells["plate"].unique().to_list() == ["7"]
+    assert cells["batch"][0] == "A1_0"
+    assert cells["guide"][1] == "GENE1_g1"
+    assert cells["cell_id"].to_list() == [str(i) for i in range(24)]
+
+
+@pytest.mark.parametrize("name", ["height", "width", "tile_index", "reason", "split", "field_distance", "cells"])
+def test_a_column_that_bears_the_name_of_one_of_our_own_misleads_nobody(
+    name: str, tmp_path: Path, toy_cells: pl.DataFrame, write_screen: Callable[..., Path]
+) -> None:
+    plain = tmp_path / "plain"
+    named = tmp_path / "named"
+    for folder, cells in ((plain, toy_cells), (named, toy_cells.with_columns(pl.lit(1).alias(name)))):
+        folder.mkdir()
+        write_screen(folder, cells=cells)
+    with_it, without = (extract_crops(open_screen(f / "screen.yaml"), f / "s.zarr") for f in (named, plain))
+    kept = name if name in with_it.cells.columns and name not in without.cells.columns else f"table_{name}"
+    assert with_it.cells.drop(kept).equals(without.cells)
+    assert with_it.cells[kept].to_list() == [1] * len(with_it)
+
+
+def test_columns_that_would_get_one_name_are_both_kept(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.with_columns(pl.lit(1).alias("control"), pl.lit(2).alias("table_control"))
+    cells = read(tmp_path, table)
+    assert cells["table_control"][0] == 2
+    assert cells["table_table_control"][0] == 1
+
+
+def test_controls_are_a_label_several_labels_a_prefix_or_another_column(
+    tmp_path: Path, toy_cells: pl.DataFrame
+) -> None:
+    table = toy_cells.with_columns((pl.col("perturbation") == "GENE2").alias("count"))
+    for control, share in (("control", 1), (["control", "GENE2"], 2), ("GENE*", 2)):
+        assert read(tmp_path, table, control=control)[v.CONTROL].sum() == 8 * share
+    assert read(tmp_path, table, control={"column": "count", "values": ["true"]})[v.CONTROL].sum() == 8
+
+
+@pytest.mark.parametrize(
+    ("control", "words"),
+    [
+        ("nontargeting", ("'nontargeting' does not occur", "GENE1")),
+        (["control", "DMSO"], ("DMSO",)),
+        ("*", ("All 24 cells",)),
+        ("", ("does not occur",)),
+        ({"column": "role", "values": ["control"]}, ("'role'",)),
+        ({"column": "count", "values": ["9"]}, ("'9'", "count")),
+    ],
+)
+def test_controls_that_tell_nobody_apart_are_refused(
+    tmp_path: Path, toy_cells: pl.DataFrame, control: Any, words: tuple[str, ...]
+) -> None:
+    message = refusal(tmp_path, toy_cells.with_columns(pl.lit(1).alias("count")), control=control)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("name", v.REQUIRED)
+def test_a_missing_column_is_named(name: str, tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    message = refusal(tmp_path, toy_cells.rename({name: f"{name}_0"}))
+    assert f"'{name}' (as {name}" in message
+    assert f"{name}_0" in message
+
+
+@pytest.mark.parametrize("name", [v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.Y, v.X, v.BATCH])
+def test_a_cell_that_lies_nowhere_is_refused(name: str, tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.with_columns(pl.col("well").alias("batch"))
+    table = table.with_columns(pl.when(pl.int_range(pl.len()) == 5).then(None).otherwise(pl.col(name)).alias(name))
+    for file in ("cells.parquet", "cells.csv"):
+        assert name in refusal(tmp_path, table, name=file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_position_that_is_no_number_is_refused(value: float, tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.with_columns(pl.when(pl.col("cell_id") == "c07").then(value).otherwise(pl.col("x")).alias("x"))
+    for file in ("cells.parquet", "cells.csv"):
+        assert "c07" in refusal(tmp_path, table, name=file)
+
+
+def test_an_id_that_stands_twice_is_named(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    assert "c03" in refusal(tmp_path, pl.concat([toy_cells, toy_cells[3:4]]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"preset": "funk2023"}, "funk2022"),
+        ({"columns": {"gene": "perturbation"}}, "'gene'"),
+        ({"columns": {"y": ["y", "x"]}}, "makes y of several columns"),
+        ({"columns": {"y": "well"}}, "holds String"),
+        ({"constants": {"y": 3}}, "gives one y to all cells"),
+        ({"constants": {"cell_id": 3}}, "gives one cell_id to all cells"),
+        ({"columns": {"stage": "phase"}}, "'phase' (as stage"),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_is_refused(
+    tmp_path: Path, toy_cells: pl.DataFrame, changes: dict[str, Any], words: str
+) -> None:
+    assert words in refusal(tmp_path, toy_cells, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cells.csv", b""),
+        ("cells.csv", b"plate,well,tile\n"),
+        ("cells.csv", b"a,b\n1,2,3\n4\n"),
+        ("cells.csv", b"a,b\n\xff\xfe,\x80\n"),
+        ("cells.parquet", b""),
+        ("cells.parquet", b"PAR1 and no more"),
+        ("cells.xlsx", b"PK"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match="cells"):
+        read_cells(CellTableSettings(table=tmp_path / name, control="control"))
+
+
+def test_a_table_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.parquet").mkdir()
+    for name in ("nowhere.csv", "nowhere.parquet", "folder.parquet"):
+        with pytest.raises(TableError, match=name):
+            read_cells(CellTableSettings(table=tmp_path / name, control="control"))
+
+
+NAMES = [*v.REQUIRED, "cell_id", "batch", "stage", "tile_row", "control", "table_control", "height", "tile_index"]
+HOSTILE = {
+    "absurd numbers": st.sampled_from([0.0, -0.5, 0.49, 39.5, 47.5, 47.51, -1e-9, 1e308, -1e308, 2.0**53, 1e-320]),
+    "numbers": st.floats(-5, 60) | st.floats(),
+    "whole numbers": st.integers(-(2**63), 2**63 - 1),
+    "words": st.text(max_size=4) | st.sampled_from(["P1", "A1", "a01", "0", "00", "control", "é", "\u202e", "A\n1"]),
+    "truth": st.booleans(),
+    "bytes": st.binary(max_size=3),
+    "lists": st.lists(st.integers(0, 3), max_size=2),
+    "records": st.fixed_dictionaries({"a": st.integers(0, 3)}),
+    "days": st.dates(date(1900, 1, 1), date(2100, 1, 1)),
+    "decimals": st.decimals(-99, 99, places=2).map(Decimal),
+    "nothing": st.none(),
+}
+
+
+@st.composite
+def hostile_tables(draw: st.DrawFn) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """What can befall a good table: columns of other kinds, missing values and columns, strangers, repeated rows."""
+    changes: list[Callable[[pl.DataFrame], pl.DataFrame]] = []
+    for _ in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from([*NAMES, "", "ü", "a b"]))
+        kind = draw(st.sampled_from(["column"] * 5 + ["drop", "repeat", "none", "category"]))
+        if kind == "column":
+            values = HOSTILE[draw(st.sampled_from(sorted(HOSTILE)))]
+            some = draw(st.lists(values | st.none(), min_size=24, max_size=24) | st.lists(values, min_size=24, max_size=24))
+            changes.append(lambda t, n=name, s=some: t.with_columns(pl.Series(n, (s * 2)[: t.height], strict=False)))
+        elif kind == "drop":
+            changes.append(lambda t, n=name: t.drop(n, strict=False))
+        elif kind == "repeat":
+            changes.append(lambda t: pl.concat([t, t[:3]]))
+        elif kind == "none":
+            changes.append(lambda t: t.clear())
+        else:
+            changes.append(lambda t: t.with_columns(pl.col("well").cast(pl.Categorical)) if "well" in t.columns else t)
+
+    def befall(table: pl.DataFrame) -> pl.DataFrame:
+        for change in changes:
+            table = change(table)
+        return table
+
+    return befall
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(befall=hostile_tables(), as_csv=st.booleans())
+def test_any_table_is_accounted_for_or_refused(
+    befall: Callable[[pl.DataFrame], pl.DataFrame],
+    as_csv: bool,
+    toy_cells: pl.DataFrame,
+    write_screen: Callable[..., Path],
+) -> None:
+    table = befall(toy_cells)
+    nested = any(dtype.is_nested() or dtype in (pl.Binary, pl.Object) for dtype in table.dtypes)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = "cells.csv" if as_csv and not nested and table.width else "cells.parquet"
+        screen = write_screen(folder, cells=table, table=file)
+        try:
+            store = extract_crops(open_screen(screen), folder / "cells.zarr")
+        except ContrascopeError as error:
+            assert str(error)
+            return
+        account = store.account
+        assert account.rows == table.height == account.stored + sum(account.dropped.values())
+        ids = [*store.cells["cell_id"], *pl.read_parquet(store.path / "dropped.parquet")["cell_id"]]
+        assert len(set(ids)) == len(ids) == table.height
+        assert store.read(range(len(store))).shape == (len(store), 2, 16, 16)  # type: ignore[arg-type]
+        assert len(store.labels) == len(store)
+
+
+def test_an_unknown_preset_is_a_matter_of_settings(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    with pytest.raises(SettingsError):
+        read(tmp_path, toy_cells, preset="cellprofiler")
