@@ -218,7 +218,9 @@ def hostile_tables(draw: st.DrawFn) -> Callable[[pl.DataFrame], pl.DataFrame]:
         kind = draw(st.sampled_from(["column"] * 5 + ["drop", "repeat", "none", "category"]))
         if kind == "column":
             values = HOSTILE[draw(st.sampled_from(sorted(HOSTILE)))]
-            some = draw(st.lists(values | st.none(), min_size=24, max_size=24) | st.lists(values, min_size=24, max_size=24))
+            some = draw(
+                st.lists(values | st.none(), min_size=24, max_size=24) | st.lists(values, min_size=24, max_size=24)
+            )
             changes.append(lambda t, n=name, s=some: t.with_columns(pl.Series(n, (s * 2)[: t.height], strict=False)))
         elif kind == "drop":
             changes.append(lambda t, n=name: t.drop(n, strict=False))

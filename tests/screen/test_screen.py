@@ -202,7 +202,9 @@ class TestFingerprint:
     ) -> None:
         tiles = {f"{c}-{n}": tile[c] for n, tile in toy_tiles.items() for c in (0, 1)}
         (tmp_path / "m").mkdir()
-        path = write_screen(tmp_path / "m", tiles=tiles, images={"pattern": "tiles/{channel}-{plate}_{well}_{tile}.tif"})
+        path = write_screen(
+            tmp_path / "m", tiles=tiles, images={"pattern": "tiles/{channel}-{plate}_{well}_{tile}.tif"}
+        )
         orders = [{"DNA": 0, "GFP": 1}, {"GFP": 1, "DNA": 0}]
         one, two = (open_screen(path, {"images.channels": order}) for order in orders)
         assert one.fingerprint != two.fingerprint

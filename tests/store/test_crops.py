@@ -113,7 +113,9 @@ def test_a_tile_of_which_no_cell_is_left_has_a_row_without_measurements(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    channel=st.sampled_from(["uint8", "uint16"]).flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=2, max_dims=2)))
+    channel=st.sampled_from(["uint8", "uint16"]).flatmap(
+        lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=2, max_dims=2))
+    )
     | hnp.arrays("float32", (4, 5), elements=st.floats(-1e6, 1e6, width=32)),
     percentiles=st.sampled_from([(0.1, 99.9), (0, 100), (1, 99), (50, 75), (0.0, 0.1)]),
 )

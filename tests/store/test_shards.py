@@ -57,9 +57,7 @@ def test_cells_of_zeros_are_stored_too() -> None:
     dtype=st.sampled_from(DTYPES),
     cells=st.integers(1, 10**8),
 )
-def test_a_shard_is_a_power_of_two_cells_of_about_its_size(
-    shape: tuple[int, int, int], dtype: str, cells: int
-) -> None:
+def test_a_shard_is_a_power_of_two_cells_of_about_its_size(shape: tuple[int, int, int], dtype: str, cells: int) -> None:
     n, size = cells_per_shard(shape, np.dtype(dtype), cells), int(np.prod(shape)) * np.dtype(dtype).itemsize
     assert n & (n - 1) == 0
     assert n == 1 or n * size <= shards.SHARD_BYTES

@@ -57,7 +57,9 @@ def test_zarr_reads_the_same_images(tiny_store: CropStore) -> None:
 def test_cells_come_in_the_order_asked_for_and_as_often(tiny_store: CropStore) -> None:
     rows = np.array([5, 3, 3, 300, 0])
     images = tiny_store.read(rows)
-    assert all(np.array_equal(image, tiny_store.read(np.array([row]))[0]) for image, row in zip(images, rows, strict=True))
+    assert all(
+        np.array_equal(image, tiny_store.read(np.array([row]))[0]) for image, row in zip(images, rows, strict=True)
+    )
     assert tiny_store.read(np.array([], dtype=np.int64)).shape == (0, 4, 64, 64)
 
 
