@@ -11,10 +11,10 @@ demo: $(READY)
 	$(BIN)/contrascope demo --out $(OUT)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not gpu"
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -12,11 +12,16 @@ import polars as pl
 import pytest
 import tifffile
 import yaml
+from hypothesis import HealthCheck, settings
 
 from contrascope.screen.screen import open_screen
 from contrascope.screen.synthetic import synthetic_screen
 from contrascope.store.crops import extract_crops
 from contrascope.store.store import CropStore
+
+# A busy machine is slow; that is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 WriteScreen = Callable[..., Path]
 

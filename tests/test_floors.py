@@ -21,7 +21,7 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report",),
-    ("pipeline",),
+    ("pipeline", "commands_find", "commands_import"),
     ("cli", "__init__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -8,10 +8,10 @@ import pytest
 
 from contrascope import registry
 from contrascope.errors import SettingsError
-from contrascope.registry import ARCHITECTURES, BENCHMARKS, MODELS, READERS, Registry
+from contrascope.registry import ARCHITECTURES, BENCHMARKS, IMPORTERS, MODELS, READERS, Registry
 
 
-@pytest.mark.parametrize("parts", [READERS, ARCHITECTURES, MODELS, BENCHMARKS], ids=lambda parts: parts.kind)
+@pytest.mark.parametrize("parts", [READERS, IMPORTERS, ARCHITECTURES, MODELS, BENCHMARKS], ids=lambda parts: parts.kind)
 def test_every_registered_name_leads_to_a_part(parts: Registry) -> None:
     assert list(parts) == sorted(parts)
     for name in parts:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from contrascope.errors import ContrascopeError as ContrascopeError
     from contrascope.pipeline import run_screen as run_screen
     from contrascope.profiles import profile as profile
+    from contrascope.screen.find_cells import find_cells as find_cells
     from contrascope.screen.screen import Screen as Screen
     from contrascope.screen.screen import open_screen as open_screen
     from contrascope.screen.synthetic import synthetic_screen as synthetic_screen
     from contrascope.store.crops import extract_crops as extract_crops
     from contrascope.store.crops import store_from_arrays as store_from_arrays
+    from contrascope.store.importers import import_crops as import_crops
     from contrascope.store.store import CropStore as CropStore
     from contrascope.store.store import open_store as open_store
     from contrascope.tables import read_anndata as read_anndata
@@ -35,7 +37,9 @@ _HOMES = {
     "benchmark": "benchmarks",
     "embed": "embedding",
     "extract_crops": "store.crops",
+    "find_cells": "screen.find_cells",
     "fit": "training.run",
+    "import_crops": "store.importers",
     "open_run": "training.run",
     "open_screen": "screen.screen",
     "open_store": "store.store",

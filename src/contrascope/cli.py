@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from contrascope import commands_find, commands_import
 from contrascope.errors import ContrascopeError, SettingsError
 
 app = typer.Typer(
@@ -97,19 +99,27 @@ def simulate(
 def ingest(
     screen: ScreenFile,
     out: Annotated[Path, typer.Option(help="The store's folder, NAME.zarr.")],
+    workers: Annotated[int, typer.Option(help="Processes that cut; the store's bytes do not depend on it.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead.")] = None,
+    on_bad_tile: Annotated[
+        Literal["fail", "skip"] | None, typer.Option(help="What to do about tiles that cannot be read.")
+    ] = None,
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Cut every cell of a screen out of its tile into a store.
 
-    Example: contrascope ingest screen.yaml --out cells.zarr
+    Over a finished store it checks every file, and makes again what is damaged.
+
+    Example: contrascope ingest screen.yaml --out cells.zarr --workers 4
     """
     from contrascope.screen.screen import open_screen
     from contrascope.store.crops import extract_crops
 
     with _telling(quiet):
-        store = extract_crops(open_screen(screen, _changes(settings)), out)
+        changes = _changes(settings) | ({"images.on_bad_tile": on_bad_tile} if on_bad_tile else {})
+        store = extract_crops(open_screen(screen, changes), out, workers=workers, scheduler=scheduler)
     account = store.account
     facts = {"store": str(out), "rows": account.rows, "stored": account.stored, "dropped": account.dropped}
     _last(json_, facts, f"{out}: {account}")
@@ -278,6 +288,20 @@ def verify(
     _last(json_, {"store": str(store), "sound": True}, f"{store} is sound: every file is what was written.")
 
 
+@app.command("import-crops")
+@wraps(commands_import.import_crops)
+def import_crops(*arguments: Any, **options: Any) -> None:
+    """See ``commands_import``."""
+    _said(commands_import.import_crops, *arguments, **options)
+
+
+@app.command("find-cells")
+@wraps(commands_find.find_cells)
+def find_cells(*arguments: Any, **options: Any) -> None:
+    """See ``commands_find``."""
+    _said(commands_find.find_cells, *arguments, **options)
+
+
 def main() -> None:
     """Entry point: our errors are one paragraph on standard error and exit code 1."""
     try:
@@ -292,6 +316,13 @@ def _complain(text: str) -> None:
     console = Console(stderr=True, soft_wrap=True, emoji=False)
     console.print(" ".join(text.split()), markup=False, highlight=False)
     sys.exit(1)
+
+
+def _said(command: Callable[..., tuple[dict[str, Any], str]], *arguments: Any, **options: Any) -> None:
+    """Run a command that answers with facts and a text, with progress, and print its last line."""
+    with _telling(options["quiet"]):
+        facts, text = command(*arguments, **options)
+    _last(options["json_"], facts, text)
 
 
 def _simulated(out: Path, preset: str, seed: int, say: Any) -> Path:

@@ -33,13 +33,15 @@ class ImageSettings(Settings):
 
     Attributes:
         pattern: File name with ``{plate} {well} {row} {column} {tile} {channel}`` and ``*`` for anything.
-            With ``{channel}`` there is one file a channel, else a file holds all of them.
+            With ``{channel}`` there is one file a channel, else a file holds all of them. The readers
+            ``ome-zarr`` (plates, URLs) and ``bioio`` (``FILE::SCENE``) say what it may be besides.
         channels: Names in the order of the file's planes; or, with ``{channel}``, names as they stand in
             the file names, or name -> how the file name spells it.
         reference_channel: The channel that cell positions refer to; the others are shifted onto it.
         pixel_size_um: Width of a pixel in micrometres, for scale bars.
         align: Measure and undo the shift of each channel, tile by tile.
         max_shift: Largest shift looked for, in pixels.
+        on_bad_tile: ``fail`` names all tiles that cannot be read; ``skip`` goes on and accounts for their cells.
         reader: Name of the reader.
     """
 
@@ -49,6 +51,7 @@ class ImageSettings(Settings):
     pixel_size_um: Annotated[float, Field(gt=0)] | None = None
     align: bool = True
     max_shift: Annotated[int, Field(ge=0)] = 40
+    on_bad_tile: Literal["fail", "skip"] = "fail"
     reader: str = "tiff"
 
     @property
@@ -83,23 +86,33 @@ class CellTableSettings(Settings):
     """The cell table and how its columns map onto ours.
 
     Attributes:
-        table: CSV or Parquet file.
+        table: CSV, TSV (both also .gz), Parquet (one file, or a folder of parts) or HDF5.
+        key: Which table of an HDF5 file, if it holds several.
         preset: Column names of a known pipeline; ``columns`` overrides single ones.
-        columns: Our name -> the table's column, or a list of columns to join with a space.
+        columns: Our name -> the table's column, or a list of columns to join: with ``_``, but a well's row and
+            column with nothing between.
         constants: Our name -> one value for all cells (a table of a single plate, say).
-        control: A label, or several, of the perturbation column; or a column with its values.
+        control: A label, or several, of the perturbation column; or a column with its values. A preset may
+            bring one, which this overrides.
     """
 
     table: Path
+    key: str | None = None
     preset: str | None = None
     columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = {}
     constants: dict[str, str] = {}
-    control: str | list[str] | ControlRule
+    control: str | list[str] | ControlRule | None = None
 
     @field_validator("constants", mode="before")
     @classmethod
     def _constants_are_text(cls, constants: object) -> object:
         return {k: str(v) for k, v in constants.items()} if isinstance(constants, dict) else constants
+
+    @model_validator(mode="after")
+    def _control_is_known(self) -> CellTableSettings:
+        if self.control is None and self.preset is None:
+            raise ValueError("cells.control is missing: name the label of the controls")
+        return self
 
 
 class CropSettings(Settings):
@@ -128,6 +141,8 @@ class TrainingSettings(Settings):
         image_size: Pixels a crop is resized to, with anti-aliasing.
         background_size, salient_size: Z and S. A model without salient space uses Z + S for its one space.
         likelihood_scale: ``closed-form`` is the per-channel optimum of sigma-VAE; ``learned`` one scalar.
+        focus: ``cell`` weighs the likelihood's pixels down towards the crop's rim, where neighbours are; ``crop``
+            weighs them all alike.
         normalization: ``measured`` takes offset and spread from the store's controls; ``paper`` is
             (arcsinh(v) - 7) / 7.
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
@@ -146,6 +161,7 @@ class TrainingSettings(Settings):
     background_size: Annotated[int, Field(ge=1)]
     salient_size: Annotated[int, Field(ge=1)]
     likelihood_scale: Literal["closed-form", "learned"]
+    focus: Literal["cell", "crop"]
     normalization: Literal["measured", "paper"]
     wasserstein_weight: Annotated[float, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -159,7 +175,7 @@ class TrainingSettings(Settings):
     patience: Annotated[int, Field(ge=1)]
     split: tuple[float, float, float]
     precision: Literal["bf16", "fp32"]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
 
     @field_validator("split")
     @classmethod
@@ -186,6 +202,7 @@ def paper_preset(n_cells: int) -> dict[str, Any]:
     return _ARCHITECTURE | {
         "preset": "paper",
         "likelihood_scale": "learned",
+        "focus": "crop",
         "normalization": "paper",
         "learning_rate": 1e-4,
         "learning_rate_decay": False,
@@ -208,6 +225,7 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
     return _ARCHITECTURE | {
         "preset": "auto",
         "likelihood_scale": "closed-form",
+        "focus": "crop",
         "normalization": "measured",
         "learning_rate": 1e-3,
         "learning_rate_decay": True,
@@ -362,8 +380,13 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
     complexes = settings.annotations.complexes
     return settings.model_copy(
         update={
-            "images": settings.images.model_copy(update={"pattern": str(folder / settings.images.pattern)}),
+            "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
             "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
             "annotations": AnnotationSettings(complexes=folder / complexes if complexes else None),
         }
     )
+
+
+def _absolute(pattern: str, folder: Path) -> str:
+    """A path from the screen file's folder; a URL stands for itself."""
+    return pattern if "://" in pattern else str(folder / pattern)

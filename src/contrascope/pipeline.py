@@ -39,7 +39,7 @@ from contrascope.progress import report as report_progress
 from contrascope.report import sections
 from contrascope.report.report import render_report
 from contrascope.screen.screen import Screen, open_screen
-from contrascope.store.crops import extract_crops, plan_store
+from contrascope.store.crops import extract_crops, store_fingerprint
 from contrascope.store.files import read_json, write_bytes, write_json
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
@@ -138,7 +138,7 @@ class Line:
 
     def store(self) -> CropStore:
         """Crops of all cells."""
-        path, made_from = self.out / "cells.zarr", plan_store(self.screen).facts["fingerprint"]
+        path, made_from = self.out / "cells.zarr", store_fingerprint(self.screen)
         if self._is_done("store", made_from, path / "zarr.json"):
             self.say("store: done before")
             return open_store(path)

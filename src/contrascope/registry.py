@@ -1,4 +1,4 @@
-"""Names to parts: readers, models, architectures, benchmarks.
+"""Names to parts: readers, importers, models, architectures, benchmarks.
 
 A part is named by ``module:attribute`` and imported when it is first asked for, so that a registry costs
 nothing to have. Another package adds parts through entry points of the group ``contrascope.<kind>``.
@@ -60,7 +60,23 @@ class Registry:
         self._parts[name] = target
 
 
-READERS = Registry("readers", {"tiff": "contrascope.screen.readers.tiff:TiffReader"})
+READERS = Registry(
+    "readers",
+    {
+        "tiff": "contrascope.screen.readers.tiff:TiffReader",
+        "ome-zarr": "contrascope.screen.readers.ome_zarr:OmeZarrReader",
+        "bioio": "contrascope.screen.readers.bioio:BioioReader",
+    },
+)
+IMPORTERS = Registry(
+    "importers",
+    {
+        "arrays": "contrascope.store.importers.arrays:arrays",
+        "folder": "contrascope.store.importers.folder:folder",
+        "lmdb": "contrascope.store.importers.lmdb:lmdb",
+        "scportrait": "contrascope.store.importers.scportrait:scportrait",
+    },
+)
 ARCHITECTURES = Registry("architectures", {"conv5": "contrascope.models.architectures.conv5:conv5"})
 MODELS = Registry(
     "models",

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from contrascope.config import ImageSettings, validated
 from contrascope.errors import TileError
 from contrascope.registry import READERS
 from contrascope.screen.tiles import TileReader, tile_key
+
+# Said by ome-types beneath bioio, to itself.
+pytestmark = pytest.mark.filterwarnings("ignore:As of version 0.4.0, the parser argument")
 
 KEYS = [tile_key("P1", "A1", "0"), tile_key("P1", "B2", "11"), tile_key("P2", "A1", "0")]
 RNG = np.random.default_rng(0)
@@ -30,7 +35,36 @@ def _write_tiff(folder: Path, tiles: dict[Any, np.ndarray]) -> str:
     return str(folder / "{plate}_{well}_{tile}.tif")
 
 
-WRITERS: dict[str, Callable[[Path, dict[Any, np.ndarray]], str]] = {"tiff": _write_tiff}
+def _write_ome_zarr(folder: Path, tiles: dict[Any, np.ndarray]) -> str:
+    scales = {"axes": [{"name": axis} for axis in "cyx"], "datasets": [{"path": "0"}]}
+    plates: dict[str, dict[str, list[str]]] = {}
+    for (plate, well, tile), pixels in tiles.items():
+        path = f"{well[0]}/{int(well[1:])}"
+        plates.setdefault(plate, {}).setdefault(path, []).append(tile)
+        image = zarr.open_group(folder / f"{plate}.zarr" / path / tile, mode="a")
+        image.attrs["ome"] = {"version": "0.5", "multiscales": [scales]}
+        image.create_array("0", data=pixels, chunks=(1, 16, 16))
+    for plate, wells in plates.items():
+        group = zarr.open_group(folder / f"{plate}.zarr", mode="a")
+        group.attrs["ome"] = {"version": "0.5", "plate": {"wells": [{"path": path} for path in wells]}}
+        for path, fields in wells.items():
+            group.require_group(path).attrs["ome"] = {"well": {"images": [{"path": field} for field in fields]}}
+    return str(folder / "{plate}.zarr")
+
+
+def _write_for_bioio(folder: Path, tiles: dict[Any, np.ndarray]) -> str:
+    pytest.importorskip("bioio_ome_tiff", reason="bioio and bioio-ome-tiff are not installed")
+    for (plate, well, tile), pixels in tiles.items():
+        name, metadata = (
+            f"{plate}_{well}_{tile}.ome.tif",
+            {"axes": "CYX", "UUID": str(uuid5(NAMESPACE_URL, well + tile))},
+        )
+        tifffile.imwrite(folder / name, pixels, photometric="minisblack", ome=True, metadata=metadata)
+    return str(folder / "{plate}_{well}_{tile}.ome.tif")
+
+
+Writer = Callable[[Path, dict[Any, np.ndarray]], str]
+WRITERS: dict[str, Writer] = {"tiff": _write_tiff, "ome-zarr": _write_ome_zarr, "bioio": _write_for_bioio}
 
 
 def opened(name: str, folder: Path, *, tiles: dict[Any, np.ndarray] = TILES, keys: Any = tuple(KEYS)) -> TileReader:

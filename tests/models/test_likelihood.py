@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from torch import Tensor, distributions
 
-from contrascope.models.likelihood import SCALES, ClosedFormScale, LearnedScale
+from contrascope.models.likelihood import SCALES, ClosedFormScale, LearnedScale, cell_weights
 
 
 def images(seed: int = 0, errors: tuple[float, ...] = (0.02, 0.5)) -> tuple[Tensor, Tensor]:
@@ -120,3 +120,27 @@ def test_a_perfect_reconstruction_has_finite_likelihood() -> None:
 
 def test_every_scale_is_known_by_the_name_in_the_settings() -> None:
     assert set(SCALES) == {"learned", "closed-form"}
+
+
+def test_a_cell_outweighs_its_neighbours() -> None:
+    weights = cell_weights(64)
+    assert weights[31:33, 31:33].min() > 0.999
+    assert torch.allclose(weights[0], weights[-1]) and torch.allclose(weights, weights.T)
+    assert weights[0, 0] == weights.min() and 0.049 < float(weights.min()) < 0.051
+
+
+def test_with_weights_the_closed_form_is_still_the_sigma_that_fits_best() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, r = torch.randn(2, 5, 1, 16, 16, generator=generator).unbind(0)
+    weights = cell_weights(16)
+    nats = ClosedFormScale(1, weights).train()(x, r).mean()
+    for factor in (0.9, 1.0, 1.1):
+        variance = factor * float(((x - r).square() * weights).sum() / (5 * weights.sum()))
+        density = torch.distributions.Normal(r, variance**0.5).log_prob(x)
+        assert nats <= -(density * weights).sum((1, 2, 3)).mean() + 1e-3
+
+
+def test_even_weights_are_no_weights() -> None:
+    x, r = torch.rand(2, 4, 3, 16, 16).unbind(0)
+    for kind in (ClosedFormScale, LearnedScale):
+        assert torch.allclose(kind(3, torch.ones(16, 16))(x, r), kind(3)(x, r), rtol=1e-5)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from contrascope.screen.alignment import channel_shifts
-from contrascope.store.crops import clean_tile
+from contrascope.store.crops import cleaned
+from contrascope.store.measure import Recipe, measure_tile
 
 
 def field(seed: int, *, size: tuple[int, int] = (320, 300)) -> np.ndarray:
@@ -69,7 +70,8 @@ def test_the_reference_stays_and_every_other_channel_gets_its_own_shift() -> Non
 def test_alignment_brings_what_lies_together_back_together() -> None:
     light = field(5)
     tile = np.stack([photographed(light, 1), photographed(np.roll(light, (6, -7), (0, 1)), 2)])
-    aligned, shifts, _ = clean_tile(tile, reference=0, clip_percentiles=(0, 100), max_shift=20)
+    limits, shifts, _ = measure_tile(tile, Recipe(reference=0, clip_percentiles=(0, 100), max_shift=20))
+    aligned = cleaned(tile, limits, np.rint(shifts).astype(int))
     assert np.array_equal(np.rint(shifts[1]), (6, -7))
     assert np.array_equal(aligned[0], tile[0])
     assert np.array_equal(aligned[1, 10:-10, 10:-10], np.roll(tile[1], (-6, 7), (0, 1))[10:-10, 10:-10])

@@ -229,7 +229,13 @@ def hostile_tables(draw: st.DrawFn) -> Callable[[pl.DataFrame], pl.DataFrame]:
         elif kind == "none":
             changes.append(lambda t: t.clear())
         else:
-            changes.append(lambda t: t.with_columns(pl.col("well").cast(pl.Categorical)) if "well" in t.columns else t)
+            changes.append(
+                lambda t: (
+                    t.with_columns(pl.col("well").cast(pl.String, strict=False).cast(pl.Categorical))
+                    if "well" in t.columns
+                    else t
+                )
+            )
 
     def befall(table: pl.DataFrame) -> pl.DataFrame:
         for change in changes:

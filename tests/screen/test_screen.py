@@ -37,7 +37,7 @@ def test_tiles_are_in_the_order_of_their_numbers(
     cells = pl.concat([toy_cells.with_columns(pl.lit(n).alias("tile"), pl.col("cell_id") + f"_{n}") for n in numbers])
     tiles = {f"P1_A{w}_{n}.tif": np.ones((2, 40, 48), np.uint8) for w in (1, 2) for n in numbers}
     screen = open_screen(write_screen(tmp_path, cells=cells, tiles=tiles))
-    assert [key.tile for key in screen.keys()][:4] == ["0", "2", "9", "10"]
+    assert screen.tiles["tile"].to_list()[:4] == ["0", "2", "9", "10"]
 
 
 def test_the_distance_from_the_fields_centre_runs_from_0_to_1(
@@ -60,7 +60,7 @@ def test_a_cell_outside_its_tile_is_refused(
     cells = toy_cells.with_columns(
         pl.when(at).then(float(y)).otherwise("y").alias("y"), pl.when(at).then(float(x)).otherwise("x").alias("x")
     )
-    with pytest.raises(TableError, match="1 of 24 cells.*c09.*swapped"):
+    with pytest.raises(TableError, match=r"1 of 24 cells.*c09.*swapped"):
         open_screen(write_screen(tmp_path, cells=cells))
 
 
@@ -107,7 +107,7 @@ def test_tiles_of_two_types_are_refused(
 def test_a_missing_tile_is_named(tmp_path: Path, write_screen: WriteScreen) -> None:
     path = write_screen(tmp_path)
     (tmp_path / "tiles" / "P1_A2_1.tif").unlink()
-    with pytest.raises(TileError, match="1 of the 4 tiles.*plate P1 well A02 tile 1"):
+    with pytest.raises(TileError, match=r"1 of the 4 tiles.*plate P1 well A02 tile 1"):
         open_screen(path)
 
 

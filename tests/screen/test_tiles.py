@@ -25,8 +25,10 @@ from contrascope.screen.tiles import (
 
 @pytest.mark.parametrize(
     ("well", "canonical"),
-    [("A1", "A01"), ("a01", "A01"), ("H12", "H12"), ("AA001", "AA01"), ("A0", "A00"), ("P100", "P100")]
-    + [(" B3 ", "B03"), ("7", "7"), ("007", "7"), ("A-01", "A-01"), ("Mulde Ü", "Mulde Ü"), ("", "")],
+    [
+        *(("A1", "A01"), ("a01", "A01"), ("H12", "H12"), ("AA001", "AA01"), ("A0", "A00"), ("P100", "P100")),
+        *((" B3 ", "B03"), ("7", "7"), ("007", "7"), ("A-01", "A-01"), ("Mulde Ü", "Mulde Ü"), ("", "")),
+    ],
 )
 def test_a_well_has_one_spelling(well: str, canonical: str) -> None:
     assert canonical_well(well) == canonical

@@ -21,12 +21,12 @@ from contrascope.store import shards
 from contrascope.store.crops import (
     NO_LABEL,
     TOO_CLOSE,
-    clean_tile,
-    clip_limits,
+    cleaned,
     extract_crops,
     plan_store,
     store_from_arrays,
 )
+from contrascope.store.measure import Recipe, clip_limits, measure_tile
 from contrascope.store.store import CropStore
 
 WriteScreen = Callable[..., Path]
@@ -131,13 +131,14 @@ def test_clip_limits_of_a_whole_tile_are_numpys_percentiles(tiny_screen: Path) -
 def test_a_hot_pixel_does_not_set_the_scale(toy_tiles: dict[str, np.ndarray]) -> None:
     tile = toy_tiles["P1_A1_0.tif"].copy()
     tile[0, 3, 4] = 65_535
-    cleaned, shifts, limits = clean_tile(tile, reference=0, clip_percentiles=(0.1, 99.9), max_shift=None)
-    assert cleaned.max() < 4000
+    limits, shifts, _ = measure_tile(tile, Recipe(reference=0, clip_percentiles=(0.1, 99.9), max_shift=None))
+    clean = cleaned(tile, limits, np.rint(shifts).astype(int))
+    assert clean.max() < 4000
     assert limits[0, 1] < 4000
     assert not shifts.any()
     inside = (tile >= limits[:, :1, None]) & (tile <= limits[:, 1:, None])
-    assert np.array_equal(cleaned[inside], tile[inside])
-    assert cleaned.dtype == tile.dtype
+    assert np.array_equal(clean[inside], tile[inside])
+    assert clean.dtype == tile.dtype
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -147,7 +148,7 @@ def test_a_tile_with_pixels_that_are_no_number_is_refused(
     tiles = {name: tile.astype(np.float32) for name, tile in toy_tiles.items()}
     assert len(extract_crops(open_screen(write_screen(tmp_path, tiles=tiles)), tmp_path / "sound.zarr")) == 20
     tiles["P1_A2_0.tif"][1, 2, 3] = value
-    with pytest.raises(TileError, match="plate P1 well A02 tile 0 has 1 pixels"):
+    with pytest.raises(TileError, match="plate P1 well A02 tile 0: 1 pixels"):
         extract_crops(open_screen(write_screen(tmp_path, tiles=tiles)), tmp_path / "s.zarr")
 
 

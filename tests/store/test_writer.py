@@ -24,7 +24,7 @@ BytesOf = Callable[[Path], dict[str, bytes]]
 PER_SHARD = 32
 
 
-class Stopped(Exception):
+class PowerCutError(Exception):
     """Power is gone."""
 
 
@@ -49,13 +49,13 @@ def whole(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> CropStore
 def stop_after(n: int) -> Callable[[str, int, int], None]:
     def listener(label: str, done: int, total: int) -> None:
         if done == n and label == "Cutting out cells":
-            raise Stopped
+            raise PowerCutError
 
     return listener
 
 
 def interrupted(screen: Screen, out: Path, n: int) -> None:
-    with pytest.raises(Stopped), progress.listening(stop_after(n)):
+    with pytest.raises(PowerCutError), progress.listening(stop_after(n)):
         extract_crops(screen, out)
 
 
@@ -93,11 +93,11 @@ def test_a_reader_that_fails_halfway_leaves_what_can_be_gone_on_with(
 
     def failing(self: TiffReader, key: Any) -> np.ndarray:
         if next(calls, None) is None:
-            raise Stopped
+            raise PowerCutError
         return read(self, key)
 
     monkeypatch.setattr(TiffReader, "read", failing)
-    with pytest.raises(Stopped):
+    with pytest.raises(PowerCutError):
         extract_crops(screen, tmp_path / "s.zarr")
     monkeypatch.undo()
     extract_crops(screen, tmp_path / "s.zarr")
@@ -134,12 +134,12 @@ def test_a_crash_while_the_tables_are_written_does_no_harm(
 ) -> None:
     def failing(path: Path, values: object) -> None:
         if path.name == "checksums.json":
-            raise Stopped
+            raise PowerCutError
         original(path, values)
 
     original = writer.write_json
     monkeypatch.setattr(writer, "write_json", failing)
-    with pytest.raises(Stopped):
+    with pytest.raises(PowerCutError):
         extract_crops(screen, tmp_path / "s.zarr")
     monkeypatch.undo()
     with pytest.raises(StoreError, match="not finished"):

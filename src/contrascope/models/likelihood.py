@@ -6,6 +6,10 @@ The scale decides how many nats a latent dimension may cost, so it matters more 
 ``LearnedScale`` is the paper's: one scalar, learned with the rest; Adam moves it by about the learning rate
 a step, so on few data it never arrives. ``ClosedFormScale`` is sigma-VAE (Rybkin et al. 2021, eq. 9): the
 scale that maximises the likelihood of the batch, which is its root mean squared error, here per channel.
+
+A crop holds more than its cell: neighbours, each with a perturbation of its own. ``cell_weights`` gives pixels
+a weight that fades towards the rim, so that latent dimensions are not spent on them; every sum over pixels
+above is then a weighted one.
 """
 
 from __future__ import annotations
@@ -18,21 +22,37 @@ from torch import Tensor, nn
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
+_FULL, _FADE, _FLOOR = 0.3, 0.2, 0.05
+"""Radius of full weight and width of the fade, in sides of the crop, and the weight beyond."""
+
+
+def cell_weights(size: int) -> Tensor:
+    """(size, size) weights: 1 around the centre, a raised cosine down to 0.05 where the crop's sides are touched."""
+    place = (torch.arange(size) - (size - 1) / 2) / size
+    radius = (place[:, None].square() + place.square()).sqrt()
+    fade = ((radius - _FULL) / _FADE).clamp(0, 1)
+    return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + torch.cos(math.pi * fade))
+
+
 class LearnedScale(nn.Module):
     """One learned log sigma for all pixels.
 
     Args:
         channels: C; not used, one scalar serves them all.
+        weights: (H, W) weight of each pixel; None weighs them all 1.
     """
 
-    def __init__(self, channels: int):
+    weights: Tensor | None
+
+    def __init__(self, channels: int, weights: Tensor | None = None):
         super().__init__()
         self.log_sigma = nn.Parameter(torch.zeros(()))
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, x: Tensor, reconstruction: Tensor) -> Tensor:
         """(B,) negative log-likelihood in nats, for two (B, C, H, W)."""
-        error = (x - reconstruction).square().flatten(1).sum(1)
-        pixels = x[0].numel()
+        error = _squared_error(x, reconstruction, self.weights).sum(1)
+        pixels = x.shape[1] * _pixels(x, self.weights)
         return error / (2 * torch.exp(2 * self.log_sigma)) + pixels * (self.log_sigma + _HALF_LOG_TWO_PI)
 
 
@@ -41,22 +61,24 @@ class ClosedFormScale(nn.Module):
 
     Args:
         channels: C.
+        weights: (H, W) weight of each pixel; None weighs them all 1.
         memory: Share of the running mean that a step keeps.
     """
 
     mean_squared_error: Tensor
     steps: Tensor
+    weights: Tensor | None
 
-    def __init__(self, channels: int, memory: float = 0.98):
+    def __init__(self, channels: int, weights: Tensor | None = None, memory: float = 0.98):
         super().__init__()
+        self.register_buffer("weights", weights, persistent=False)
         self.memory = memory
         self.register_buffer("mean_squared_error", torch.ones(channels))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def forward(self, x: Tensor, reconstruction: Tensor) -> Tensor:
         """(B,) negative log-likelihood in nats, for two (B, C, H, W)."""
-        error = (x - reconstruction).square().sum((2, 3))  # (B, C)
-        pixels = x.shape[2] * x.shape[3]
+        error, pixels = _squared_error(x, reconstruction, self.weights), _pixels(x, self.weights)
         if self.training:
             # At the optimum the likelihood does not change with sigma, so no gradient runs through it.
             variance = (error.detach().mean(0) / pixels).clamp_min(1e-8)
@@ -72,6 +94,17 @@ class ClosedFormScale(nn.Module):
         kept = min(self.memory, int(self.steps) / (int(self.steps) + 10))
         self.mean_squared_error.mul_(kept).add_((1 - kept) * variance)
         self.steps += 1
+
+
+def _squared_error(x: Tensor, reconstruction: Tensor, weights: Tensor | None) -> Tensor:
+    """(B, C) weighted sum over pixels."""
+    square = (x - reconstruction).square()
+    return (square if weights is None else square * weights).sum((2, 3))
+
+
+def _pixels(x: Tensor, weights: Tensor | None) -> float | Tensor:
+    """How many pixels a channel counts for."""
+    return x.shape[2] * x.shape[3] if weights is None else weights.sum()
 
 
 SCALES: dict[str, type[LearnedScale] | type[ClosedFormScale]] = {

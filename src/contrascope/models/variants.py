@@ -9,11 +9,11 @@ mcvae   z (32), s (32)   N(mu_z[m], I)   N(mu_s[m], I)
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contrascope.config import TrainingSettings
 from contrascope.models.contrastive import Architecture, ContrastiveVAE
-from contrascope.models.likelihood import SCALES
+from contrascope.models.likelihood import SCALES, cell_weights
 from contrascope.models.priors import PerturbationPrior, StandardPrior
 from contrascope.registry import ARCHITECTURES, MODELS
 
@@ -73,6 +73,10 @@ def _compose(
         encoders=encoders,
         decoder=architecture.decoder(channels, settings.image_size, sum(sizes.values())),
         priors={name: prior(perturbations, size) for name, (size, prior) in spaces.items()},
-        likelihood=SCALES[settings.likelihood_scale](channels),
+        likelihood=SCALES[settings.likelihood_scale](channels, _weights(settings)),
         sizes=sizes,
     )
+
+
+def _weights(settings: TrainingSettings) -> Tensor | None:
+    return cell_weights(settings.image_size) if settings.focus == "cell" else None

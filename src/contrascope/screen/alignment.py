@@ -11,35 +11,80 @@ absolute value is taken. It is refined to a fraction of a pixel by a parabola.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import fft
 
 _SHORTEST, _LONGEST = 2.5, 30.0
 """The band's ends, as pixels a period."""
+_HILL = 6
+"""Half-width of a peak in pixels; what lies nearer is no second peak."""
 
 
-def channel_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> np.ndarray:
-    """How far each channel's content lies from the reference channel's.
+class Shifts(NamedTuple):
+    """Where a tile's channels lie.
+
+    Attributes:
+        shifts: (C, 2) float64, (dy, dx) in pixels: what lies at (y, x) in the reference lies at (y + dy, x + dx)
+            in the channel. Zero for the reference.
+        quality: (C,) peak over second peak, >= 1; infinite for the reference. Below ``TRUSTED`` the peak may be
+            anywhere.
+    """
+
+    shifts: np.ndarray
+    quality: np.ndarray
+
+
+TRUSTED = 1.35
+"""On tiles with known shifts, no peak this far above the second was astray; those below were in a third of cases."""
+
+
+def measured_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> Shifts:
+    """How far each channel's content lies from the reference channel's, and how clearly.
 
     Args:
         tile: (C, H, W) pixels.
         reference: Index of the reference channel.
         max_shift: Largest shift looked for, in pixels.
-
-    Returns:
-        (C, 2) float64, (dy, dx) in pixels: what lies at (y, x) in the reference lies at (y + dy, x + dx)
-        in the channel. Zero for the reference.
     """
     C, H, W = tile.shape
     shape = fft.next_fast_len(H, real=True), fft.next_fast_len(W, real=True)
-    band = _band(shape)
-    spectra = [_phases(channel, shape) for channel in tile]
-    shifts = np.zeros((C, 2))
+    reach = min(max_shift, H // 2 - 2, W // 2 - 2)
+    expected = np.conj(_phases(tile[reference], shape)) * _band(shape)
+    shifts, quality = np.zeros((C, 2)), np.full(C, np.inf)
     for c in range(C):
         if c != reference:
-            correlation = fft.irfft2(np.conj(spectra[reference]) * spectra[c] * band, s=shape)
-            shifts[c] = _peak(correlation, min(max_shift, H // 2 - 2, W // 2 - 2))
-    return shifts
+            correlation = fft.irfft2(expected * _phases(tile[c], shape), s=shape)
+            shifts[c], quality[c] = _peak(correlation, reach)
+    return Shifts(shifts, quality)
+
+
+def channel_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> np.ndarray:
+    """(C, 2) shifts alone; arguments as of ``measured_shifts``."""
+    return measured_shifts(tile, reference=reference, max_shift=max_shift).shifts
+
+
+def agreed_shifts(shifts: np.ndarray, quality: np.ndarray, plates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts to undo: a tile's own where it is clear, else the median of its plate's clear ones.
+
+    Args:
+        shifts: (T, C, 2) measured on each of T tiles.
+        quality: (T, C).
+        plates: (T,) plate of each tile.
+
+    Returns:
+        (T, C, 2) shifts, and (T, C) bool: True where the tile did not say and the plate's median stands in; that
+        is 0 where no tile of the plate says.
+    """
+    unclear = quality < TRUSTED
+    used = shifts.copy()
+    for plate in np.unique(plates):
+        for c in range(shifts.shape[1]):
+            here = plates == plate
+            clear = shifts[here & ~unclear[:, c], c]
+            used[here & unclear[:, c], c] = np.median(clear, axis=0) if len(clear) else 0.0
+    return used, unclear
 
 
 def _phases(channel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -63,16 +108,25 @@ def _band(shape: tuple[int, int]) -> np.ndarray:
     return (np.exp(-square / (2 * high**2)) - np.exp(-square / (2 * low**2))).astype(np.float32)
 
 
-def _peak(correlation: np.ndarray, max_shift: int) -> tuple[float, float]:
-    """(dy, dx) of the strongest value of either sign within ``max_shift``, between pixels by a parabola."""
+def _peak(correlation: np.ndarray, max_shift: int) -> tuple[tuple[float, float], float]:
+    """(dy, dx) of the strongest value of either sign within ``max_shift``, and how far it stands above the next."""
     around = np.arange(-max_shift - 1, max_shift + 2)
     near = np.abs(correlation[np.ix_(around, around)])
     inner = near[1:-1, 1:-1]
     if not inner.any():  # a blank channel lies nowhere
-        return 0.0, 0.0
-    i, j = np.unravel_index(int(inner.argmax()), inner.shape)
+        return (0.0, 0.0), 1.0
+    i, j = (int(k) for k in np.unravel_index(int(inner.argmax()), inner.shape))
     column, row = near[i : i + 3, j + 1], near[i + 1, j : j + 3]
-    return float(i - max_shift + _vertex(column)), float(j - max_shift + _vertex(row))
+    place = (i - max_shift + _vertex(column), j - max_shift + _vertex(row))
+    return place, _above_second(inner, i, j)
+
+
+def _above_second(values: np.ndarray, i: int, j: int) -> float:
+    """The value at (i, j) over the largest one outside its own hill."""
+    others = values.copy()
+    others[max(0, i - _HILL) : i + _HILL + 1, max(0, j - _HILL) : j + _HILL + 1] = 0
+    second = float(others.max())
+    return float(values[i, j]) / second if second > 0 else 1.0
 
 
 def _vertex(three: np.ndarray) -> float:

@@ -14,29 +14,16 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.config import CellTableSettings, ControlRule
 from contrascope.errors import SettingsError, TableError, first_few
-
-PRESETS: dict[str, dict[str, str]] = {
-    # The published tables of Funk et al. 2022; i is the row and j the column of the cell in its tile.
-    "funk2022": {
-        v.PLATE: "plate",
-        v.WELL: "well",
-        v.TILE: "tile",
-        v.CELL_ID: "UID",
-        v.Y: "cell_i",
-        v.X: "cell_j",
-        v.GUIDE: "sgRNA_0",
-        v.PERTURBATION: "gene_symbol_0",
-        v.STAGE: "stage",
-    },
-}
-"""Our name -> the column of a known pipeline's table."""
+from contrascope.screen.presets import TablePreset, preset_control, preset_named, preset_sources
+from contrascope.screen.table_files import read_table
 
 _INTERNAL = (v.CONTROL, v.FIELD_DISTANCE, v.SPLIT, "tile_index", "height", "width", "reason")
 """Names that later stages give to columns of their own."""
 _TEXT = (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
 _OURS = (*v.REQUIRED, *v.OPTIONAL, v.BATCH)
 _JOIN = "_"
-"""Between the parts of a label that is made from several columns."""
+"""Between the parts of a label that is made from several columns; a well is its row and column without it."""
+_OUR_OWN = TablePreset(columns={name: [name] for name in _OURS})
 
 
 def read_cells(settings: CellTableSettings) -> pl.DataFrame:
@@ -51,53 +38,31 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
             or there are no controls.
         SettingsError: An unknown preset or an unknown name under ``columns``.
     """
-    table = _read_table(settings.table)
-    cells = _renamed(table, settings)
+    preset = preset_named(settings.preset) if settings.preset is not None else _OUR_OWN
+    table = read_table(settings.table, key=settings.key)
+    cells = _renamed(table, preset, settings)
     _refuse_unplaced(cells, settings.table)
     _refuse_duplicates(cells, settings.table)
-    return cells.with_columns(_is_control(cells, table, settings).alias(v.CONTROL))
+    return cells.with_columns(_is_control(cells, table, preset, settings).alias(v.CONTROL))
 
 
-def _read_table(path: Path) -> pl.DataFrame:
-    readers = {
-        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000, glob=False),
-        ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=10_000, glob=False),
-        ".parquet": lambda: pl.read_parquet(path, glob=False),
-    }
-    if path.suffix.lower() not in readers:
-        raise TableError(f"The cell table {path} is of a kind we do not read. A {', '.join(readers)} file was needed.")
-    if path.is_dir():
-        raise TableError(f"The cell table {path} is a folder. One file was needed: put its parts together.")
-    try:
-        table = readers[path.suffix.lower()]()
-    except FileNotFoundError:
-        raise TableError(f"There is no cell table {path}. Check cells.table in the screen file.") from None
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise TableError(f"The cell table {path} cannot be read: {' '.join(str(error).split())}") from None
-    if table.is_empty():
-        raise TableError(f"The cell table {path} has no rows. A row for each cell was needed.")
-    return table
-
-
-def _mapping(table: pl.DataFrame, settings: CellTableSettings) -> dict[str, list[str]]:
+def _mapping(table: pl.DataFrame, preset: TablePreset, settings: CellTableSettings) -> dict[str, list[str]]:
     """Our name -> the table's columns it is made of."""
-    if settings.preset is not None and settings.preset not in PRESETS:
-        raise SettingsError(f"There is no preset '{settings.preset}' of columns. Choose one of: {', '.join(PRESETS)}.")
     for name in (*settings.columns, *settings.constants):
         if name not in _OURS:
             raise SettingsError(f"cells.columns names '{name}', which is none of ours: {', '.join(_OURS)}.")
     if fixed := [name for name in (v.CELL_ID, v.Y, v.X) if name in settings.constants]:
         raise SettingsError(f"cells.constants gives one {fixed[0]} to all cells. Name a column under cells.columns.")
-    preset = PRESETS[settings.preset] if settings.preset else {name: name for name in _OURS}
     # What a preset calls optional may be absent from a table; what the user names may not.
-    usable = {k: [c] for k, c in preset.items() if k in v.REQUIRED or c in table.columns}
+    usable = preset_sources(preset, table.columns, settled=[*settings.columns, *settings.constants])
     named = {k: [c] if isinstance(c, str) else list(c) for k, c in settings.columns.items()}
     extra = {k: [k] for k in (v.TILE_ROW, v.TILE_COLUMN) if k in table.columns}
-    return {k: c for k, c in (extra | usable | named).items() if k not in settings.constants}
+    found = extra | {k: list(c) for k, c in usable.items()} | named
+    return {k: c for k, c in found.items() if k not in settings.constants}
 
 
-def _renamed(table: pl.DataFrame, settings: CellTableSettings) -> pl.DataFrame:
-    mapping = _mapping(table, settings)
+def _renamed(table: pl.DataFrame, preset: TablePreset, settings: CellTableSettings) -> pl.DataFrame:
+    mapping = _mapping(table, preset, settings)
     _refuse_missing(table, mapping, settings)
     ours = [_column(table, name, columns) for name, columns in mapping.items()]
     ours += [pl.lit(value).alias(name) for name, value in settings.constants.items()]
@@ -110,11 +75,19 @@ def _renamed(table: pl.DataFrame, settings: CellTableSettings) -> pl.DataFrame:
             f"The cell table {settings.table} has a column that cannot be read as text: {' '.join(str(error).split())}"
         ) from None
     if v.CELL_ID not in cells.columns:
-        cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
+        cells = cells.with_columns(_made_id(table, preset).alias(v.CELL_ID))
     if v.BATCH not in cells.columns:
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator=_JOIN).alias(v.BATCH))
     first = [name for name in _OURS if name in cells.columns]
     return cells.select(*first, *[c for c in cells.columns if c not in first])
+
+
+def _made_id(table: pl.DataFrame, preset: TablePreset) -> pl.Expr:
+    """An id for cells that have none: their place and number therein, or else their row."""
+    if preset.cell_number is None or preset.cell_number not in table.columns:
+        return pl.int_range(pl.len()).cast(pl.String)
+    number = pl.lit(table[preset.cell_number].cast(pl.String))
+    return pl.concat_str([pl.col(v.PLATE), pl.col(v.WELL), pl.col(v.TILE), number], separator=_JOIN)
 
 
 def _names_of_rest(columns: list[str]) -> dict[str, str]:
@@ -133,7 +106,8 @@ def _column(table: pl.DataFrame, name: str, columns: list[str]) -> pl.Expr:
     if name in (v.Y, v.X) and len(columns) > 1:
         raise SettingsError(f"cells.columns makes {name} of several columns: {', '.join(columns)}. Name one.")
     if len(columns) > 1:
-        return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=_JOIN).alias(name)
+        between = "" if name == v.WELL else _JOIN
+        return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=between).alias(name)
     if name in (v.Y, v.X):
         if not table.schema[columns[0]].is_numeric():
             raise TableError(
@@ -185,8 +159,10 @@ def _refuse_duplicates(cells: pl.DataFrame, path: Path) -> None:
         )
 
 
-def _is_control(cells: pl.DataFrame, table: pl.DataFrame, settings: CellTableSettings) -> pl.Series:
-    rule = settings.control
+def _is_control(
+    cells: pl.DataFrame, table: pl.DataFrame, preset: TablePreset, settings: CellTableSettings
+) -> pl.Series:
+    rule = preset_control(preset, table.columns) if settings.control is None else settings.control
     if isinstance(rule, ControlRule):
         if rule.column not in table.columns:
             raise TableError(

@@ -5,7 +5,6 @@ Every later stage trusts what stands here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from contrascope.errors import ScreenError, TableError, TileError, first_few
 from contrascope.progress import track
 from contrascope.registry import READERS
 from contrascope.screen.cells import read_cells
+from contrascope.screen.table_files import digest_of_table
 from contrascope.screen.tiles import TileKey, TileReader, canonical_name, canonical_well
 
 TILE_INDEX = "tile_index"
@@ -52,8 +52,7 @@ class Screen:
     @cached_property
     def inputs(self) -> str:
         """Changes with the cell table's bytes, and with the tiles' names, sizes and a sample of their bytes."""
-        with self.settings.cells.table.open("rb") as file:
-            return fingerprint([hashlib.file_digest(file, "sha256").hexdigest(), self.reader.inventory()])
+        return fingerprint([digest_of_table(self.settings.cells.table), self.reader.inventory()])
 
     @cached_property
     def fingerprint(self) -> str:

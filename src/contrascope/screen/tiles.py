@@ -7,7 +7,7 @@ number is itself however many zeros lead it (tile ``007`` is tile ``7``).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -131,3 +131,12 @@ def shared_key(key: TileKey, fields: set[str]) -> TileKey:
         key.well if fields & {"well", "row"} else "",
         key.tile if "tile" in fields else "",
     )
+
+
+def tiles_in_order(keys: Iterable[TileKey]) -> list[TileKey]:
+    """Each tile once, by plate, well and number of the tile; what a pattern does not name is ``1``."""
+
+    def rank(key: TileKey) -> tuple[str, str, int, str]:
+        return key.plate, key.well, int(key.tile) if key.tile.isdecimal() else -1, key.tile
+
+    return sorted({TileKey(*(part or "1" for part in key)) for key in keys}, key=rank)

@@ -1,8 +1,11 @@
-"""Crops: each tile read once, cleaned, aligned, and cut around its cells into the store.
+"""Crops: each tile read, cleaned, aligned, and cut around its cells into the store.
 
 A tile's intensities are clipped at two percentiles of each channel (a hot pixel must not set the scale),
 its channels are moved onto the reference channel by whole pixels, and a window of H x W pixels is cut
 around each cell. Cells whose window would leave the tile are dropped, and counted.
+
+Two passes over the tiles: the first measures them (``measure.py``), the second cuts shards, each of them
+by itself and in any order. Both can be shared among workers; the bytes are the same.
 """
 
 from __future__ import annotations
@@ -10,57 +13,84 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.config import fingerprint
-from contrascope.errors import StoreError, TableError, TileError
+from contrascope.errors import StoreError, TableError
 from contrascope.progress import track
-from contrascope.screen.alignment import channel_shifts
 from contrascope.screen.screen import TILE_INDEX, Screen
-from contrascope.screen.tiles import TileKey
+from contrascope.screen.tiles import TileKey, TileReader
+from contrascope.store.files import write_parquet
+from contrascope.store.measure import READABLE, Each, clipped, measured_tiles
+from contrascope.store.parallel import calling
+from contrascope.store.shards import write_shard
 from contrascope.store.store import CropStore
-from contrascope.store.writer import StorePlan, StoreWriter, refuse_other_contents
+from contrascope.store.writer import StorePlan, StoreWriter, begin, refuse_other_contents, reopen
 
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
+BAD_TILE = "the tile cannot be read"
 _DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.Y, v.X)
+_SHARDS_A_TASK = 4
+"""Shards that a worker of a cluster is given at a time."""
 
 
-def extract_crops(screen: Screen, out: str | Path) -> CropStore:
+def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, scheduler: str | None = None) -> CropStore:
     """Cut every cell out of its tile into a crop store.
 
-    Started again after a crash it goes on where it stopped; over a finished store of the same inputs it
-    does nothing.
+    Started again after a crash it goes on where it stopped. Over a finished store of the same inputs it
+    checks every file, and makes again exactly those that are damaged.
 
     Args:
         screen: Tiles and cells.
         out: The store's folder, ``NAME.zarr``.
+        workers: Processes; 1 works in this one.
+        scheduler: Address of a Dask scheduler, whose workers are used instead.
 
     Raises:
         StoreError: ``out`` holds a store made from other inputs, or cannot be written.
-        TileError: A tile cannot be read.
+        TileError: Tiles cannot be read.
     """
-    out, plan = Path(out), plan_store(screen)
+    out, made_from = Path(out), store_fingerprint(screen)
+    refuse_other_contents(out, made_from)
     if (out / "zarr.json").is_file():
-        refuse_other_contents(out, plan.facts["fingerprint"])
-        return CropStore(out)
-    writer = StoreWriter(plan, out)
-    tiles = _TileCache(screen)
-    for index, rows in track(writer.todo(), "Cutting out cells", writer.shards):
-        cells = plan.cells[rows]
-        crops = np.concatenate([_cut(tiles.pixels(i), part, plan.shape[1]) for i, part in _by_tile(cells)])
-        writer.write(index, crops, [tiles.facts[i] for i in cells[TILE_INDEX].unique().sort()])
-    return writer.finish(screen.tiles.with_row_index(TILE_INDEX))
+        damaged = CropStore(out).damage()
+        if not damaged:
+            return CropStore(out)
+        reopen(out, damaged)
+    begin(out, made_from)
+    with calling(workers, scheduler) as each:
+        tiles = _tiles_once(screen, out, each)
+        writer = StoreWriter(plan_store(screen, tiles), out)
+        cut = _CutShards(screen.reader, out, writer.plan.shape[1], writer.plan.per_shard)
+        # Neighbouring shards share a tile: cut by one worker, it is read once.
+        at_once = 1 if workers == 1 and scheduler is None else _SHARDS_A_TASK
+        tasks, total = _tasks(screen, writer, tiles, at_once), -(-writer.left // at_once)
+        for _, shards in each(cut, tasks, total, "Cutting out cells"):
+            for index, digest, size in shards:
+                writer.record(index, digest, size)
+    return writer.finish(tiles)
 
 
-def plan_store(screen: Screen) -> StorePlan:
+def store_fingerprint(screen: Screen) -> str:
+    """What the store of a screen is known by: its inputs and the settings that cut cells."""
+    return fingerprint([screen.fingerprint, screen.settings.crop.model_dump()])
+
+
+def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
     """Which cells are stored, in which order, and which are dropped for which reason.
+
+    Args:
+        screen: Tiles and cells.
+        tiles: The measured tiles; those not readable lose their cells. None takes all for readable.
 
     Raises:
         TableError: No cell is left, or none on one side of the comparison.
@@ -75,6 +105,9 @@ def plan_store(screen: Screen) -> StorePlan:
         .then(pl.lit(TOO_CLOSE))
     )
     cells = screen.cells.with_columns(reason.alias("reason"))
+    if tiles is not None:
+        lost = pl.col(TILE_INDEX).is_in(tiles.filter(~pl.col(READABLE))[TILE_INDEX].to_list())
+        cells = cells.with_columns(pl.when(lost).then(pl.lit(BAD_TILE)).otherwise("reason").alias("reason"))
     kept = cells.filter(pl.col("reason").is_null()).drop("reason", "height", "width")
     dropped = cells.filter(pl.col("reason").is_not_null()).select(*_DROPPED, "reason")
     _refuse_one_sided(kept, dropped)
@@ -84,7 +117,7 @@ def plan_store(screen: Screen) -> StorePlan:
         "channels": settings.images.channel_names,
         "pixel_size_um": settings.images.pixel_size_um,
         "account": {"rows": cells.height, "stored": kept.height, "dropped": dict(counts.iter_rows())},
-        "fingerprint": fingerprint([screen.fingerprint, settings.crop.model_dump()]),
+        "fingerprint": store_fingerprint(screen),
         "provenance": _provenance(screen),
     }
     shape = (len(settings.images.channel_names), size, size)
@@ -155,47 +188,9 @@ def store_from_arrays(
         return CropStore(out)
     writer = StoreWriter(plan, Path(out))
     for index, rows in track(writer.todo(), "Storing cells", writer.shards):
-        writer.write(index, np.ascontiguousarray(images[rows]), [])
+        writer.write(index, np.ascontiguousarray(images[rows]))
     tiles = cells.group_by(v.PLATE, v.WELL, v.TILE, maintain_order=True).agg(pl.len().alias("cells"))
     return writer.finish(tiles.with_row_index(TILE_INDEX))
-
-
-def clip_limits(channel: np.ndarray, percentiles: tuple[float, float]) -> tuple[float, float]:
-    """Intensities at two percentiles: the smallest value that at least that share of pixels does not exceed.
-
-    Integers are counted in a histogram, which is many times faster than sorting a tile.
-    """
-    if channel.dtype.kind != "u":
-        low, high = np.percentile(channel, percentiles, method="inverted_cdf")
-        return float(low), float(high)
-    reached = np.cumsum(np.bincount(channel.ravel()))
-    wanted = np.maximum(np.ceil(np.asarray(percentiles) / 100 * channel.size), 1)
-    low, high = np.searchsorted(reached, wanted)
-    return float(low), float(high)
-
-
-def clean_tile(
-    tile: np.ndarray, *, reference: int, clip_percentiles: tuple[float, float], max_shift: int | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A tile with intensities clipped and channels moved onto the reference channel.
-
-    Args:
-        tile: (C, H, W) pixels.
-        reference: Index of the reference channel.
-        clip_percentiles: Low and high.
-        max_shift: Largest shift looked for; None leaves the channels where they are.
-
-    Returns:
-        The tile, (C, 2) shifts that were measured, (C, 2) clip limits. Pixels that a shift brings in from
-        outside repeat the tile's edge.
-    """
-    limits = np.array([clip_limits(channel, clip_percentiles) for channel in tile])
-    tile = np.stack([np.clip(c, *(c.dtype.type(x) for x in lim)) for c, lim in zip(tile, limits, strict=True)])
-    if max_shift is None:
-        return tile, np.zeros((len(tile), 2)), limits
-    shifts = channel_shifts(tile, reference=reference, max_shift=max_shift)
-    moved = [_moved(c, *np.rint(shift).astype(int)) for c, shift in zip(tile, shifts, strict=True)]
-    return np.stack(moved), shifts, limits
 
 
 def _moved(channel: np.ndarray, dy: int, dx: int) -> np.ndarray:
@@ -210,57 +205,108 @@ def _corner(position: Any, size: int) -> Any:
     return (position + 0.5).floor() - size // 2
 
 
-def _cut(pixels: np.ndarray, cells: pl.DataFrame, size: int) -> np.ndarray:
-    """(B, C, size, size) windows around the cells of one tile."""
-    tops = cells.select(_corner(pl.col(v.Y), size).cast(pl.Int64)).to_series()
-    lefts = cells.select(_corner(pl.col(v.X), size).cast(pl.Int64)).to_series()
-    return np.stack([pixels[:, y : y + size, x : x + size] for y, x in zip(tops, lefts, strict=True)])
+class _Piece(NamedTuple):
+    """Cells of one tile that lie side by side in the store.
+
+    Attributes:
+        key: The tile.
+        limits: C pairs of clip limits.
+        shifts: C pairs of whole pixels to undo.
+        corners: (B, 2) first row and column of each cell's window.
+    """
+
+    key: TileKey
+    limits: tuple[tuple[float, float], ...]
+    shifts: tuple[tuple[int, int], ...]
+    corners: np.ndarray
 
 
-def _by_tile(cells: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
-    for (index,), part in cells.group_by(TILE_INDEX, maintain_order=True):
-        yield int(index), part
+@dataclass(frozen=True)
+class _CutShards:
+    """Cuts and writes a few neighbouring shards: a pure function of their pieces."""
+
+    reader: TileReader
+    path: Path
+    size: int
+    per_shard: int
+
+    def __call__(self, task: list[tuple[int, list[_Piece]]]) -> list[tuple[int, str, int]]:
+        done = []
+        for index, pieces in task:
+            crops = []
+            for piece in pieces:
+                tile = _cleaned_tile(self.reader, piece.key, piece.limits, piece.shifts)  # type: ignore[arg-type]
+                crops += [tile[:, y : y + self.size, x : x + self.size] for y, x in piece.corners]
+            done.append((index, *write_shard(self.path, index, np.stack(crops), self.per_shard)))
+        return done
 
 
-class _TileCache:
+@lru_cache(maxsize=1)
+def _cleaned_tile(
+    reader: TileReader, key: TileKey, limits: tuple[tuple[float, float], ...], shifts: tuple[tuple[int, int], ...]
+) -> np.ndarray:
     """The tile in hand: neighbouring shards ask for the same one."""
-
-    def __init__(self, screen: Screen):
-        self._screen, self._keys = screen, screen.keys()
-        self._index: int | None = None
-        self._pixels = np.empty(0)
-        self.facts: dict[int, dict[str, Any]] = {}
-
-    def pixels(self, index: int) -> np.ndarray:
-        """(C, H, W) cleaned and aligned."""
-        if index != self._index:
-            settings = self._screen.settings
-            names = settings.images.channel_names
-            self._pixels, shifts, limits = clean_tile(
-                _finite(self._screen.reader.read(self._keys[index]), self._keys[index]),
-                reference=names.index(settings.images.reference_channel),
-                clip_percentiles=settings.crop.clip_percentiles,
-                max_shift=settings.images.max_shift if settings.images.align else None,
-            )
-            self._index, self.facts[index] = index, _tile_facts(index, names, shifts, limits)
-        return self._pixels
+    return cleaned(reader.read(key), np.array(limits), np.array(shifts))
 
 
-def _finite(tile: np.ndarray, key: TileKey) -> np.ndarray:
-    if tile.dtype.kind == "f" and (bad := int((~np.isfinite(tile)).sum())):
-        raise TileError(
-            f"The tile of {key} has {bad:,} pixels that are no finite number. Fill them, with 0 for instance, "
-            f"where the tile was written."
+def cleaned(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """A tile with intensities clipped and channels moved onto the reference channel.
+
+    Args:
+        tile: (C, H, W) pixels.
+        limits: (C, 2) lowest and highest intensity.
+        shifts: (C, 2) whole pixels to undo.
+
+    Returns:
+        (C, H, W); pixels that a shift brings in from outside repeat the tile's edge.
+    """
+    return np.stack([_moved(c, *shift) for c, shift in zip(clipped(tile, limits), shifts, strict=True)])
+
+
+def _tiles_once(screen: Screen, out: Path, each: Each) -> pl.DataFrame:
+    """The measured tiles; a former sitting's if it got so far."""
+    path = out / "tiles.parquet"
+    if not path.is_file():
+        wanted = plan_store(screen).cells[TILE_INDEX].unique().sort().to_numpy()
+        write_parquet(path, measured_tiles(screen, wanted, each))
+    return pl.read_parquet(path, glob=False)
+
+
+def _tasks(
+    screen: Screen, writer: StoreWriter, tiles: pl.DataFrame, shards: int
+) -> Iterator[list[tuple[int, list[_Piece]]]]:
+    """Shards to do, so many at a time, with all that is needed to cut them."""
+    todo = list(writer.todo())
+    names, keys = screen.settings.images.channel_names, screen.keys()
+    limits = _pairs(tiles, [(f"clip_low {n}", f"clip_high {n}") for n in names])
+    shifts = np.rint(_pairs(tiles, [(f"shift_y {n}", f"shift_x {n}") for n in names]))
+    for start in range(0, len(todo), shards):
+        yield [
+            (index, _pieces(writer.plan.cells[rows], keys, limits, shifts, writer.plan.shape[1]))
+            for index, rows in todo[start : start + shards]
+        ]
+
+
+def _pairs(tiles: pl.DataFrame, columns: list[tuple[str, str]]) -> np.ndarray:
+    """(T, C, 2) of two columns a channel."""
+    return np.stack([tiles.select(pair).to_numpy() for pair in columns], axis=1)
+
+
+def _pieces(
+    cells: pl.DataFrame, keys: list[TileKey], limits: np.ndarray, shifts: np.ndarray, size: int
+) -> list[_Piece]:
+    """The cells of a shard by tile; they are in the order of their tiles."""
+    corners = cells.select(_corner(pl.col(v.Y), size), _corner(pl.col(v.X), size)).to_numpy().astype(int)
+    of_tile = cells[TILE_INDEX].to_numpy()
+    return [
+        _Piece(
+            keys[i],
+            tuple((low, high) for low, high in limits[i].tolist()),
+            tuple((int(dy), int(dx)) for dy, dx in shifts[i].tolist()),
+            corners[of_tile == i],
         )
-    return tile
-
-
-def _tile_facts(index: int, names: list[str], shifts: np.ndarray, limits: np.ndarray) -> dict[str, Any]:
-    facts: dict[str, Any] = {TILE_INDEX: index}
-    for name, (dy, dx), (low, high) in zip(names, shifts.tolist(), limits.tolist(), strict=True):
-        facts |= {f"shift_y {name}": round(dy, 4), f"shift_x {name}": round(dx, 4)}
-        facts |= {f"clip_low {name}": low, f"clip_high {name}": high}
-    return facts
+        for i in np.unique(of_tile)
+    ]
 
 
 def _refuse_one_sided(kept: pl.DataFrame, dropped: pl.DataFrame) -> None:

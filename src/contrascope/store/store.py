@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,9 @@ from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
 from contrascope.progress import track
 from contrascope.store.files import read_json, sha256
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 FORMAT_VERSION = 1
 _FACTS = {"name", "channels", "dtype", "pixel_size_um", "account", "fingerprint", "provenance"}
@@ -97,6 +100,11 @@ class CropStore:
         return self._facts["pixel_size_um"]
 
     @property
+    def shard_cells(self) -> int:
+        """Cells in a shard, which is one file."""
+        return self._facts["shard_cells"]
+
+    @property
     def dtype(self) -> np.dtype:
         """Of the pixels."""
         return np.dtype(self._facts["dtype"])
@@ -169,6 +177,12 @@ class CropStore:
     def read(self, rows: np.ndarray) -> np.ndarray:
         """(B, C, H, W) pixels of the cells in these rows, in this order."""
         return self.receive(self.ask(rows))
+
+    def to_anndata(self, *, lazy: bool = True) -> AnnData:
+        """Cells and crops as AnnData, ``obsm["single_cell_images"]`` (N, C, H, W); see ``export.to_anndata``."""
+        from contrascope.store.export import to_anndata
+
+        return to_anndata(self, lazy=lazy)
 
     def damage(self) -> list[str]:
         """Names of files whose bytes are not what was written; empty if the store is sound."""

@@ -63,13 +63,9 @@ class StoreWriter:
 
     def __init__(self, plan: StorePlan, path: Path):
         self.plan, self.path = plan, path
-        refuse_other_contents(path, plan.facts["fingerprint"])
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be made: {error.strerror}. Choose another folder.") from None
+        begin(path, plan.facts["fingerprint"])
         made_from = {"fingerprint": plan.facts["fingerprint"], "shard_cells": plan.per_shard}
-        if (path / _UNFINISHED).is_file() and read_json(path / _UNFINISHED) != made_from:
+        if read_json(path / _UNFINISHED).get("shard_cells") not in (None, plan.per_shard):
             # Shards of another size, from another version of this package, are of no use.
             shutil.rmtree(path / "images", ignore_errors=True)
             (path / _JOURNAL).unlink(missing_ok=True)
@@ -84,14 +80,22 @@ class StoreWriter:
                 yield index, slice(start, min(start + self.plan.per_shard, self.plan.cells.height))
 
     @property
+    def left(self) -> int:
+        """Shards that are not there yet."""
+        return self.shards - len(self._done)
+
+    @property
     def shards(self) -> int:
         """Shards of the whole store."""
         return -(-self.plan.cells.height // self.plan.per_shard)
 
-    def write(self, index: int, crops: np.ndarray, tiles: list[dict[str, Any]]) -> None:
-        """Write a shard, and what was measured on its tiles, and say so in the journal."""
-        digest, size = write_shard(self.path, index, crops, self.plan.per_shard)
-        line = {"shard": index, "sha256": digest, "bytes": size, "tiles": tiles}
+    def write(self, index: int, crops: np.ndarray) -> None:
+        """Write a shard, and say so in the journal."""
+        self.record(index, *write_shard(self.path, index, crops, self.plan.per_shard))
+
+    def record(self, index: int, digest: str, size: int) -> None:
+        """Say in the journal that a shard has been written."""
+        line = {"shard": index, "sha256": digest, "bytes": size}
         with (self.path / _JOURNAL).open("a") as journal:
             journal.write(json.dumps(line) + "\n")
             journal.flush()
@@ -102,13 +106,13 @@ class StoreWriter:
         """Write the tables, the checksums and, last, what makes the folder a store.
 
         Args:
-            tiles: One row a tile; what the shards measured on it is joined by ``tile_index``.
+            tiles: One row a tile, with what was measured on it.
         """
         assert not list(self.todo())
         plan = self.plan
         write_parquet(self.path / "cells.parquet", plan.cells)
         write_parquet(self.path / "dropped.parquet", plan.dropped)
-        write_parquet(self.path / "tiles.parquet", self._with_measured(tiles))
+        write_parquet(self.path / "tiles.parquet", tiles)
         metadata = array_metadata(plan.cells.height, plan.shape, plan.dtype, plan.per_shard)
         write_json(self.path / "images" / "zarr.json", metadata)
         names = ["cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json"]
@@ -128,12 +132,32 @@ class StoreWriter:
         (self.path / _UNFINISHED).unlink(missing_ok=True)
         return CropStore(self.path)
 
-    def _with_measured(self, tiles: pl.DataFrame) -> pl.DataFrame:
-        measured = {fact["tile_index"]: fact for line in self._done.values() for fact in line["tiles"]}
-        if not measured:
-            return tiles
-        facts = pl.DataFrame([measured[i] for i in sorted(measured)], infer_schema_length=None)
-        return tiles.join(facts.cast({"tile_index": tiles.schema["tile_index"]}), on="tile_index", how="left")
+
+def begin(path: Path, fingerprint: str) -> None:
+    """Claim a folder for the store of this fingerprint, unless it is claimed already.
+
+    Raises:
+        StoreError: The folder holds something else, or cannot be made.
+    """
+    refuse_other_contents(path, fingerprint)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made: {error.strerror}. Choose another folder.") from None
+    if not (path / _UNFINISHED).is_file():
+        write_json(path / _UNFINISHED, {"fingerprint": fingerprint})
+
+
+def reopen(path: Path, damaged: list[str]) -> None:
+    """Make a finished store unfinished again: sound shards stand in the journal, damaged files are gone."""
+    facts = read_json(path / "zarr.json")["attributes"]["contrascope"]
+    sums: dict[str, str] = read_json(path / "checksums.json")
+    sound = [name for name in sums if name not in damaged and name.startswith("images/c/")]
+    lines = [{"shard": int(name.split("/")[2]), "sha256": sums[name]} for name in sound]
+    write_bytes(path / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    write_json(path / _UNFINISHED, {"fingerprint": facts["fingerprint"], "shard_cells": facts["shard_cells"]})
+    for name in {*damaged, "zarr.json"}:
+        (path / name).unlink(missing_ok=True)
 
 
 def refuse_other_contents(path: Path, fingerprint: str) -> None:

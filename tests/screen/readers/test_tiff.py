@@ -93,7 +93,7 @@ def test_one_file_a_channel_comes_in_the_order_of_the_settings(channels: Any, tm
 
 def test_a_missing_channel_is_a_missing_tile(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "A1_w1.tif", TILE[0])
-    with pytest.raises(TileError, match="plate P1 well A01 tile 0.*One file for each of the channels w1, w2"):
+    with pytest.raises(TileError, match=r"plate P1 well A01 tile 0.*One file for each of the channels w1, w2"):
         reader(tmp_path / "{well}_{channel}.tif", ["w1", "w2"])
 
 
@@ -101,7 +101,7 @@ def test_files_of_one_tile_must_fit_together(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "A1_w1.tif", TILE[0])
     for second in (TILE[0, :, 1:], TILE[0].astype(np.uint8), TILE[:2]):
         tifffile.imwrite(tmp_path / "A1_w2.tif", second, photometric="minisblack")
-        with pytest.raises(TileError, match="do not fit together.*A1_w2.tif"):
+        with pytest.raises(TileError, match=r"do not fit together.*A1_w2\.tif"):
             reader(tmp_path / "{well}_{channel}.tif", ["w1", "w2"]).shape(KEY)
 
 

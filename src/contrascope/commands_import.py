@@ -1,0 +1,86 @@
+"""``contrascope import-crops``: what the command line says, as a call of the package.
+
+The function answers with the facts and the text of its last line; ``cli`` shows progress and prints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from contrascope.errors import SettingsError
+
+Facts = dict[str, Any]
+_OWN = {"source", "out", "kind", "cells", "columns", "control", "channels", "name", "pixel_size_um"}
+
+
+def import_crops(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A .npy, .npz or .h5sc file, an LMDB, a folder.")],
+    out: Annotated[Path, typer.Option(help="The store's folder, NAME.zarr.")],
+    kind: Annotated[str, typer.Option(help="arrays, folder, lmdb or scportrait.")],
+    cells: Annotated[Path | None, typer.Option(help="The cell table: CSV, TSV or Parquet.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column of the table, such as guide=sgRNA_0.")
+    ] = None,
+    control: Annotated[list[str] | None, typer.Option(help="Label of the controls; NAME* is a prefix.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Names in the order of the planes: DAPI,Tubulin.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the screen.")] = "imported crops",
+    pixel_size_um: Annotated[float | None, typer.Option(help="Width of a pixel in micrometres.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the kind, such as axes=NHWC or n_masks=2."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+) -> tuple[Facts, str]:
+    """Take crops that somebody cut out before into a store.
+
+    Example: contrascope import-crops crops.npy --kind arrays --cells cells.csv --channels DAPI,GFP
+    --control nontargeting --set axes=NHWC --out cells.zarr
+    """
+    from contrascope.store.importers import WITHOUT_ROW, import_crops
+
+    store = import_crops(
+        source,
+        out,
+        kind=kind,
+        cells=cells,
+        columns={ours: str(theirs) for ours, theirs in _pairs(column, "--column").items()},
+        control=control or None,
+        channels=channels.split(",") if channels else None,
+        name=name,
+        pixel_size_um=pixel_size_um,
+        **_options(settings),
+    )
+    account, unlisted = store.account, store.provenance[WITHOUT_ROW]
+    facts = {"store": str(out), "rows": account.rows, "stored": account.stored, "dropped": account.dropped}
+    more = f"; {unlisted:,} images without a row were left out" if unlisted else ""
+    return facts | {WITHOUT_ROW: unlisted}, f"{out}: {account}{more}"
+
+
+def _options(settings: list[str] | None) -> dict[str, Any]:
+    """Options of the kind; what the command has a name for is not given this way."""
+    options = {key: _value(key, text) for key, text in _pairs(settings, "--set").items()}
+    if own := sorted(_OWN & options.keys()):
+        raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
+    return options
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SettingsError(f"--set {key}={text} is not understood. Put quotes around the value.") from None
+
+
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise SettingsError(f"{option} {text} is not understood. NAME=VALUE was needed.")
+        pairs[key] = value
+    return pairs

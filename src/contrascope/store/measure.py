@@ -1,0 +1,177 @@
+"""What is measured on a tile before its cells are cut out: clip limits and shifts.
+
+This is a pass of its own over the tiles, because a tile that does not say how its channels lie takes the
+median of its plate, which is known only when all tiles have been looked at. With the measurements at hand
+each shard is a pure function of its tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from contrascope import vocabulary as v
+from contrascope.config import ScreenSettings
+from contrascope.errors import TileError, first_few
+from contrascope.screen.alignment import agreed_shifts, measured_shifts
+from contrascope.screen.screen import TILE_INDEX, Screen
+from contrascope.screen.tiles import TileKey, TileReader
+
+READABLE = "readable"
+Each = Callable[[Callable[[Any], Any], Iterable[Any], int, str], Iterable[tuple[Any, Any]]]
+"""Calls a function on each item, in this process or in others; gives (item, result) as they come."""
+
+
+class Recipe(NamedTuple):
+    """How a tile is cleaned.
+
+    Attributes:
+        reference: Index of the reference channel.
+        clip_percentiles: Low and high.
+        max_shift: Largest shift looked for; None leaves channels where they are.
+    """
+
+    reference: int
+    clip_percentiles: tuple[float, float]
+    max_shift: int | None
+
+
+class Measured(NamedTuple):
+    """Of one tile: (C, 2) clip limits, (C, 2) shifts, (C,) quality."""
+
+    limits: np.ndarray
+    shifts: np.ndarray
+    quality: np.ndarray
+
+
+def recipe_of(settings: ScreenSettings) -> Recipe:
+    """How the tiles of a screen are cleaned."""
+    images = settings.images
+    return Recipe(
+        reference=images.channel_names.index(images.reference_channel),
+        clip_percentiles=settings.crop.clip_percentiles,
+        max_shift=images.max_shift if images.align else None,
+    )
+
+
+def measure_tile(tile: np.ndarray, recipe: Recipe) -> Measured:
+    """Clip limits of a tile's channels, and their shifts once clipped.
+
+    Args:
+        tile: (C, H, W) pixels.
+        recipe: What to look for.
+    """
+    limits = np.array([clip_limits(channel, recipe.clip_percentiles) for channel in tile])
+    if recipe.max_shift is None:
+        return Measured(limits, np.zeros((len(tile), 2)), np.full(len(tile), np.inf))
+    found = measured_shifts(clipped(tile, limits), reference=recipe.reference, max_shift=recipe.max_shift)
+    return Measured(limits, found.shifts, found.quality)
+
+
+def clipped(tile: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """(C, H, W) with each channel within its limits (C, 2)."""
+    low, high = limits.T[:, :, None, None].astype(tile.dtype)
+    return np.clip(tile, low, high)
+
+
+def clip_limits(channel: np.ndarray, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Intensities at two percentiles: the smallest value that at least that share of pixels does not exceed.
+
+    Integers are counted in a histogram, which is many times faster than sorting a tile.
+    """
+    if channel.dtype.kind != "u":
+        low, high = np.percentile(channel, percentiles, method="inverted_cdf")
+        return float(low), float(high)
+    reached = np.cumsum(np.bincount(channel.ravel()))
+    wanted = np.maximum(np.ceil(np.asarray(percentiles) / 100 * channel.size), 1)
+    low, high = np.searchsorted(reached, wanted)
+    return float(low), float(high)
+
+
+def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFrame:
+    """The table of tiles with what was measured on them.
+
+    Args:
+        screen: The tiles.
+        wanted: Indices of tiles that hold cells to be stored; the others are not read.
+        each: Calls a function on each tile.
+
+    Returns:
+        A row a tile: ``tile_index plate well tile cells height width readable`` and for each channel ``clip_low
+        clip_high shift_y shift_x quality fallback``; shifts are those to undo. A tile not read has nulls.
+
+    Raises:
+        TileError: Tiles cannot be read, and the screen does not say to skip them; it names them all.
+    """
+    keys, found, broken = screen.keys(), {}, {}
+    work = _MeasureTile(screen.reader, recipe_of(screen.settings))
+    tasks = [(int(i), keys[i]) for i in wanted]
+    for (index, key), outcome in each(work, tasks, len(tasks), "Measuring tiles"):
+        if isinstance(outcome, str):
+            broken[index] = f"{key}: {outcome}"
+        else:
+            found[index] = outcome
+    if broken and screen.settings.images.on_bad_tile == "fail":
+        raise TileError(
+            f"{len(broken):,} of {len(keys):,} tiles cannot be read: {first_few(broken.values(), 20)} Restore them, or "
+            f"go on without their cells, which are then counted, by images.on_bad_tile: skip (--on-bad-tile skip)."
+        )
+    facts = _agreed(screen, found) if found else []
+    table = screen.tiles.with_row_index(TILE_INDEX)
+    table = table.with_columns(pl.Series(READABLE, [i not in broken for i in range(len(keys))], dtype=pl.Boolean))
+    if not facts:
+        return table
+    measured = pl.DataFrame(facts, infer_schema_length=None).cast({TILE_INDEX: table.schema[TILE_INDEX]})
+    return table.join(measured, on=TILE_INDEX, how="left", maintain_order="left")
+
+
+@dataclass(frozen=True)
+class _MeasureTile:
+    """Reads and measures one tile; the reason as text where it cannot be read."""
+
+    reader: TileReader
+    recipe: Recipe
+
+    def __call__(self, task: tuple[int, TileKey]) -> Measured | str:
+        try:
+            tile = self.reader.read(task[1])
+            _refuse_unfinite(tile)
+            return measure_tile(tile, self.recipe)
+        except TileError as error:
+            return str(error)
+
+
+def _refuse_unfinite(tile: np.ndarray) -> None:
+    if tile.dtype.kind == "f" and (bad := int((~np.isfinite(tile)).sum())):
+        raise TileError(
+            f"{bad:,} pixels are no finite number. Fill them, with 0 for instance, where the tile was written."
+        )
+
+
+def _agreed(screen: Screen, found: dict[int, Measured]) -> list[dict[str, Any]]:
+    """Facts of each measured tile, in their order, whatever the order in which they came."""
+    indices = sorted(found)
+    shifts = np.stack([found[i].shifts for i in indices])
+    quality = np.stack([found[i].quality for i in indices])
+    used, fallback = agreed_shifts(shifts, quality, screen.tiles[v.PLATE].to_numpy()[indices])
+    names = screen.settings.images.channel_names
+    return [
+        {TILE_INDEX: i} | _facts(names, found[i].limits, used[k], quality[k], fallback[k])
+        for k, i in enumerate(indices)
+    ]
+
+
+def _facts(
+    names: list[str], limits: np.ndarray, shifts: np.ndarray, quality: np.ndarray, fallback: np.ndarray
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for c, name in enumerate(names):
+        facts |= {f"shift_y {name}": round(float(shifts[c, 0]), 4), f"shift_x {name}": round(float(shifts[c, 1]), 4)}
+        facts[f"quality {name}"] = round(float(quality[c]), 3) if np.isfinite(quality[c]) else None
+        facts[f"fallback {name}"] = bool(fallback[c])
+        facts |= {f"clip_low {name}": float(limits[c, 0]), f"clip_high {name}": float(limits[c, 1])}
+    return facts

@@ -1,0 +1,83 @@
+"""A function called on many items: in this process, in a local cluster, or in one that is there already.
+
+Results come as they are done, in any order; whoever needs an order sorts them. A worker that dies takes no
+item with it: Dask gives its items to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from contrascope.errors import SettingsError
+from contrascope.progress import track
+from contrascope.store.measure import Each
+
+_AHEAD = 4
+"""Items in flight for each worker: enough to keep it busy, few enough to hold little."""
+
+
+@contextmanager
+def calling(workers: int, scheduler: str | None) -> Iterator[Each]:
+    """A way to call a function on each of many items.
+
+    Args:
+        workers: Processes of a local cluster; 1 works in this process.
+        scheduler: Address of a Dask scheduler, whose workers are used instead.
+
+    Raises:
+        SettingsError: No worker at all, or no scheduler at that address.
+    """
+    if workers < 1:
+        raise SettingsError(f"{workers} workers cannot do any work. 1 or more were needed.")
+    if scheduler is None and workers == 1:
+        yield _here
+        return
+    from dask.distributed import Client, LocalCluster
+
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout="20s")
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"No Dask scheduler answers at {scheduler}: {error}. Check the address.") from None
+        with client:
+            yield lambda work, items, total, label: _there(client, work, items, total, label)
+        return
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield lambda work, items, total, label: _there(client, work, items, total, label)
+
+
+def _here(work: Callable[[Any], Any], items: Iterable[Any], total: int, label: str) -> Iterator[tuple[Any, Any]]:
+    for item in track(items, label, total):
+        yield item, work(item)
+
+
+def _there(
+    client: Any, work: Callable[[Any], Any], items: Iterable[Any], total: int, label: str
+) -> Iterator[tuple[Any, Any]]:
+    from dask.distributed import as_completed
+
+    everywhere = client.scatter(work, broadcast=True)
+    queue = iter(items)
+    slots = _AHEAD * max(1, len(client.scheduler_info()["workers"]))
+
+    def submit(item: Any) -> Any:
+        future = client.submit(_call, everywhere, item, pure=False)
+        waiting[future.key] = item
+        return future
+
+    waiting: dict[str, Any] = {}
+    running = as_completed([submit(item) for item in islice(queue, slots)], with_results=True)
+    for future, result in track(running, label, total):
+        for item in islice(queue, 1):
+            running.add(submit(item))
+        yield waiting.pop(future.key), result
+
+
+def _call(work: Callable[[Any], Any], item: Any) -> Any:
+    return work(item)

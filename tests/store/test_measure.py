@@ -1,0 +1,67 @@
+"""Tiles are measured before cells are cut; a tile that does not say takes what its plate says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from contrascope.errors import TileError
+from contrascope.screen.alignment import TRUSTED, agreed_shifts
+from contrascope.screen.screen import open_screen
+from contrascope.store.crops import BAD_TILE, extract_crops
+
+WriteScreen = Callable[..., Path]
+
+
+def test_a_tile_that_does_not_say_takes_the_median_of_its_plate() -> None:
+    shifts = np.array(
+        [[[0, 0], [1, 2]], [[0, 0], [3, 2]], [[0, 0], [2, 5]], [[0, 0], [30, -30]], [[0, 0], [9, 9]]], float
+    )
+    quality = np.array([[np.inf, 4], [np.inf, 3], [np.inf, 2], [np.inf, TRUSTED - 0.1], [np.inf, 5]])
+    used, fallback = agreed_shifts(shifts, quality, np.array(["P1"] * 4 + ["P2"]))
+    assert used[3, 1].tolist() == [2, 2]
+    assert fallback[:, 1].tolist() == [False, False, False, True, False]
+    assert not fallback[:, 0].any()
+    assert np.array_equal(used[[0, 1, 2, 4]], shifts[[0, 1, 2, 4]])
+
+
+def test_a_plate_that_says_nothing_is_not_moved() -> None:
+    used, fallback = agreed_shifts(np.full((2, 1, 2), 7.0), np.ones((2, 1)), np.array(["P1", "P1"]))
+    assert not used.any()
+    assert fallback.all()
+
+
+def test_a_store_says_how_clear_each_shift_was_and_where_the_plate_stood_in(tiny_screen: Path, tmp_path: Path) -> None:
+    tiles = extract_crops(open_screen(tiny_screen), tmp_path / "s.zarr").tiles
+    for name in ("Tubulin", "gH2AX", "Phalloidin"):
+        unclear = tiles.filter(pl.col(f"quality {name}") < TRUSTED)
+        assert tiles[f"fallback {name}"].to_list() == (tiles[f"quality {name}"] < TRUSTED).to_list()
+        assert unclear[f"shift_y {name}"].n_unique() <= 1  # one plate, one median
+    assert tiles["quality DAPI"].null_count() == tiles.height
+
+
+def test_all_bad_tiles_are_named_at_once(tmp_path: Path, write_screen: WriteScreen) -> None:
+    screen = open_screen(write_screen(tmp_path))
+    for key in screen.keys()[:2]:
+        file = screen.reader._files[key][0]  # type: ignore[attr-defined]
+        file.write_bytes(file.read_bytes()[:700])
+    with pytest.raises(TileError, match="2 of 4 tiles cannot be read") as error:
+        extract_crops(screen, tmp_path / "s.zarr")
+    assert all(str(key) in str(error.value) for key in screen.keys()[:2])
+
+
+def test_bad_tiles_may_be_skipped_and_their_cells_are_counted(tmp_path: Path, write_screen: WriteScreen) -> None:
+    screen = open_screen(write_screen(tmp_path), {"images.on_bad_tile": "skip"})
+    file = screen.reader._files[screen.keys()[1]][0]  # type: ignore[attr-defined]
+    file.write_bytes(file.read_bytes()[:700])
+    store = extract_crops(screen, tmp_path / "s.zarr")
+    whole = extract_crops(open_screen(write_screen(tmp_path)), tmp_path / "whole.zarr")
+    lost = pl.read_parquet(tmp_path / "s.zarr/dropped.parquet").filter(pl.col("reason") == BAD_TILE)
+    assert store.account.dropped[BAD_TILE] == lost.height == screen.tiles["cells"][1]
+    assert store.tiles["readable"].to_list() == [True, False, True, True]
+    kept = whole.cells["cell_id"].is_in(lost["cell_id"].to_list())
+    assert np.array_equal(store.read(np.arange(len(store))), whole.read(np.flatnonzero(~kept.to_numpy())))

@@ -1,0 +1,55 @@
+"""However many workers cut, the store is the same; what is damaged is made again, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contrascope.errors import SettingsError
+from contrascope.screen.screen import open_screen
+from contrascope.store import shards
+from contrascope.store.crops import extract_crops
+from contrascope.store.parallel import calling
+
+BytesOf = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what Dask's own processes warn of is not ours
+def test_the_number_of_workers_changes_no_byte(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of: BytesOf
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2**20)
+    alone = extract_crops(open_screen(tiny_screen), tmp_path / "one.zarr")
+    together = extract_crops(open_screen(tiny_screen), tmp_path / "two.zarr", workers=2)
+    assert bytes_of(alone.path) == bytes_of(together.path)
+
+
+def test_results_come_with_their_items() -> None:
+    with calling(1, None) as each:
+        assert list(each(abs, [-1, 2, -3], 3, "counting")) == [(-1, 1), (2, 2), (-3, 3)]
+
+
+def test_no_workers_and_no_scheduler_at_an_address_are_said() -> None:
+    with pytest.raises(SettingsError, match="0 workers"), calling(0, None):
+        pass
+
+
+def test_ingest_makes_again_exactly_what_is_damaged(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of: BytesOf
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2**20)
+    store = extract_crops(open_screen(tiny_screen), tmp_path / "s.zarr")
+    before = bytes_of(store.path)
+    harmed = [store.path / shards.shard_name(1), store.path / shards.shard_name(3)]
+    untouched = {file: file.stat().st_mtime_ns for file in store.path.glob("images/c/*/0/0/0") if file not in harmed}
+    content = bytearray(harmed[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    harmed[0].write_bytes(bytes(content))
+    harmed[1].unlink()
+    assert set(store.damage()) == {str(file.relative_to(store.path)) for file in harmed}
+    extract_crops(open_screen(tiny_screen), store.path)
+    assert bytes_of(store.path) == before
+    assert {file: file.stat().st_mtime_ns for file in untouched} == untouched
