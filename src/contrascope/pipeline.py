@@ -360,7 +360,9 @@ class Line:
         return read_json(path) if path.is_file() else {}
 
     def _save_record(self) -> None:
-        write_json(self.out / "stages.json", self._record)
+        path = self.out / "stages.json"
+        if not path.is_file() or read_json(path) != self._record:
+            write_json(path, self._record)
 
     def forget(self, stage: str) -> None:
         """Have a stage done again, whatever it was made from."""

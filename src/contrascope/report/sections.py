@@ -64,7 +64,8 @@ def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame, figures: 
                 figures / "shifts.png",
                 "Shift of each channel against the reference channel, a point a tile, in pixels. It "
                 "was measured by phase "
-                "correlation and undone in whole pixels. A lone point far off is a tile to look at.",
+                "correlation and undone in whole pixels. A tile that did not say clearly took the median of its "
+                "plate; the store's tiles.parquet says which.",
             )
         )
     return Section("What went in", blocks)

@@ -124,7 +124,7 @@ class Run:
 
     def split(self) -> pl.Series:
         """Part of each cell of the store, as text."""
-        return pl.read_parquet(self.path / _SPLIT)[v.SPLIT]
+        return pl.read_parquet(self.path / _SPLIT, glob=False)[v.SPLIT]
 
     def check_fits(self, store: CropStore) -> None:
         """Make sure a store has what the run was trained on.

@@ -1,0 +1,94 @@
+"""Speed of ingest: tiles of 2,960 x 2,960 x 4 uint16 with about 1,000 cells each, by one worker and by two.
+
+    python perf/ingest.py [TILES]
+
+Prints cells/s, core-seconds a tile, the parts measured alone, and peak memory of this process.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import tifffile
+import yaml
+from scipy import ndimage
+
+import contrascope as cs
+from contrascope.store.crops import cleaned
+from contrascope.store.measure import clip_limits, measure_tile, recipe_of
+from contrascope.store.shards import encode_shard
+
+SIDE, CELLS = 2960, 1000
+
+
+def make_screen(folder: Path, tiles: int) -> Path:
+    """Blurred noise with shot noise: as hard to compress and to align as cells."""
+    rng = np.random.default_rng(0)
+    light = ndimage.gaussian_filter(rng.random((SIDE, SIDE), dtype=np.float32), 3) * 6000
+    for tile in range(tiles):
+        pixels = [rng.poisson(np.roll(light, (tile, c), (0, 1)) / 4).astype(np.uint16) for c in range(4)]
+        tifffile.imwrite(folder / f"P1_A1_{tile}.tif", np.stack(pixels), photometric="minisblack")
+    n = tiles * CELLS
+    table = {
+        "plate": ["P1"] * n, "well": ["A1"] * n, "tile": np.repeat(np.arange(tiles), CELLS),
+        "y": rng.uniform(60, SIDE - 60, n), "x": rng.uniform(60, SIDE - 60, n),
+        "guide": [f"g{i % 40}" for i in range(n)],
+        "perturbation": ["control" if i % 40 < 10 else f"GENE{i % 40 // 4}" for i in range(n)],
+    }  # fmt: skip
+    pl.DataFrame(table).write_parquet(folder / "cells.parquet")
+    settings = {
+        "name": "perf",
+        "images": {"pattern": "{plate}_{well}_{tile}.tif", "channels": list("ABCD"), "reference_channel": "A"},
+        "cells": {"table": "cells.parquet", "control": "control"},
+        "crop": {"size": 100},
+    }
+    (folder / "screen.yaml").write_text(yaml.safe_dump(settings))
+    return folder / "screen.yaml"
+
+
+def timed(label: str, work: object) -> object:
+    """Call and print the seconds it took."""
+    began = time.perf_counter()
+    result = work()  # type: ignore[operator]
+    print(f"  {label:28s} {time.perf_counter() - began:.2f} s")
+    return result
+
+
+def parts(screen: cs.Screen) -> None:
+    """Each part of a tile's way, alone."""
+    key, recipe = screen.keys()[0], recipe_of(screen.settings)
+    tile = timed("read", lambda: screen.reader.read(key))
+    timed("clip limits", lambda: [clip_limits(c, recipe.clip_percentiles) for c in tile])
+    measured = timed("clip limits and shifts", lambda: measure_tile(tile, recipe))
+    clean = timed("clip and move", lambda: cleaned(tile, measured.limits, np.rint(measured.shifts).astype(int)))
+    crops = timed("cut 1,000 cells", lambda: np.stack([clean[:, y : y + 100, y : y + 100] for y in range(CELLS)]))
+    timed("encode 1,000 cells", lambda: encode_shard(crops, 1024))
+
+
+def main() -> None:
+    """Compare one worker with two on the same tiles."""
+    tiles = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    with tempfile.TemporaryDirectory() as name:
+        screen = cs.open_screen(make_screen(Path(name), tiles))
+        print("one tile, part by part:")
+        parts(screen)
+        seconds = {}
+        for workers in (1, 2):
+            began, cores = time.perf_counter(), time.process_time()
+            store = cs.extract_crops(screen, Path(name) / f"{workers}.zarr", workers=workers)
+            seconds[workers] = time.perf_counter() - began
+            print(f"{workers} worker(s): {len(store) / seconds[workers]:,.0f} cells/s, {seconds[workers]:.1f} s")
+            if workers == 1:
+                print(f"  {(time.process_time() - cores) / tiles:.2f} core-seconds a tile")
+        print(f"2 workers are {seconds[1] / seconds[2]:.2f} x as fast as 1")
+        print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()
