@@ -37,7 +37,7 @@ class Shifts(NamedTuple):
 
 
 TRUSTED = 1.35
-"""On tiles with known shifts, no peak this far above the second was astray; those below were in a third of cases."""
+"""Most channels that are found astray stand lower; on tiles of 40 cells one in 54 stood at 1.38 and was trusted."""
 
 
 def measured_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> Shifts:

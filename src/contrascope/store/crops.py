@@ -33,7 +33,7 @@ from contrascope.store.measure import READABLE, Each, clipped, measured_tiles
 from contrascope.store.parallel import calling
 from contrascope.store.shards import write_shard
 from contrascope.store.store import CropStore
-from contrascope.store.writer import StorePlan, StoreWriter, begin, refuse_other_contents, reopen
+from contrascope.store.writer import StorePlan, StoreWriter, claim, refuse_other_contents
 
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
@@ -60,13 +60,8 @@ def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, schedule
         TileError: Tiles cannot be read.
     """
     out, made_from = Path(out), store_fingerprint(screen)
-    refuse_other_contents(out, made_from)
-    if (out / "zarr.json").is_file():
-        damaged = CropStore(out).damage()
-        if not damaged:
-            return CropStore(out)
-        reopen(out, damaged)
-    begin(out, made_from)
+    if (finished := claim(out, made_from)) is not None:
+        return finished
     with calling(workers, scheduler) as each:
         tiles = _tiles_once(screen, out, each)
         writer = StoreWriter(plan_store(screen, tiles), out)

@@ -133,6 +133,27 @@ class StoreWriter:
         return CropStore(self.path)
 
 
+def claim(path: Path, fingerprint: str) -> CropStore | None:
+    """Make a folder ready for the store of this fingerprint.
+
+    Returns:
+        The store, if it is there, finished and sound. None if there is work to do: all of it, what a former
+        sitting left, or the files whose checksums are wrong.
+
+    Raises:
+        StoreError: The folder holds something else, or cannot be made.
+    """
+    refuse_other_contents(path, fingerprint)
+    if (path / "zarr.json").is_file():
+        store = CropStore(path)
+        damaged = store.damage()
+        if not damaged:
+            return store
+        reopen(path, damaged)
+    begin(path, fingerprint)
+    return None
+
+
 def begin(path: Path, fingerprint: str) -> None:
     """Claim a folder for the store of this fingerprint, unless it is claimed already.
 

@@ -33,7 +33,7 @@ from contrascope.store.crops import NO_LABEL
 from contrascope.store.importers.labels import labelled, read_cell_table, table_digest
 from contrascope.store.importers.source import NO_IMAGE, ForeignCrops
 from contrascope.store.store import CropStore
-from contrascope.store.writer import StorePlan, StoreWriter, begin, refuse_other_contents, reopen
+from contrascope.store.writer import StorePlan, StoreWriter, claim
 
 WITHOUT_IMAGE = "no image in the source"
 WITHOUT_ROW = "images_without_row"
@@ -80,13 +80,8 @@ def import_crops(
     foreign: ForeignCrops = importer(source, cells=read_cell_table(cells, columns or {}), channels=channels, **options)
     plan, image = _plan(foreign, kind, control=control, name=name, pixel_size_um=pixel_size_um, options=options)
     out, made_from = Path(out), plan.facts["fingerprint"]
-    refuse_other_contents(out, made_from)
-    if (out / "zarr.json").is_file():
-        damaged = CropStore(out).damage()
-        if not damaged:
-            return CropStore(out)
-        reopen(out, damaged)
-    begin(out, made_from)
+    if (finished := claim(out, made_from)) is not None:
+        return finished
     writer = StoreWriter(plan, out)
     for index, rows in track(writer.todo(), "Importing cells", writer.shards):
         writer.write(index, _finite(foreign.read(image[rows]), plan.cells[v.CELL_ID][rows]))
