@@ -145,6 +145,7 @@ class TrainingSettings(Settings):
             weighs them all alike.
         normalization: ``measured`` takes offset and spread from the store's controls; ``paper`` is
             (arcsinh(v) - 7) / 7.
+        augment: Flip and turn each cell at random while training, by right angles.
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
         beta_warmup_steps: Steps over which beta rises from 0 to 1.
         batch_size: Cells a step, half of them controls.
@@ -163,6 +164,7 @@ class TrainingSettings(Settings):
     likelihood_scale: Literal["closed-form", "learned"]
     focus: Literal["cell", "crop"]
     normalization: Literal["measured", "paper"]
+    augment: bool
     wasserstein_weight: Annotated[float, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0)]
     learning_rate_decay: bool
@@ -204,6 +206,7 @@ def paper_preset(n_cells: int) -> dict[str, Any]:
         "likelihood_scale": "learned",
         "focus": "crop",
         "normalization": "paper",
+        "augment": False,
         "learning_rate": 1e-4,
         "learning_rate_decay": False,
         "beta_warmup_steps": 4500,
@@ -227,6 +230,7 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
         "likelihood_scale": "closed-form",
         "focus": "crop",
         "normalization": "measured",
+        "augment": False,
         "learning_rate": 1e-3,
         "learning_rate_decay": True,
         "beta_warmup_steps": min(4500, steps // 4),

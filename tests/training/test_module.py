@@ -115,6 +115,22 @@ def test_a_validation_gives_the_same_loss_whenever_it_is_asked() -> None:
     assert len(set(losses)) == 1
 
 
+def test_cells_are_turned_to_train_on_and_never_to_validate_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[Tensor]] = {"training": [], "validation": []}
+
+    def watched(model: Any, batch: Batch, **changes: Any) -> Any:
+        seen["training" if model.training else "validation"].append(batch.images)
+        return objective(model, batch, **changes)
+
+    monkeypatch.setattr("contrascope.training.module.objective", watched)
+    m = module(augment=True)
+    through_lightning(m, [cells()], [cells()], every=1)
+    (trained,), (validated,), plain = *seen.values(), m.transform.batch(cells()).images
+    assert torch.equal(validated, plain)
+    assert not torch.equal(trained, plain)
+    assert torch.equal(trained.flatten(2).sort().values, plain.flatten(2).sort().values)
+
+
 @pytest.mark.parametrize("warmup", [0, 100, 10_000])
 def test_validation_is_at_beta_1_whatever_the_step(warmup: int) -> None:
     m, batch = module(beta_warmup_steps=warmup), cells(100)

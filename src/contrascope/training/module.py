@@ -12,6 +12,7 @@ from contrascope.config import TrainingSettings
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE
 from contrascope.models.objective import Terms, objective
+from contrascope.sampling.augment import turned
 from contrascope.sampling.transforms import Transform
 from contrascope.training.schedules import beta_at, learning_rate_at
 from contrascope.vocabulary import Batch
@@ -42,7 +43,7 @@ class TrainingModule(L.LightningModule):
         """The loss of a batch: the mean over its cells, beta as the step has it."""
         s = self.settings
         beta = beta_at(self.global_step, warmup_steps=s.beta_warmup_steps)
-        terms = objective(self.model, self.transform.batch(batch), generator=self._training_noise)
+        terms = objective(self.model, self._seen(batch), generator=self._training_noise)
         loss = terms.total(beta=beta, wasserstein_weight=s.wasserstein_weight).mean()
         if not torch.isfinite(loss):
             raise RunError(
@@ -51,6 +52,14 @@ class TrainingModule(L.LightningModule):
             )
         self._log(terms, batch, "train", loss=loss, beta=beta)
         return s.loss_scale * loss
+
+    def _seen(self, batch: Batch) -> Batch:
+        """A batch as the model trains on it."""
+        batch = self.transform.batch(batch)
+        if not self.settings.augment:
+            return batch
+        images = turned(batch.images, generator=self._training_noise)
+        return batch._replace(images=images.contiguous(memory_format=torch.channels_last))
 
     def on_validation_epoch_start(self) -> None:
         """Start the noise of validation anew: it is the same each time, and not training's."""

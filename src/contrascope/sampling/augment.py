@@ -1,0 +1,26 @@
+"""Light augmentation: a cell has no up and no left, so it may be flipped and turned as one likes.
+
+The eight symmetries of a square are what three flips make: left to right, top to bottom, along the diagonal.
+They move pixels and never mix them, so a turned cell is as real as the one that was imaged.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def turned(images: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Each image flipped and turned by right angles, at random.
+
+    Args:
+        images: (B, C, H, H).
+        generator: Source of the choice; torch's own when None.
+
+    Returns:
+        (B, C, H, H), each image one of its own eight symmetries, all equally likely.
+    """
+    choices = torch.randint(2, (3, len(images), 1, 1, 1), generator=generator, device=images.device).bool()
+    images = torch.where(choices[0], images.flip(3), images)
+    images = torch.where(choices[1], images.flip(2), images)
+    return torch.where(choices[2], images.transpose(2, 3), images)

@@ -1,0 +1,41 @@
+"""Augmentation: the eight symmetries of a square, and nothing else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from contrascope.sampling.augment import turned
+
+
+def symmetries(image: Tensor) -> list[Tensor]:
+    """The eight, by turning and by one flip."""
+    turns = [torch.rot90(image, k, (1, 2)) for k in range(4)]
+    return [*turns, *(turn.flip(2) for turn in turns)]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_every_symmetry_comes_about_as_often_as_the_others() -> None:
+    image = torch.arange(2 * 3 * 3.0).reshape(2, 3, 3)
+    found = turned(image.expand(4000, 2, 3, 3), generator=generator())
+    counts = [int((found == known).flatten(1).all(1).sum()) for known in symmetries(image)]
+    assert sum(counts) == 4000
+    assert min(counts) > 400 and max(counts) < 600
+
+
+def test_channels_of_a_cell_turn_together_and_cells_on_their_own() -> None:
+    one = torch.rand(1, 1, 5, 5, generator=generator())
+    found = turned(one.expand(64, 2, 5, 5), generator=generator())
+    assert torch.equal(found[:, 0], found[:, 1])
+    assert len({tuple(cell.flatten().tolist()) for cell in found[:, 0]}) == 8
+
+
+def test_equal_seeds_turn_equally_and_what_came_in_stays_as_it_was() -> None:
+    images = torch.rand(16, 3, 4, 4, generator=generator(1))
+    before = images.clone()
+    assert torch.equal(turned(images, generator=generator(2)), turned(images, generator=generator(2)))
+    assert not torch.equal(turned(images, generator=generator(2)), turned(images, generator=generator(3)))
+    assert torch.equal(images, before)
