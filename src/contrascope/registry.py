@@ -83,6 +83,8 @@ MODELS = Registry(
     {
         "vae": "contrascope.models.variants:vae",
         "cvae": "contrascope.models.variants:cvae",
+        "cvae-s": "contrascope.models.variants:cvae_s",
+        "cvae-z": "contrascope.models.variants:cvae_z",
         "mcvae": "contrascope.models.variants:mcvae",
     },
 )

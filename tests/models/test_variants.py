@@ -22,6 +22,8 @@ def test_a_vae_uses_both_sizes_for_its_one_space(small: TrainingSettings) -> Non
     [
         ("vae", {"background": StandardPrior}),
         ("cvae", {"background": StandardPrior, "salient": StandardPrior}),
+        ("cvae-s", {"background": StandardPrior, "salient": PerturbationPrior}),
+        ("cvae-z", {"background": PerturbationPrior, "salient": StandardPrior}),
         ("mcvae", {"background": PerturbationPrior, "salient": PerturbationPrior}),
     ],
 )
@@ -55,7 +57,7 @@ def test_the_likelihood_is_the_one_asked_for(small: TrainingSettings) -> None:
 
 
 def test_an_unknown_model_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
-    with pytest.raises(SettingsError, match=r"'supervae'.*cvae, mcvae, vae"):
+    with pytest.raises(SettingsError, match=r"'supervae'.*cvae, cvae-s, cvae-z, mcvae, vae"):
         build_model("supervae", small, channels=2, perturbations=3)
 
 

@@ -3,6 +3,8 @@
 name    spaces           prior of z      prior of s
 vae     z (64)           N(0, I)         -
 cvae    z (32), s (32)   N(0, I)         N(0, I)
+cvae-s  z (32), s (32)   N(0, I)         N(mu_s[m], I)
+cvae-z  z (32), s (32)   N(mu_z[m], I)   N(0, I)
 mcvae   z (32), s (32)   N(mu_z[m], I)   N(mu_s[m], I)
 """
 
@@ -28,20 +30,22 @@ def vae(settings: TrainingSettings, *, channels: int, perturbations: int) -> Con
 
 def cvae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
     """Background and salient space; all perturbations are one group (Abid & Zou 2019)."""
-    spaces: dict[str, tuple[int, Prior]] = {
-        "background": (settings.background_size, StandardPrior),
-        "salient": (settings.salient_size, StandardPrior),
-    }
-    return _compose(settings, channels, perturbations, spaces)
+    return _two_spaces(settings, channels, perturbations, StandardPrior, StandardPrior)
+
+
+def cvae_s(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+    """The perturbation is told to the salient space alone: a half-ablation of the paper's Fig. 2C."""
+    return _two_spaces(settings, channels, perturbations, StandardPrior, PerturbationPrior)
+
+
+def cvae_z(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+    """The perturbation is told to the background space alone: the other half-ablation of Fig. 2C."""
+    return _two_spaces(settings, channels, perturbations, PerturbationPrior, StandardPrior)
 
 
 def mcvae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
     """Background and salient space, with a mean for each perturbation in both: the paper's model."""
-    spaces: dict[str, tuple[int, Prior]] = {
-        "background": (settings.background_size, PerturbationPrior),
-        "salient": (settings.salient_size, PerturbationPrior),
-    }
-    return _compose(settings, channels, perturbations, spaces)
+    return _two_spaces(settings, channels, perturbations, PerturbationPrior, PerturbationPrior)
 
 
 def build_model(
@@ -59,6 +63,13 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed if seed is None else seed)
         return MODELS[name](settings, channels=channels, perturbations=perturbations)
+
+
+def _two_spaces(
+    settings: TrainingSettings, channels: int, perturbations: int, background: Prior, salient: Prior
+) -> ContrastiveVAE:
+    spaces = {"background": (settings.background_size, background), "salient": (settings.salient_size, salient)}
+    return _compose(settings, channels, perturbations, spaces)
 
 
 def _compose(
