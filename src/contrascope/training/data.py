@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 from torch.utils.data import IterableDataset
@@ -14,22 +15,24 @@ from contrascope.vocabulary import Batch
 
 
 class TrainingStream(IterableDataset):
-    """Epoch after epoch of balanced batches; each pass over it is the next epoch.
+    """Epoch after epoch of balanced batches. What comes next follows from the steps already taken, and nothing else.
 
     Args:
         store: The cells.
         sampler: Which rows share a batch.
+        steps_taken: How many steps the training has taken, whenever a pass begins: in the midst of an epoch, the
+            pass is the rest of it.
     """
 
-    def __init__(self, store: CropStore, sampler: BalancedBatches):
-        self.store, self.sampler, self.epoch = store, sampler, 0
+    def __init__(self, store: CropStore, sampler: BalancedBatches, steps_taken: Callable[[], int]):
+        self.store, self.sampler, self.steps_taken = store, sampler, steps_taken
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        self.epoch += 1
-        return batches(self.store, self.sampler.epoch(self.epoch))
+        epoch, batch = divmod(self.steps_taken(), len(self.sampler))
+        return batches(self.store, islice(self.sampler.epoch(epoch), batch, None))
 
 
 class ValidationStream(IterableDataset):

@@ -19,6 +19,7 @@ from contrascope.vocabulary import Batch
 
 VALIDATION_LOSS = "validation/loss"
 _VALIDATION_SEED = 1
+_NOISE = "training noise"
 
 
 class TrainingModule(L.LightningModule):
@@ -34,10 +35,21 @@ class TrainingModule(L.LightningModule):
     def __init__(self, model: ContrastiveVAE, transform: Transform, settings: TrainingSettings, *, steps: int):
         super().__init__()
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
+        self._noise_state: Tensor | None = None
 
     def on_fit_start(self) -> None:
         """Start the noise of training; torch's own generator will not do, each validation's loader draws from it."""
         self._training_noise = torch.Generator(device=self.device).manual_seed(self.settings.seed)
+        if self._noise_state is not None:
+            self._training_noise.set_state(self._noise_state)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Where the noise has come to belongs to what training goes on from."""
+        checkpoint[_NOISE] = self._training_noise.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Comes before ``on_fit_start``."""
+        self._noise_state = checkpoint[_NOISE]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch: the mean over its cells, beta as the step has it."""

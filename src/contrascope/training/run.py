@@ -6,49 +6,39 @@
     tensorboard/         the same for TensorBoard
     split.parquet        the part of each cell: train, validation or test
 
-``run.json`` is written last. Until then ``unfinished.json`` says whose folder it is; a folder that has neither
-is none of ours and left alone. Nothing in it is a pickle.
+``run.json`` is written last. Until then ``unfinished.json`` says whose folder it is, and ``resume.safetensors``
+holds what a training that was killed goes on from; a folder that has neither json is none of ours and left
+alone. Training that is stopped by Ctrl-C leaves a run that can be used, and that goes on when asked for again.
+Nothing in it is a pickle.
 """
 
 from __future__ import annotations
 
-import csv
-import logging
-import math
 import shutil
-import time
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import polars as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader
+from safetensors.torch import load_file
 
-from contrascope import progress
 from contrascope import vocabulary as v
 from contrascope.config import TrainingSettings, fingerprint, training_settings, validated
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
-from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import read_json, write_json, write_parquet
 from contrascope.store.store import CropStore
-from contrascope.training.data import TrainingStream, ValidationStream
-from contrascope.training.module import VALIDATION_LOSS, TrainingModule
+from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
 
-_FACTS, _WEIGHTS, _METRICS, _SPLIT = "run.json", "weights.safetensors", "metrics.csv", "split.parquet"
+_FACTS, _SPLIT = "run.json", "split.parquet"
 _UNFINISHED = "unfinished.json"
 _FORMAT = 1
 
@@ -99,7 +89,7 @@ class Run:
         """
         model = self.untrained(seed=self.settings.seed)
         try:
-            model.load_state_dict(load_file(self.path / _WEIGHTS))
+            model.load_state_dict(load_file(self.path / WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise RunError(
                 f"The weights of the run {self.path} cannot be read: {' '.join(str(error).split())[:300]}. "
@@ -120,7 +110,7 @@ class Run:
 
     def metrics(self) -> pl.DataFrame:
         """Columns ``step name value``: everything that was logged."""
-        return pl.read_csv(self.path / _METRICS)
+        return pl.read_csv(self.path / METRICS)
 
     def split(self) -> pl.Series:
         """Part of each cell of the store, as text."""
@@ -188,7 +178,8 @@ def open_run(path: str | Path) -> Run:
 def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str = "auto", **changes: Any) -> Run:
     """Train a model on a store.
 
-    A finished run of the same store, model and settings in ``out`` is opened, not trained again.
+    A finished run of the same store, model and settings in ``out`` is opened, not trained again; one that was
+    killed or stopped goes on where it was, to the very same weights.
 
     Args:
         store: The cells.
@@ -199,7 +190,8 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
 
     Raises:
         SettingsError: Unknown model, preset or setting.
-        RunError: ``out`` holds something else, the store has too few cells to split, or training diverged.
+        RunError: ``out`` holds something else, the store has too few cells to split, or training diverged or was
+            stopped by Ctrl-C.
         StoreError: The store is damaged.
     """
     out, settings = Path(out), training_settings(len(store), preset=preset, **changes)
@@ -211,14 +203,14 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
                 f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
                 f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
             )
-        return run
+        if not run.facts["outcome"]["interrupted"]:
+            return run
     parts = split_cells(store.labels, shares=settings.split, seed=settings.seed)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
-    _make_room(out)
-    write_json(out / _UNFINISHED, {"fingerprint": made_from})
-    outcome = _train(store, network, transform, parts, settings, out)
+    _make_room(out, made_from)
+    outcome = train(store, network, transform, parts, settings, out)
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
         "format": _FORMAT,
@@ -234,7 +226,13 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
         "outcome": outcome,
     }
     write_json(out / _FACTS, facts)
-    (out / _UNFINISHED).unlink()
+    (out / _UNFINISHED).unlink(missing_ok=True)
+    if outcome["interrupted"]:
+        raise RunError(
+            f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
+            f"{outcome['best_step']:,}; the same command goes on where the training was."
+        )
+    (out / RESUME).unlink(missing_ok=True)
     return open_run(out)
 
 
@@ -247,101 +245,6 @@ def _transform(store: CropStore, rows: np.ndarray, settings: TrainingSettings) -
     if settings.normalization == "paper":
         return paper_transform(settings.image_size, len(store.channels))
     return measured_transform(store, rows, size=settings.image_size, seed=settings.seed)
-
-
-def _train(
-    store: CropStore,
-    network: ContrastiveVAE,
-    transform: Transform,
-    parts: np.ndarray,
-    settings: TrainingSettings,
-    out: Path,
-) -> dict[str, Any]:
-    """Train the network; its best weights and its metrics are in ``out`` afterwards."""
-    training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
-    sampler = BalancedBatches(store.labels, training, batch_size=settings.batch_size, seed=settings.seed)
-    steps = settings.epochs * len(sampler)
-    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps)
-    best = _BestWeights(out / _WEIGHTS)
-    began = time.monotonic()
-    with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
-        _ignore_known_warnings()
-        torch.manual_seed(settings.seed)
-        trainer = L.Trainer(
-            max_epochs=settings.epochs,
-            accelerator="auto",
-            devices=1,
-            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-            val_check_interval=1.0 / settings.validations_per_epoch,
-            logger=[
-                CSVLogger(out, name="", version="csv"),
-                TensorBoardLogger(out, name="", version="tensorboard"),
-            ],
-            callbacks=[best, EarlyStopping(VALIDATION_LOSS, patience=settings.patience), _Progress(steps)],
-            log_every_n_steps=max(1, min(50, len(sampler) // 10)),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            num_sanity_val_steps=0,
-        )
-        trainer.fit(
-            module,
-            DataLoader(TrainingStream(store, sampler), batch_size=None),
-            DataLoader(ValidationStream(store, held_out, settings.batch_size), batch_size=None),
-        )
-    if not math.isfinite(best.loss):
-        raise RunError(
-            f"Training gave no finite validation loss in {trainer.global_step} steps. Look for crops with NaN or "
-            f"infinite pixels, or lower training.learning_rate (it is {settings.learning_rate:g})."
-        )
-    progress.report("Training", steps, steps)
-    _tidy_metrics(out)
-    seconds = time.monotonic() - began
-    return {
-        "steps": int(trainer.global_step),
-        "epochs": int(trainer.current_epoch),
-        "stopped_early": bool(trainer.global_step < steps),
-        "best_validation_loss": best.loss,
-        "best_step": best.step,
-        "cells_per_second": round(int(trainer.global_step) * 2 * sampler.half / seconds, 1),
-        "seconds": round(seconds, 1),
-    }
-
-
-class _BestWeights(L.Callback):
-    """Keeps the weights of the lowest validation loss, each time as a whole file."""
-
-    def __init__(self, path: Path):
-        self.path, self.loss, self.step = path, float("inf"), 0
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
-        if loss < self.loss:
-            self.loss, self.step = loss, trainer.global_step
-            assert isinstance(pl_module, TrainingModule)
-            weights = {name: w.contiguous().cpu() for name, w in pl_module.model.state_dict().items()}
-            beside = self.path.with_suffix(".writing")
-            save_file(weights, beside)
-            beside.replace(self.path)
-
-
-class _Progress(L.Callback):
-    def __init__(self, steps: int):
-        self.steps = steps
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        progress.report("Training", trainer.global_step, self.steps)
-
-
-def _tidy_metrics(out: Path) -> None:
-    """Lightning's wide CSV, a column a metric and mostly empty, as ``step name value``."""
-    wide = out / "csv" / "metrics.csv"
-    with wide.open(newline="") as file, (out / _METRICS).open("w", newline="") as tidy:
-        writer = csv.writer(tidy, lineterminator="\n")
-        writer.writerow(["step", "name", "value"])
-        for row in csv.DictReader(file):
-            writer.writerows((row["step"], k, x) for k, x in row.items() if x and k not in ("step", "epoch"))
-    shutil.rmtree(out / "csv")
 
 
 def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingSettings) -> None:
@@ -359,43 +262,18 @@ def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingS
         )
 
 
-def _make_room(out: Path) -> None:
-    """An empty folder, where a former run may have been cut short; a folder of anything else is left alone."""
+def _make_room(out: Path, made_from: str) -> None:
+    """The folder of this run: empty, or with what a training of the same run can go on from.
+
+    A folder of anything else is left alone.
+    """
     if (out / _UNFINISHED).is_file():
-        shutil.rmtree(out)
-    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        if read_json(out / _UNFINISHED) != {"fingerprint": made_from}:
+            shutil.rmtree(out)
+    elif not (out / _FACTS).is_file() and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"{out} exists and is no run of ours. Choose another folder; nothing was written.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out} cannot be made: {error.strerror}. Choose another folder.") from None
-
-
-class _quiet_lightning:  # noqa: N801 - used like a function
-    """Lightning's advertisements and device tables go to a log level that nobody reads."""
-
-    def __enter__(self) -> None:
-        self._loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)
-
-
-def _ignore_known_warnings() -> None:
-    """Lightning's advice that does not apply: our loader reads ahead without worker processes."""
-    for message in (
-        ".*does not have many workers.*",
-        ".*`__len__`.*",
-        ".*IterableDataset.*",
-        ".*is smaller than the logging interval.*",
-        ".*Found .* module.* in eval mode.*",
-        ".*`isinstance.treespec, LeafSpec.`.*",
-        ".*Checkpoint directory .* exists.*",
-        ".*GPU available but not used.*",
-        ".*Experiment logs directory .* exists.*",
-    ):
-        warnings.filterwarnings("ignore", message)
+    write_json(out / _UNFINISHED, {"fingerprint": made_from})

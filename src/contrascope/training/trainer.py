@@ -1,0 +1,242 @@
+"""The training itself, by Lightning: what is logged, kept, stopped, and gone on with after a crash."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader
+
+from contrascope import progress
+from contrascope.config import TrainingSettings
+from contrascope.errors import RunError
+from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
+from contrascope.sampling.samplers import BalancedBatches
+from contrascope.sampling.split import TRAIN, VALIDATION
+from contrascope.sampling.transforms import Transform
+from contrascope.store.store import CropStore
+from contrascope.training.checkpoint import SafeCheckpoints
+from contrascope.training.data import TrainingStream, ValidationStream
+from contrascope.training.logs import TidyMetrics
+from contrascope.training.module import VALIDATION_LOSS, TrainingModule
+
+WEIGHTS, METRICS, RESUME = "weights.safetensors", "metrics.csv", "resume.safetensors"
+CHECKPOINT_SECONDS = 300.0
+"""A crash costs at most this much training."""
+
+
+def train(
+    store: CropStore,
+    network: ContrastiveVAE,
+    transform: Transform,
+    parts: np.ndarray,
+    settings: TrainingSettings,
+    out: Path,
+) -> dict[str, Any]:
+    """Train a network, from its first step or from where a former training in ``out`` was.
+
+    Args:
+        store: The cells.
+        network: Freshly made from the settings.
+        transform: From raw pixels to the model's range.
+        parts: (N,) part of each cell, of ``sampling.split``.
+        settings: Of the training.
+        out: The run's folder; the best weights and the metrics are in it afterwards.
+
+    Returns:
+        The outcome, as ``run.json`` holds it.
+
+    Raises:
+        RunError: The loss is no finite number, or Ctrl-C came before the first validation.
+    """
+    training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
+    sampler = BalancedBatches(store.labels, training, batch_size=settings.batch_size, seed=settings.seed)
+    steps = settings.epochs * len(sampler)
+    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps)
+    best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
+    start = _steps_taken(resume)
+    with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
+        _ignore_known_warnings()
+        torch.manual_seed(settings.seed)
+        trainer = L.Trainer(
+            max_epochs=settings.epochs,
+            accelerator="auto",
+            devices=1,
+            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+            val_check_interval=1.0 / settings.validations_per_epoch,
+            logger=[
+                TidyMetrics(out / METRICS, start=start),
+                TensorBoardLogger(out, name="", version="tensorboard", purge_step=start or None),
+            ],
+            callbacks=[
+                best,
+                EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False),
+                _Progress(steps),
+                clock,
+            ],
+            plugins=[SafeCheckpoints()],
+            log_every_n_steps=max(1, min(50, len(sampler) // 10)),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+        )
+        stream = TrainingStream(store, sampler, lambda: trainer.global_step)
+        interrupted = _fit(
+            trainer,
+            module,
+            DataLoader(stream, batch_size=None),
+            DataLoader(ValidationStream(store, held_out, settings.batch_size), batch_size=None),
+            resume,
+        )
+    _refuse_no_weights(best, trainer.global_step, settings, interrupted=interrupted)
+    if not interrupted:
+        progress.report("Training", steps, steps)
+    taken = int(trainer.global_step)
+    return {
+        "steps": taken,
+        "epochs": int(trainer.current_epoch),
+        "interrupted": interrupted,
+        "stopped_early": taken < steps and not interrupted,
+        "best_validation_loss": best.loss,
+        "best_step": best.step,
+        "cells_per_second": round(taken * 2 * sampler.half / clock.seconds, 1),
+        "seconds": round(clock.seconds, 1),
+    }
+
+
+def _fit(trainer: L.Trainer, module: TrainingModule, training: Any, held_out: Any, resume: Path) -> bool:
+    """Lightning's fit; whether Ctrl-C ended it."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, training, held_out, ckpt_path=resume if resume.is_file() else None)
+    except SystemExit:  # what Lightning makes of Ctrl-C; it also turns a deaf ear to the next one
+        signal.signal(signal.SIGINT, handler)
+        return True
+    return False
+
+
+def _steps_taken(resume: Path) -> int:
+    """Steps of the training that a checkpoint was taken of; 0 where there is none."""
+    return int(SafeCheckpoints().load_checkpoint(resume)["global_step"]) if resume.is_file() else 0
+
+
+def _refuse_no_weights(best: _BestWeights, step: int, settings: TrainingSettings, *, interrupted: bool) -> None:
+    if math.isfinite(best.loss):
+        return
+    if interrupted:
+        raise RunError(
+            f"Training was stopped at step {step:,}, before its first validation: there are no weights to use yet. "
+            f"The same command starts it again."
+        )
+    raise RunError(
+        f"Training gave no finite validation loss in {step} steps. Look for crops with NaN or infinite pixels, or "
+        f"lower training.learning_rate (it is {settings.learning_rate:g})."
+    )
+
+
+class _BestWeights(L.Callback):
+    """Keeps the weights of the lowest validation loss, each time as a whole file."""
+
+    def __init__(self, path: Path):
+        self.path, self.loss, self.step = path, float("inf"), 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        if loss < self.loss:
+            self.loss, self.step = loss, trainer.global_step
+            assert isinstance(pl_module, TrainingModule)
+            weights = {name: w.contiguous().cpu() for name, w in pl_module.model.state_dict().items()}
+            beside = self.path.with_suffix(".writing")
+            save_file(weights, beside)
+            beside.replace(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "step": self.step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loss, self.step = state_dict["loss"], state_dict["step"]
+
+
+class _Checkpoints(L.Callback):
+    """Saves what training can go on from: after each validation, and between them every so many seconds.
+
+    It must be the last of the callbacks, so that it saves what the others have come to.
+    """
+
+    def __init__(self, path: Path, every: float):
+        self.path, self.every = path, every
+        self._before, self._began = 0.0, time.monotonic()
+        self._saved = self._began
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, with what a former training had spent when it was saved."""
+        return self._before + time.monotonic() - self._began
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if time.monotonic() - self._saved > self.every:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._save(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = state_dict["seconds"]
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self._saved = time.monotonic()
+
+
+class _Progress(L.Callback):
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        progress.report("Training", trainer.global_step, self.steps)
+
+
+class _quiet_lightning:  # noqa: N801 - used like a function
+    """Lightning's advertisements and device tables go to a log level that nobody reads."""
+
+    def __enter__(self) -> None:
+        self._loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
+
+
+def _ignore_known_warnings() -> None:
+    """Lightning's advice that does not apply: our loader reads ahead without worker processes."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*`__len__`.*",
+        ".*your dataloader is not resumable.*",  # it is: TrainingStream goes by the steps taken
+        ".*IterableDataset.*",
+        ".*is smaller than the logging interval.*",
+        ".*Found .* module.* in eval mode.*",
+        ".*`isinstance.treespec, LeafSpec.`.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*GPU available but not used.*",
+        ".*Experiment logs directory .* exists.*",
+    ):
+        warnings.filterwarnings("ignore", message)

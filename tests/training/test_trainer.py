@@ -1,0 +1,139 @@
+"""Training that is killed, or stopped by hand, goes on to the very same weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contrascope.errors import RunError
+from contrascope.store.store import CropStore
+from contrascope.training.module import TrainingModule
+from contrascope.training.run import Run, open_run
+
+Train = Callable[..., Run]
+TWICE_AN_EPOCH: dict[str, Any] = {"epochs": 3, "validations_per_epoch": 2, "batch_size": 16}
+"""Three epochs of seven steps; a validation after every third."""
+
+
+class KilledError(Exception):
+    """What a process that is killed never sees."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(store, tmp_path_factory.mktemp("runs") / "run", **TWICE_AN_EPOCH)
+
+
+def results(run: Run) -> tuple[bytes, str, dict[str, Any]]:
+    """All that must be equal: weights, metrics, and the outcome but for how long it took."""
+    outcome = {k: x for k, x in run.facts["outcome"].items() if k not in ("seconds", "cells_per_second")}
+    return (run.path / "weights.safetensors").read_bytes(), (run.path / "metrics.csv").read_text(), outcome
+
+
+def ends(error: BaseException, *, at: int) -> Callable[..., Any]:
+    """A training step that ends with an error once so many steps were taken."""
+    step = TrainingModule.training_step
+
+    def ending(self: TrainingModule, *args: Any) -> Any:
+        if self.global_step == at:
+            raise error
+        return step(self, *args)
+
+    return ending
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9], ids=["saved after every step", "saved after every validation"])
+@pytest.mark.parametrize("at", [1, 3, 6, 7, 9, 14, 20])
+def test_killed_at_any_step_it_goes_on_to_the_same_weights(
+    undisturbed: Run,
+    store: CropStore,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    every: float,
+    at: int,
+) -> None:
+    monkeypatch.setattr("contrascope.training.trainer.CHECKPOINT_SECONDS", every)
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=at))
+        train(store, tmp_path, **TWICE_AN_EPOCH)
+    taken: list[int] = []
+    monkeypatch.setattr(TrainingModule, "on_train_batch_start", lambda self, *_: taken.append(self.global_step))
+    again = train(store, tmp_path, **TWICE_AN_EPOCH)
+    assert results(again) == results(undisturbed)
+    assert taken[0] == at if every == 0 else taken[0] <= at
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in undisturbed.path.iterdir())
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_used_and_gone_on_with(
+    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", ends(KeyboardInterrupt(), at=8))
+        with pytest.raises(RunError, match=r"stopped at step 8.*can be used.*goes on"):
+            train(store, tmp_path, **TWICE_AN_EPOCH)
+    assert signal.getsignal(signal.SIGINT) == handler
+    stopped = open_run(tmp_path)
+    assert stopped.facts["outcome"]["interrupted"]
+    assert stopped.reconstruct(store, store.labels.argsort()[:2])[1].shape == (2, 2, 16, 16)
+    again = train(store, tmp_path, **TWICE_AN_EPOCH)
+    assert not again.facts["outcome"]["interrupted"]
+    assert results(again) == results(undisturbed)
+
+
+def test_ctrl_c_before_the_first_validation_says_that_there_is_nothing_yet(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingModule, "training_step", ends(KeyboardInterrupt(), at=1))
+    with pytest.raises(RunError, match=r"stopped at step 1, before its first validation"):
+        train(store, tmp_path, **TWICE_AN_EPOCH)
+
+
+def test_an_unfinished_training_of_other_settings_is_begun_anew(
+    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=8))
+        train(store, tmp_path, **(TWICE_AN_EPOCH | {"seed": 5}))
+    assert results(train(store, tmp_path, **TWICE_AN_EPOCH)) == results(undisturbed)
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments_changes_nothing(
+    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    settings = {k: x for k, x in undisturbed.facts["settings"].items() if k != "preset"} | {
+        "epochs": 150,
+        "patience": 1000,
+    }
+    code = (
+        "import sys, json; from contrascope import fit, open_store; import contrascope.training.trainer as t;"
+        "t.CHECKPOINT_SECONDS = 0.2;"
+        f"fit(open_store({str(store.path)!r}), out=sys.argv[1], **json.loads(sys.argv[2]))"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "killed"), json.dumps(settings)]
+    moment, kills = random.Random(0), 0
+    for _ in range(40):
+        with (tmp_path / "errors.txt").open("wb") as errors:
+            process = subprocess.Popen(arguments, env=os.environ, stderr=errors)
+            try:
+                process.wait(timeout=moment.uniform(3, 9))
+                break
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+    assert process.returncode == 0, (tmp_path / "errors.txt").read_text()
+    assert kills > 0
+    whole = train(store, tmp_path / "whole", **settings)
+    assert results(open_run(tmp_path / "killed")) == results(whole)
