@@ -139,7 +139,9 @@ class TrainingSettings(Settings):
 
     Attributes:
         image_size: Pixels a crop is resized to, with anti-aliasing.
-        background_size, salient_size: Z and S. A model without salient space uses Z + S for its one space.
+        background_size, salient_size: Z and S. A model without salient space uses Z + S for its one space. Where Z
+            is too small for what cells do anyway, the salient space of perturbed cells is used to make up for it, and
+            fills with cell cycle and batch (docs/log.md).
         likelihood_scale: ``closed-form`` is the per-channel optimum of sigma-VAE; ``learned`` one scalar.
         focus: ``cell`` weighs the likelihood's pixels down towards the crop's rim, where neighbours are; ``crop``
             weighs them all alike.
@@ -227,10 +229,11 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
     steps = max(1, round(epochs * 1.2 * n_cells / batch_size))
     return _ARCHITECTURE | {
         "preset": "auto",
+        "background_size": 128,
         "likelihood_scale": "closed-form",
-        "focus": "crop",
+        "focus": "cell",
         "normalization": "measured",
-        "augment": False,
+        "augment": True,
         "learning_rate": 1e-3,
         "learning_rate_decay": True,
         "beta_warmup_steps": min(4500, steps // 4),
