@@ -356,6 +356,9 @@ def test_every_file_of_the_design_is_there(analysis: Path) -> None:
         "report.html",
     ):
         assert (analysis / name).is_file(), name
+    page = (analysis / "report.html").read_text()
+    assert '<h2 id="quality-control">' in page
+    assert page.count("of 18 tiles") == 1
 
 
 def test_a_second_run_does_nothing_and_says_so(screen: Path, analysis: Path) -> None:

@@ -97,7 +97,7 @@ def _inside_wells(tiles: pd.DataFrame) -> tuple[NDArray[np.intp], bool]:
             return known, False
     across = math.ceil(math.sqrt(most))
     number = pd.to_numeric(tiles[TILE], errors="coerce")
-    order = tiles.assign(number=number, row=range(len(tiles))).sort_values(["number", TILE, "row"])
+    order = tiles.assign(number=number, row=range(len(tiles))).set_index("row").sort_values(["number", TILE])
     rank = order.groupby([PLATE, WELL], observed=True).cumcount().sort_index().to_numpy()
     return np.stack([rank // across, rank % across], axis=1), most > 1
 

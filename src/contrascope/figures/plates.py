@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from contrascope.figures.layout import Layout, layout_of
@@ -87,8 +89,15 @@ def _draw(
         axes.set_title(" · ".join(named), fontsize=7, pad=11 if layout.names else 4)
         if shown.framed is not None:
             _frame(axes, layout, layout.place[here & shown.framed])
-    below = {"location": "bottom", "aspect": 30, "pad": 0.02, "extend": extend, "extendfrac": 0.02}
-    bar = part.colorbar(image, ax=list(panels.values()), **below)  # type: ignore[arg-type]
+    below: dict[str, Any] = {
+        "location": "bottom",
+        "aspect": 30,
+        "pad": 0.02,
+        "extend": extend,
+        "extendfrac": 0.02,
+        "ticks": MaxNLocator(4),
+    }
+    bar = part.colorbar(image, ax=list(panels.values()), **below)
     bar.set_label(shown.label, fontsize=7)
     bar.ax.tick_params(labelsize=6, length=2)
 
@@ -133,5 +142,11 @@ def _frame(axes: Axes, layout: Layout, place: NDArray[np.intp]) -> None:
     across = axes.get_position().width * axes.get_figure(root=True).get_size_inches()[0] * 72  # type: ignore[union-attr]
     side = max(across * 0.85 / layout.shape[1], 4.0)
     for colour, width in (("white", 2.2), (CATEGORIES[1], 1.1)):
-        look = {"marker": "s", "facecolors": "none", "edgecolors": colour, "linewidths": width, "clip_on": False}
-        axes.scatter(place[:, 1], place[:, 0], s=side**2, **look)  # type: ignore[arg-type]
+        look: dict[str, Any] = {
+            "marker": "s",
+            "facecolors": "none",
+            "edgecolors": colour,
+            "linewidths": width,
+            "clip_on": False,
+        }
+        axes.scatter(place[:, 1], place[:, 0], s=side**2, **look)

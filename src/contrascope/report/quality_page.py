@@ -50,7 +50,8 @@ _CAPTIONS = {
     "columns or rims of the plate that hold fewer cells than the rest.",
     "cells_per_tile": "Cells of each tile in the cell table.",
     FOCUS: "Focus: the share that detail of 2.5 to 8 pixels has in all structure of up to 40 pixels. Blur lowers it, "
-    "brightness does not change it. Grey: nothing but noise, or not measured. Compare within a channel only.",
+    "brightness does not; what cells look like moves it as well, so compare tiles of one channel and of like "
+    "treatment. Grey: nothing but noise, or not measured.",
     INTENSITY: "Mean intensity of each tile as it was read. Look for gradients across the plate, and for wells that "
     "were stained or exposed unlike the others.",
     SATURATION: "Share of pixels at the highest value that the detector or the file can hold. What is saturated has "
