@@ -94,7 +94,7 @@ def test_of_many_plates_the_worst_are_shown_and_it_is_said() -> None:
     quality = quality_of(plates=PLATES_SHOWN + 3)
     titles = [axes.get_title() for axes in quality_figures(quality, [])["focus"][0].axes if axes.images]
     assert len(titles) == PLATES_SHOWN
-    assert f"P{PLATES_SHOWN + 2}" in titles  # the blurred tile lies on the last one
+    assert f"P{PLATES_SHOWN + 2} · DNA" in titles  # the blurred tile lies on the last one
 
 
 def test_numbers_stand_beside_each_figure() -> None:

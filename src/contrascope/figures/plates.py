@@ -70,8 +70,7 @@ def plate_maps(tiles: pd.DataFrame, shown: Mapping[str, Shown]) -> Figure:
         for spare in set(axes.ravel()) - {panel for column in columns for panel in column}:
             spare.remove()
         for title, column in zip(band, columns, strict=True):
-            name = "" if alone and len(plates) > 1 else title
-            _draw(part, dict(zip(plates, column, strict=True)), tiles[PLATE].to_numpy(), layout, shown[title], name)
+            _draw(part, dict(zip(plates, column, strict=True)), tiles[PLATE].to_numpy(), layout, shown[title], title)
     return figure
 
 

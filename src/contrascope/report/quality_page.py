@@ -233,7 +233,7 @@ def _on_saturation(quality: Quality) -> str:
         share = quality.tiles[f"{SATURATION} {name}"]
         if n := int((share > SATURATED).sum()):
             most = float(share.to_numpy()[share.is_not_null().to_numpy()].max())
-            parts.append(f"in {name} {n:,} of {share.count():,} tiles (at most {most:.1%} of the pixels)")
+            parts.append(f"in {n:,} of {share.count():,} tiles of {name} (at most {most:.1%})")
     if not parts:
         return f"No tile has more than {SATURATED:.1%} saturated pixels in any channel."
     return f"More than {SATURATED:.1%} of the pixels are saturated {'; '.join(parts)}."
@@ -268,6 +268,9 @@ def _notes(quality: Quality) -> str:
     plates = quality.tiles[v.PLATE].n_unique()
     if plates > PLATES_SHOWN:
         text += f" {PLATES_SHOWN} of {plates:,} plates are shown, those with most tiles that stick out."
-    if layout_of(quality.tiles.to_pandas()).by_number:
+    layout = layout_of(quality.tiles.to_pandas())
+    if layout.by_number:
         text += " Tiles of a well stand in the order of their numbers, as the table does not say where they lie."
+    if (layout.place < 0).any():
+        text += " Tiles without a stored cell are left white, as their place is not known."
     return text
