@@ -21,7 +21,8 @@ from scipy import ndimage
 
 import contrascope as cs
 from contrascope.store.crops import cleaned
-from contrascope.store.measure import clip_limits, measure_tile, recipe_of
+from contrascope.store.measure import clip_limits, measure_tile, recipe_of, value_counts
+from contrascope.store.quality import looks_of
 from contrascope.store.shards import encode_shard
 
 SIDE, CELLS = 2960, 1000
@@ -64,8 +65,11 @@ def parts(screen: cs.Screen) -> None:
     """Each part of a tile's way, alone."""
     key, recipe = screen.keys()[0], recipe_of(screen.settings)
     tile = timed("read", lambda: screen.reader.read(key))
-    timed("clip limits", lambda: [clip_limits(c, recipe.clip_percentiles) for c in tile])
-    measured = timed("clip limits and shifts", lambda: measure_tile(tile, recipe))
+    counts = timed("count values", lambda: [value_counts(c) for c in tile])
+    pairs = list(zip(tile, counts, strict=True))
+    timed("clip limits of counts", lambda: [clip_limits(c, recipe.clip_percentiles, n) for c, n in pairs])
+    timed("intensity, saturation, focus", lambda: looks_of(tile, counts))
+    measured = timed("all of these, and shifts", lambda: measure_tile(tile, recipe))
     clean = timed("clip and move", lambda: cleaned(tile, measured.limits, np.rint(measured.shifts).astype(int)))
     crops = timed("cut 1,000 cells", lambda: np.stack([clean[:, y : y + 100, y : y + 100] for y in range(CELLS)]))
     timed("encode 1,000 cells", lambda: encode_shard(crops, 1024))

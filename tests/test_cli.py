@@ -27,7 +27,17 @@ from contrascope.store.store import CropStore
 WriteScreen = Callable[..., Path]
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 MAIN = [sys.executable, "-m", "contrascope.cli"]
-STAGES = ("store", "run", "embedding", "profiles", "benchmark complexes", "benchmark artifacts", "figures", "report")
+STAGES = (
+    "store",
+    "quality",
+    "run",
+    "embedding",
+    "profiles",
+    "benchmark complexes",
+    "benchmark artifacts",
+    "figures",
+    "report",
+)
 
 
 @dataclass
@@ -333,6 +343,10 @@ def analysis(screen: Path) -> Path:
 def test_every_file_of_the_design_is_there(analysis: Path) -> None:
     for name in (
         "cells.zarr/zarr.json",
+        "quality/tiles.csv",
+        "quality/outliers.csv",
+        "quality/focus.png",
+        "quality/focus.csv",
         "runs/mcvae/run.json",
         "embedding/cells.h5ad",
         "profiles/guide.h5ad",
@@ -342,6 +356,9 @@ def test_every_file_of_the_design_is_there(analysis: Path) -> None:
         "report.html",
     ):
         assert (analysis / name).is_file(), name
+    page = (analysis / "report.html").read_text()
+    assert '<h2 id="quality-control">' in page
+    assert page.count("of 18 tiles") == 1
 
 
 def test_a_second_run_does_nothing_and_says_so(screen: Path, analysis: Path) -> None:

@@ -1,6 +1,6 @@
 """The straight line in one function, ``run_screen``; the table of contents of the package.
 
-    screen -> store -> run -> cells -> profiles -> benchmarks -> figures -> report
+    screen -> store -> quality -> run -> cells -> profiles -> benchmarks -> figures -> report
 
 Each stage leaves its outcome in one folder and is known by a fingerprint of all it was made from. A stage
 whose fingerprint stands in ``stages.json`` is skipped; one that changed is made again, and so is what
@@ -30,13 +30,14 @@ from contrascope.embedding import embed
 from contrascope.errors import RunError, StoreError
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, pairs
-from contrascope.figures.shifts import channel_shifts
 from contrascope.figures.umap import umap
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report as report_progress
 from contrascope.report import sections
+from contrascope.report.quality import Quality, judge_quality
+from contrascope.report.quality_page import quality_figures, quality_section
 from contrascope.report.report import render_report
 from contrascope.screen.screen import Screen, open_screen
 from contrascope.store.crops import extract_crops, store_fingerprint
@@ -75,6 +76,7 @@ def run_screen(
     """
     line = Line(open_screen(screen_file, overrides), Path(out), say)
     line.store()
+    line.quality()
     line.run()
     line.cells()
     line.profiles()
@@ -98,6 +100,7 @@ def report_again(
     line = Line(open_screen(screen_file, overrides), Path(out), say)
     if not (line.out / "report.html").exists():
         raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
+    line.quality()
     line.forget("report")
     return line.report()
 
@@ -150,6 +153,24 @@ class Line:
         store = extract_crops(self.screen, path)
         self.say(f"store: {store.account}")
         return store
+
+    def quality(self) -> Path:
+        """Tables and figures of the tiles' quality, before anything is learnt from them."""
+        folder, made_from = self.out / "quality", self._key("quality", self._record["store"])
+        if self._is_done("quality", made_from, *(folder / f"{name}.csv" for name in ("tiles", "wells", "outliers"))):
+            self.say("quality: done before")
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        quality, images = self.quality_now, self.settings.images
+        moved = [name for name in images.channel_names if images.align and name != images.reference_channel]
+        for name, (figure, numbers) in quality_figures(quality, moved).items():
+            _save(figure, folder / name, numbers)
+        for name, table in (("tiles", quality.tiles), ("wells", quality.wells), ("outliers", quality.outliers())):
+            table.write_csv(folder / f"{name}.csv")
+        self._is_made("quality", made_from)
+        self.say(f"quality: {quality.outliers().height:,} of {quality.tiles.height:,} tiles stick out")
+        return folder
 
     def run(self) -> Run:
         """The trained model."""
@@ -223,7 +244,6 @@ class Line:
         shown = _farthest(self.profiles_now[v.PERTURBATION])
         self._draw_cells(folder, shown)
         self._draw_training(folder)
-        self._draw_shifts(folder)
         self._draw_maps(folder, shown)
         self._is_made("figures", made_from)
         self.say(f"figures: {len(list(folder.glob('*.png')))} drawn")
@@ -243,7 +263,8 @@ class Line:
             subtitle=f"{store!r}; model {run.model_name}.",
             facts=sections.headline_facts(store.account, len(store.perturbations), results),
             sections=[
-                sections.went_in(str(store.account), _dropped(store), _counts(store), folder),
+                sections.went_in(str(store.account), _dropped(store), _counts(store)),
+                quality_section(self.quality_now, self.out / "quality"),
                 sections.cells_section(folder),
                 sections.training_section(run.facts["outcome"], folder),
                 sections.maps_section(folder),
@@ -268,6 +289,12 @@ class Line:
     def store_now(self) -> CropStore:
         """The finished store."""
         return open_store(self.out / "cells.zarr")
+
+    @cached_property
+    def quality_now(self) -> Quality:
+        """How the store's tiles compare."""
+        store = self.store_now
+        return judge_quality(store.tiles, store.cells, store.dropped, store.channels)
 
     @cached_property
     def run_now(self) -> Run:
@@ -326,13 +353,6 @@ class Line:
     def _draw_training(self, folder: Path) -> None:
         metrics = self.run_now.metrics().to_pandas()
         _save(training_curves(metrics), folder / "training", metrics)
-
-    def _draw_shifts(self, folder: Path) -> None:
-        tiles, settings = self.store_now.tiles, self.settings.images
-        others = [name for name in settings.channel_names if name != settings.reference_channel]
-        if settings.align and others:
-            shifts = {name: tiles.select(f"shift_y {name}", f"shift_x {name}").to_numpy() for name in others}
-            _save(channel_shifts(shifts), folder / "shifts", tiles.to_pandas())
 
     def _draw_maps(self, folder: Path, shown: list[str]) -> None:
         spaces = [name for name in (v.BACKGROUND, v.SALIENT) if name in self.cells_now.obsm]

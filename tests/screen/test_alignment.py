@@ -70,7 +70,7 @@ def test_the_reference_stays_and_every_other_channel_gets_its_own_shift() -> Non
 def test_alignment_brings_what_lies_together_back_together() -> None:
     light = field(5)
     tile = np.stack([photographed(light, 1), photographed(np.roll(light, (6, -7), (0, 1)), 2)])
-    limits, shifts, _ = measure_tile(tile, Recipe(reference=0, clip_percentiles=(0, 100), max_shift=20))
+    limits, shifts, *_ = measure_tile(tile, Recipe(reference=0, clip_percentiles=(0, 100), max_shift=20))
     aligned = cleaned(tile, limits, np.rint(shifts).astype(int))
     assert np.array_equal(np.rint(shifts[1]), (6, -7))
     assert np.array_equal(aligned[0], tile[0])

@@ -51,23 +51,13 @@ _QUESTIONS = {
 }
 
 
-def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame, figures: Path) -> Section:
-    """What was stored, what was left out and why, and how channels were moved."""
+def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame) -> Section:
+    """What was stored, and what was left out and why."""
     blocks: list[Block] = [
         Text(f"Every row of the cell table is accounted for: {account}."),
         Table(dropped, "Cells by what became of them."),
         Table(counts, "Cells by perturbation; the rarest and the most frequent.", decimals=0),
     ]
-    if (figures / "shifts.png").exists():
-        blocks.append(
-            Picture(
-                figures / "shifts.png",
-                "Shift of each channel against the reference channel, a point a tile, in pixels. It "
-                "was measured by phase "
-                "correlation and undone in whole pixels. A tile that did not say clearly took the median of its "
-                "plate; the store's tiles.parquet says which.",
-            )
-        )
     return Section("What went in", blocks)
 
 

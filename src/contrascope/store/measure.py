@@ -20,6 +20,7 @@ from contrascope.errors import TileError, first_few
 from contrascope.screen.alignment import agreed_shifts, measured_shifts
 from contrascope.screen.screen import TILE_INDEX, Screen
 from contrascope.screen.tiles import TileKey, TileReader
+from contrascope.store.quality import FOCUS, Looks, facts_of_looks, looks_of
 
 READABLE = "readable"
 Each = Callable[[Callable[[Any], Any], Iterable[Any], int, str], Iterable[tuple[Any, Any]]]
@@ -41,11 +42,12 @@ class Recipe(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Of one tile: (C, 2) clip limits, (C, 2) shifts, (C,) quality."""
+    """Of one tile: (C, 2) clip limits, (C, 2) shifts, (C,) quality of the shifts, and how the channels look."""
 
     limits: np.ndarray
     shifts: np.ndarray
     quality: np.ndarray
+    looks: Looks
 
 
 def recipe_of(settings: ScreenSettings) -> Recipe:
@@ -59,17 +61,19 @@ def recipe_of(settings: ScreenSettings) -> Recipe:
 
 
 def measure_tile(tile: np.ndarray, recipe: Recipe) -> Measured:
-    """Clip limits of a tile's channels, and their shifts once clipped.
+    """Clip limits of a tile's channels, how they look, and their shifts once clipped.
 
     Args:
         tile: (C, H, W) pixels.
         recipe: What to look for.
     """
-    limits = np.array([clip_limits(channel, recipe.clip_percentiles) for channel in tile])
+    counts = [value_counts(channel) for channel in tile]
+    limits = np.array([clip_limits(x, recipe.clip_percentiles, n) for x, n in zip(tile, counts, strict=True)])
+    looks = looks_of(tile, counts)
     if recipe.max_shift is None:
-        return Measured(limits, np.zeros((len(tile), 2)), np.full(len(tile), np.inf))
+        return Measured(limits, np.zeros((len(tile), 2)), np.full(len(tile), np.inf), looks)
     found = measured_shifts(clipped(tile, limits), reference=recipe.reference, max_shift=recipe.max_shift)
-    return Measured(limits, found.shifts, found.quality)
+    return Measured(limits, found.shifts, found.quality, looks)
 
 
 def clipped(tile: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -78,15 +82,22 @@ def clipped(tile: np.ndarray, limits: np.ndarray) -> np.ndarray:
     return np.clip(tile, low, high)
 
 
-def clip_limits(channel: np.ndarray, percentiles: tuple[float, float]) -> tuple[float, float]:
-    """Intensities at two percentiles: the smallest value that at least that share of pixels does not exceed.
+def value_counts(channel: np.ndarray) -> np.ndarray | None:
+    """How many pixels have each value, 0 first; None where values are no whole numbers.
 
-    Integers are counted in a histogram, which is many times faster than sorting a tile.
+    Counting integers is many times faster than sorting a tile, and serves all that asks for intensities.
     """
-    if channel.dtype.kind != "u":
+    return np.bincount(channel.ravel()) if channel.dtype.kind == "u" else None
+
+
+def clip_limits(
+    channel: np.ndarray, percentiles: tuple[float, float], counts: np.ndarray | None
+) -> tuple[float, float]:
+    """Intensities at two percentiles: the smallest value that at least that share of pixels does not exceed."""
+    if counts is None:
         low, high = np.percentile(channel, percentiles, method="inverted_cdf")
         return float(low), float(high)
-    reached = np.cumsum(np.bincount(channel.ravel()))
+    reached = np.cumsum(counts)
     wanted = np.maximum(np.ceil(np.asarray(percentiles) / 100 * channel.size), 1)
     low, high = np.searchsorted(reached, wanted)
     return float(low), float(high)
@@ -102,7 +113,8 @@ def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFra
 
     Returns:
         A row a tile: ``tile_index plate well tile cells height width readable`` and for each channel ``clip_low
-        clip_high shift_y shift_x quality fallback``; shifts are those to undo. A tile not read has nulls.
+        clip_high shift_y shift_x quality fallback intensity saturated focus``; shifts are those to undo. A tile not
+        read has nulls.
 
     Raises:
         TileError: Tiles cannot be read, and the screen does not say to skip them; it names them all.
@@ -125,7 +137,9 @@ def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFra
     table = table.with_columns(pl.Series(READABLE, [i not in broken for i in range(len(keys))], dtype=pl.Boolean))
     if not facts:
         return table
-    measured = pl.DataFrame(facts, infer_schema_length=None).cast({TILE_INDEX: table.schema[TILE_INDEX]})
+    maybe_nowhere = dict.fromkeys((f"{FOCUS} {name}" for name in screen.settings.images.channel_names), pl.Float64)
+    measured = pl.DataFrame(facts, schema_overrides=maybe_nowhere, infer_schema_length=None)
+    measured = measured.cast({TILE_INDEX: table.schema[TILE_INDEX]})
     return table.join(measured, on=TILE_INDEX, how="left", maintain_order="left")
 
 
@@ -160,7 +174,9 @@ def _agreed(screen: Screen, found: dict[int, Measured]) -> list[dict[str, Any]]:
     used, fallback = agreed_shifts(shifts, quality, screen.tiles[v.PLATE].to_numpy()[indices])
     names = screen.settings.images.channel_names
     return [
-        {TILE_INDEX: i} | _facts(names, found[i].limits, used[k], quality[k], fallback[k])
+        {TILE_INDEX: i}
+        | _facts(names, found[i].limits, used[k], quality[k], fallback[k])
+        | facts_of_looks(names, found[i].looks)
         for k, i in enumerate(indices)
     ]
 

@@ -131,8 +131,13 @@ class CropStore:
 
     @cached_property
     def tiles(self) -> pl.DataFrame:
-        """One row a tile: size, cells, shifts and clip limits."""
+        """One row a tile: size, cells, shifts, clip limits, and how it looks; see FORMAT.md."""
         return self._table("tiles.parquet")
+
+    @cached_property
+    def dropped(self) -> pl.DataFrame:
+        """The cells that are not stored, each with its ``reason``."""
+        return self._table("dropped.parquet")
 
     @cached_property
     def perturbations(self) -> list[str]:
