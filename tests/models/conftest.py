@@ -16,7 +16,7 @@ from contrascope.vocabulary import Batch
 
 @pytest.fixture(scope="session")
 def small() -> TrainingSettings:
-    return training_settings(1000, image_size=16, background_size=3, salient_size=2, precision="fp32")
+    return training_settings(1000, image_size=16, background_size=3, salient_size=2, precision="fp32", focus="crop")
 
 
 @pytest.fixture

@@ -27,7 +27,17 @@ def test_the_decoder_is_the_encoders_mirror() -> None:
     assert [(a.in_channels, a.out_channels, a.stride) for a in down] == [
         (b.out_channels, b.in_channels, b.stride) for b in reversed(up)
     ]
-    assert all(isinstance(layer, nn.ConvTranspose2d) for layer in up)
+    assert [isinstance(layer, nn.ConvTranspose2d) for layer in up] == [layer.stride == (2, 2) for layer in up]
+
+
+def test_a_transposed_convolution_of_stride_1_is_a_convolution() -> None:
+    """Of the weights flipped, with inputs and outputs exchanged: nothing of the paper's decoder is lost."""
+    transposed, plain = nn.ConvTranspose2d(3, 5, 3, padding=1), nn.Conv2d(3, 5, 3, padding=1)
+    with torch.no_grad():
+        plain.weight.copy_(transposed.weight.flip(2, 3).transpose(0, 1))
+        plain.bias.copy_(transposed.bias)
+    x = torch.rand(2, 3, 7, 7)
+    torch.testing.assert_close(plain(x), transposed(x))
 
 
 def test_an_image_shrinks_eightfold() -> None:
