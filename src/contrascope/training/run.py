@@ -21,7 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import polars as pl
 import torch
 from safetensors import SafetensorError
@@ -146,10 +148,81 @@ class Run:
         Returns:
             Images and reconstructions, (B, C, H, W) float32 each, in the model's range.
         """
+        return self._decoded(store, rows, without_salient=store.labels[rows] == 0)
+
+    def counterfactual(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same cells decoded with their salient part, and without it: what they would have looked like.
+
+        Args:
+            store: The cells.
+            rows: (B,) rows. For controls both images are alike.
+
+        Returns:
+            Two (B, C, H, W) float32 in the model's range; their difference is what the model lays to the perturbation.
+
+        Raises:
+            RunError: The model has no salient space.
+        """
+        if not self.model.has_salient:
+            raise RunError(f"A {self.model_name} has no salient space. Train an mcvae, or another with that space.")
+        _, actual = self.reconstruct(store, rows)
+        _, without = self._decoded(store, rows, without_salient=np.ones(len(rows), dtype=bool))
+        return actual, without
+
+    def traverse(
+        self, store: CropStore, row: int, dim: int, values: np.ndarray, *, space: str = v.SALIENT
+    ) -> np.ndarray:
+        """One cell decoded with one latent dimension set to one value after the other.
+
+        Args:
+            store: The cells.
+            row: The cell; all its other dimensions stay at their posterior mean, also if it is a control.
+            dim: Which dimension of the space.
+            values: (V,) what it is set to, in latent units.
+            space: ``background`` or ``salient``.
+
+        Returns:
+            (V, C, H, W) float32 in the model's range.
+
+        Raises:
+            RunError: The model has no such space, or the space no such dimension.
+        """
+        sizes = self.model.sizes
+        if dim not in range(sizes.get(space, 0)):
+            spaces = " and ".join(f"{name} with dimensions 0 to {size - 1}" for name, size in sizes.items())
+            raise RunError(f"The run {self.path} has no dimension {dim} of '{space}'. It has {spaces}.")
+        self.check_fits(store)
+        with torch.inference_mode():
+            q = self.model.encode(self.transform(torch.from_numpy(store.read(np.array([row])))))
+            means = {name: normal.mean.repeat(len(values), 1) for name, normal in q._asdict().items() if normal}
+            means[space][:, dim] = torch.as_tensor(np.asarray(values), dtype=torch.float32)
+            return self.model.decode(means[v.BACKGROUND], means.get(v.SALIENT)).numpy()
+
+    def prior_means(self) -> ad.AnnData:
+        """Where the model expects each perturbation: mu[m] of each space that has them; control lies at 0.
+
+        Returns:
+            K perturbations with ``obsm["background"]`` (K, Z) and ``obsm["salient"]`` (K, S), as far as the model's
+            priors know perturbations.
+
+        Raises:
+            RunError: The model's priors know none, as those of ``vae`` and ``cvae``.
+        """
+        m = torch.arange(1, len(self.perturbations) + 1)
+        with torch.inference_mode():
+            means = {name: prior(m).numpy() for name, prior in self.model.priors.items() if list(prior.parameters())}
+        if not means:
+            raise RunError(f"The priors of a {self.model_name} know no perturbations. Train an mcvae for such means.")
+        obs = pd.DataFrame({v.PERTURBATION: self.perturbations}, index=pd.Index(self.perturbations, dtype=object))
+        return ad.AnnData(obs=obs, obsm=means)
+
+    def _decoded(
+        self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         self.check_fits(store)
         with torch.inference_mode():
             images = self.transform(torch.from_numpy(store.read(rows)))
-            decoded = self.model.reconstruct(images, control=torch.from_numpy(store.labels[rows] == 0))
+            decoded = self.model.reconstruct(images, control=torch.from_numpy(without_salient))
         return images.numpy(), decoded.numpy()
 
     def __repr__(self) -> str:

@@ -1,0 +1,84 @@
+"""Looking inside a run: counterfactuals, traversals, and where the priors expect each perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from contrascope.errors import RunError
+from contrascope.store.store import CropStore
+from contrascope.training.run import Run
+
+Train = Callable[..., Run]
+
+
+@pytest.fixture(scope="module")
+def vae(store: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(store, tmp_path_factory.mktemp("runs") / "vae", model="vae")
+
+
+@pytest.fixture(scope="module")
+def rows(store: CropStore) -> np.ndarray:
+    """Two perturbed cells and a control."""
+    return np.concatenate([np.flatnonzero(store.labels > 0)[:2], np.flatnonzero(store.labels == 0)[:1]])
+
+
+def test_a_counterfactual_is_the_cell_decoded_from_its_background_alone(
+    run: Run, store: CropStore, rows: np.ndarray
+) -> None:
+    actual, without = run.counterfactual(store, rows)
+    q = run.model.encode(torch.from_numpy(run.images(store, rows)))
+    expected = run.model.decode(q.background.mean, torch.zeros(3, run.settings.salient_size))
+    np.testing.assert_allclose(without, expected.detach().numpy(), atol=1e-6)
+    np.testing.assert_array_equal(actual, run.reconstruct(store, rows)[1])
+
+
+def test_what_a_perturbed_cell_has_of_the_salient_shows_and_a_control_has_none(
+    run: Run, store: CropStore, rows: np.ndarray
+) -> None:
+    actual, without = run.counterfactual(store, rows)
+    difference = np.abs(actual - without).max(axis=(1, 2, 3))
+    assert (difference[:2] > 0).all()
+    assert difference[2] == 0
+
+
+@pytest.mark.parametrize("space", ["background", "salient"])
+def test_a_traversal_through_the_posterior_mean_meets_the_reconstruction(
+    run: Run, store: CropStore, rows: np.ndarray, space: str
+) -> None:
+    q = run.model.encode(torch.from_numpy(run.images(store, rows[:1])))
+    here = getattr(q, space).mean[0, 1].item()
+    seen = run.traverse(store, int(rows[0]), 1, np.array([here - 1, here, here + 1]), space=space)
+    assert seen.shape == (3, 2, 16, 16)
+    np.testing.assert_allclose(seen[1], run.reconstruct(store, rows[:1])[1][0], atol=1e-6)
+    assert not np.allclose(seen[0], seen[2])
+
+
+@pytest.mark.parametrize(("dim", "space"), [(3, "salient"), (-1, "salient"), (0, "technical")])
+def test_a_dimension_that_is_not_there_is_named_beside_those_that_are(
+    run: Run, store: CropStore, dim: int, space: str
+) -> None:
+    with pytest.raises(RunError, match=rf"no dimension {dim} of '{space}'.*salient with dimensions 0 to 2"):
+        run.traverse(store, 0, dim, np.zeros(1), space=space)
+
+
+def test_prior_means_come_by_name(run: Run) -> None:
+    means = run.prior_means()
+    assert means.obs_names.tolist() == run.perturbations
+    for space in ("background", "salient"):
+        np.testing.assert_array_equal(means.obsm[space], run.model.priors[space].means.detach().numpy())
+
+
+def test_a_model_without_salient_space_or_means_says_so(vae: Run, store: CropStore) -> None:
+    with pytest.raises(RunError, match="vae has no salient space"):
+        vae.counterfactual(store, np.array([0]))
+    with pytest.raises(RunError, match="priors of a vae know no perturbations"):
+        vae.prior_means()
+
+
+def test_half_ablations_have_the_means_of_one_space(store: CropStore, train: Train, tmp_path: Path) -> None:
+    assert list(train(store, tmp_path, model="cvae-s", epochs=1).prior_means().obsm) == ["salient"]
