@@ -154,6 +154,9 @@ class TrainingSettings(Settings):
         loss_scale: The authors sum over control-perturbed pairs, 2; the mean per cell is 1.
         gradient_clip: Largest absolute value of a gradient's entry. The loss is in nats, thousands a cell: with
             the closed-form scale 0.5 clips nearly every entry and leaves little but signs (docs/log.md).
+        balance: Places of a perturbation in an epoch: ``none`` one for each of its cells; ``sqrt`` and ``uniform`` give
+            rare perturbations more, by the square root of their number of cells, or as many as any other.
+        split_by: What is split: single cells, or whole guides, wells or plates.
         validations_per_epoch, patience: Early stopping, on the validation loss at beta = 1.
         precision: ``bf16`` autocast or ``fp32``.
     """
@@ -177,7 +180,9 @@ class TrainingSettings(Settings):
     gradient_clip: Annotated[float, Field(gt=0)] | None
     validations_per_epoch: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
+    balance: Literal["none", "sqrt", "uniform"]
     split: tuple[float, float, float]
+    split_by: Literal["cell", "guide", "well", "plate"]
     precision: Literal["bf16", "fp32"]
     seed: Annotated[int, Field(ge=0)]
 
@@ -195,7 +200,9 @@ _ARCHITECTURE = {
     "background_size": 32,
     "salient_size": 32,
     "wasserstein_weight": 8.0,
+    "balance": "none",
     "split": (0.83, 0.02, 0.15),
+    "split_by": "cell",
     "precision": "bf16",
     "seed": 0,
 }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrascope.sampling.samplers import BalancedBatches, in_order
+from contrascope.sampling.samplers import Balance, BalancedBatches, in_order
 
 
 @st.composite
@@ -114,3 +114,39 @@ def test_labels_of_any_integer_type_will_do(dtype: type) -> None:
     labels = np.array([0, 0, 1, 2], dtype=dtype)
     (batch,) = BalancedBatches(labels, np.arange(4), batch_size=4, seed=0).epoch(0)
     assert sorted(batch.tolist()) == [0, 1, 2, 3]
+
+
+def places(counts: list[int], balance: Balance, *, epochs: int = 1) -> Counter[int]:
+    """How often each row is drawn, for perturbations with so many cells each."""
+    labels = np.repeat(np.arange(1, len(counts) + 1), counts)
+    labels = np.concatenate([labels, np.zeros(5, int)])
+    s = BalancedBatches(labels, np.arange(len(labels)), batch_size=2, seed=0, balance=balance)
+    drawn = np.concatenate([b[:1] for number in range(epochs) for b in s.epoch(number)])
+    return Counter(drawn.tolist())
+
+
+@pytest.mark.parametrize(
+    ("balance", "share"),
+    [("none", [0.01, 0.09, 0.9]), ("sqrt", [1 / 13.487, 3 / 13.487, 0.7034]), ("uniform", [1 / 3] * 3)],
+)
+def test_rare_perturbations_have_the_places_that_balance_gives_them(balance: Balance, share: list[float]) -> None:
+    drawn = places([10, 90, 900], balance)
+    assert drawn.total() == 1000
+    of_each = [sum(drawn[row] for row in rows) for rows in (range(10), range(10, 100), range(100, 1000))]
+    assert all(abs(n - 1000 * p) <= 1.5 for n, p in zip(of_each, share, strict=True))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.sampled_from(["sqrt", "uniform"]))
+@settings(max_examples=60, deadline=None)
+def test_cells_of_a_perturbation_take_turns(counts: list[int], balance: Balance) -> None:
+    drawn, start = places(counts, balance), 0
+    assert drawn.total() == sum(counts)
+    for n in counts:
+        seen = [drawn[row] for row in range(start, start + n)]
+        assert max(seen) - min(seen) <= 1
+        start += n
+
+
+def test_a_perturbation_with_less_than_a_place_gets_its_due_over_the_epochs() -> None:
+    drawn = places([1, 10_000], "sqrt", epochs=40)
+    assert abs(drawn[0] / 40 - 10_001 / 101) < 1.5

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrascope.sampling.split import SPLIT_NAMES, TEST, TRAIN, VALIDATION, split_cells
+from contrascope.sampling.split import SPLIT_NAMES, TEST, TRAIN, VALIDATION, split_cells, split_groups
 
 PAPER = (0.83, 0.02, 0.15)
 
@@ -76,3 +76,27 @@ def test_numpys_own_generator_is_left_alone() -> None:
 
 def test_parts_have_names() -> None:
     assert [SPLIT_NAMES[part] for part in (TRAIN, VALIDATION, TEST)] == ["train", "validation", "test"]
+
+
+@given(st.integers(1, 30), st.integers(0, 1000))
+@settings(max_examples=50, deadline=None)
+def test_a_group_is_in_one_part(n_groups: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.concatenate([np.arange(n_groups), rng.integers(0, n_groups, 100)])
+    parts = split_groups(rng.integers(0, 4, len(groups)), groups, shares=(0.6, 0.2, 0.2), seed=seed)
+    assert all(len(set(parts[groups == g])) == 1 for g in range(n_groups))
+
+
+def test_each_perturbation_has_its_share_of_guides_within_one() -> None:
+    """Ten perturbations of four guides, 20 cells each: with a quarter of them held out, each holds out one."""
+    guides = np.repeat(np.arange(40), 20)
+    parts = split_groups(guides // 4, guides, shares=(0.5, 0.25, 0.25), seed=0)
+    for m in range(10):
+        held_out = np.unique(guides[(guides // 4 == m) & (parts == VALIDATION)])
+        assert len(held_out) == 1
+
+
+def test_wells_are_held_out_whole_though_they_hold_all_perturbations() -> None:
+    wells = np.repeat(np.arange(20), 50)
+    parts = split_groups(np.arange(1000) % 7, wells, shares=(0.8, 0.1, 0.1), seed=1)
+    assert [len(np.unique(wells[parts == part])) for part in (TRAIN, VALIDATION, TEST)] == [16, 2, 2]

@@ -173,6 +173,22 @@ def test_the_split_is_that_of_the_settings(run: Run, store: CropStore) -> None:
     assert run.split().to_list() == np.array(SPLIT_NAMES)[expected].tolist()
 
 
+def test_whole_guides_are_held_out_where_the_settings_say_so(store: CropStore, train: Train, tmp_path: Path) -> None:
+    """The toy's three guides are one each of three perturbations, so a perturbation is in one part."""
+    by_guide = train(store, tmp_path, split_by="guide", split=(0.6, 0.3, 0.1), seed=3, epochs=1)
+    parts = pl.DataFrame({"part": by_guide.split(), "guide": store.cells["guide"]}).unique()
+    assert parts.height == 3
+
+
+def test_a_screen_of_one_well_cannot_be_split_by_it(store: CropStore, train: Train, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"split .* leaves no .* Give that part a larger share"):
+        train(store, tmp_path / "run", split_by="well")
+
+
+def test_a_balance_is_another_training(run: Run, store: CropStore, train: Train, tmp_path: Path) -> None:
+    assert weights(train(store, tmp_path, balance="uniform")) != weights(run)
+
+
 def test_the_best_weights_are_kept_and_not_the_last(store: CropStore, train: Train, tmp_path: Path) -> None:
     """With a reckless learning rate the loss is lowest early."""
     wild = train(store, tmp_path / "run", epochs=8, learning_rate=0.03, learning_rate_decay=False, patience=100)

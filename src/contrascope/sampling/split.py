@@ -1,6 +1,7 @@
 """Which cells are trained on, which stop the training, and which are never seen.
 
-Cells are split, stratified by perturbation: every perturbation is in every part as far as its cells reach.
+Cells are split, stratified by perturbation: every perturbation is in every part as far as its cells reach. Or whole
+guides, wells or plates are, so that what is validated on shares nothing of that kind with what is trained on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,27 @@ import numpy as np
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("train", "validation", "test")
+
+
+def split_groups(
+    labels: np.ndarray, groups: np.ndarray, *, shares: tuple[float, float, float], seed: int
+) -> np.ndarray:
+    """A part for each cell, the same for all cells of a group.
+
+    Args:
+        labels: (N,) perturbation of each cell.
+        groups: (N,) group of each cell, 0 ... G - 1. Groups of one perturbation, as guides are, are stratified by it.
+        shares: Of groups in train, validation and test.
+        seed: Equal seeds, equal parts.
+
+    Returns:
+        (N,) int8 of ``TRAIN``, ``VALIDATION``, ``TEST``.
+    """
+    lowest = np.full(groups.max() + 1, labels.max() + 1)
+    highest = np.full(groups.max() + 1, -1)
+    np.minimum.at(lowest, groups, labels)
+    np.maximum.at(highest, groups, labels)
+    return split_cells(np.where(lowest == highest, lowest, labels.max() + 1), shares=shares, seed=seed)[groups]
 
 
 def split_cells(labels: np.ndarray, *, shares: tuple[float, float, float], seed: int) -> np.ndarray:

@@ -34,7 +34,7 @@ from contrascope.config import TrainingSettings, fingerprint, training_settings,
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
-from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells
+from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import read_json, write_json, write_parquet
 from contrascope.store.store import CropStore
@@ -278,7 +278,7 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
             )
         if not run.facts["outcome"]["interrupted"]:
             return run
-    parts = split_cells(store.labels, shares=settings.split, seed=settings.seed)
+    parts = _parts(store, settings)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
@@ -312,6 +312,15 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
 def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings) -> str:
     """What a run of this model on this store would be known by."""
     return fingerprint([store.fingerprint, model, settings.model_dump(mode="json")])
+
+
+def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:
+    """(N,) part of each cell."""
+    if settings.split_by == "cell":
+        return split_cells(store.labels, shares=settings.split, seed=settings.seed)
+    of_group = {"guide": [v.GUIDE], "well": [v.PLATE, v.WELL], "plate": [v.PLATE]}[settings.split_by]
+    groups = store.cells.select(pl.struct(of_group).rank("dense") - 1).to_series().to_numpy()
+    return split_groups(store.labels, groups, shares=settings.split, seed=settings.seed)
 
 
 def _transform(store: CropStore, rows: np.ndarray, settings: TrainingSettings) -> Transform:

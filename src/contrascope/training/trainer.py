@@ -61,7 +61,9 @@ def train(
         RunError: The loss is no finite number, or Ctrl-C came before the first validation.
     """
     training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
-    sampler = BalancedBatches(store.labels, training, batch_size=settings.batch_size, seed=settings.seed)
+    sampler = BalancedBatches(
+        store.labels, training, batch_size=settings.batch_size, seed=settings.seed, balance=settings.balance
+    )
     steps = settings.epochs * len(sampler)
     module = TrainingModule(in_channels_last(network), transform, settings, steps=steps)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
