@@ -177,7 +177,7 @@ def _spectrum(channel: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _taper(n: int) -> np.ndarray:
-    rim = max(1, n // 8)
+    rim = max(1, n // 16)
     rise = np.sin(np.linspace(0, np.pi / 2, rim, dtype=np.float32)) ** 2
     return np.concatenate([rise, np.ones(n - 2 * rim, np.float32), rise[::-1]])
 
