@@ -41,6 +41,8 @@ class ImageSettings(Settings):
         pixel_size_um: Width of a pixel in micrometres, for scale bars.
         align: Measure and undo the shift of each channel, tile by tile.
         max_shift: Largest shift looked for, in pixels.
+        resample: ``whole`` moves channels by whole pixels and leaves every value as it was; ``subpixel`` interpolates
+            the fraction that is left, for what depends on where channels touch, at the price of some noise smoothed.
         on_bad_tile: ``fail`` names all tiles that cannot be read; ``skip`` goes on and accounts for their cells.
         reader: Name of the reader.
     """
@@ -51,6 +53,7 @@ class ImageSettings(Settings):
     pixel_size_um: Annotated[float, Field(gt=0)] | None = None
     align: bool = True
     max_shift: Annotated[int, Field(ge=0)] = 40
+    resample: Literal["whole", "subpixel"] = "whole"
     on_bad_tile: Literal["fail", "skip"] = "fail"
     reader: str = "tiff"
 

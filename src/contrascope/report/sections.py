@@ -63,9 +63,9 @@ def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame, figures: 
             Picture(
                 figures / "shifts.png",
                 "Shift of each channel against the reference channel, a point a tile, in pixels. It "
-                "was measured by phase "
-                "correlation and undone in whole pixels. A tile that did not say clearly took the median of its "
-                "plate; the store's tiles.parquet says which.",
+                "was measured by correlating the phases of all pairs of channels, and undone in whole pixels, or "
+                "between them where images.resample says subpixel. A tile that did not say clearly took the "
+                "median of its plate; the store's tiles.parquet says which.",
             )
         )
     return Section("What went in", blocks)
