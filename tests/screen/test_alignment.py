@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from contrascope.screen.alignment import TRUSTED, agreed_shifts, channel_shifts, measured_shifts
+from contrascope.screen.alignment import (
+    TRUSTED,
+    Rounds,
+    agreed_shifts,
+    channel_shifts,
+    measured_over_rounds,
+    measured_shifts,
+)
 from contrascope.screen.synthetic import synthetic_screen
 from contrascope.store.crops import cleaned
 from contrascope.store.measure import Recipe, measure_tile
@@ -118,6 +125,61 @@ def test_no_shift_is_larger_than_the_largest_looked_for() -> None:
     tile = np.stack([light, np.roll(light, 9, 0)])
     for largest in (0, 1, 5):
         assert np.abs(channel_shifts(tile, reference=0, max_shift=largest)).max() <= largest + 0.5
+
+
+def imaged_in_rounds(planted: np.ndarray, within: np.ndarray, seed: int) -> np.ndarray:
+    """DNA and a channel with its structures, twice; the second round lies (dy, dx) = ``planted`` off the first."""
+    light = field(seed, size=(700, 700))
+    like = 0.6 * light + field(seed + 1, size=(700, 700))
+    shifts = [np.zeros(2), within[0], planted, planted + within[1]]
+    moved = [fourier_shifted(image, tuple(s)) for image, s in zip([light, like, light, like], shifts, strict=True)]
+    return np.stack([photographed(image[120:-120, 120:-120], k) for k, image in enumerate(moved)])
+
+
+@settings(max_examples=6, deadline=None)
+@given(dy=st.floats(-100, 100), dx=st.floats(-100, 100), seed=st.integers(0, 99))
+def test_a_round_lies_where_its_reference_does_and_its_channels_with_it(dy: float, dx: float, seed: int) -> None:
+    round_shift, within = np.array([dy, dx]), np.array([(1.5, -2.25), (-3.0, 0.5)])
+    tile = imaged_in_rounds(round_shift, within, seed)[[0, 1, 3, 2]]
+    found = measured_over_rounds(tile, Rounds([[0, 1], [3, 2]], max_shift=101), reference=0, max_shift=8)
+    expected = [(0, 0), within[0], round_shift + within[1], round_shift]
+    assert np.abs(found.shifts - expected).max() < 0.25
+    assert np.isinf(found.quality[0])
+    assert (found.quality >= TRUSTED).all()
+
+
+def test_a_round_shift_is_undone_even_where_a_channel_of_the_round_does_not_say() -> None:
+    rounds, plates = Rounds([[0], [1, 2]], max_shift=200), np.array(["P1"] * 4)
+    moves = np.array([[90, -80], [-70, 60], [5, 5], [120, 3]])
+    shifts = np.stack([np.zeros((4, 2)), moves, moves + np.array([2, -1])], axis=1)
+    quality = np.full((4, 3), 9.0)
+    shifts[1, 2], quality[1, 2] = (33, 33), 1.0
+    used, fallback = agreed_shifts(shifts, quality, plates, rounds=rounds)
+    assert used[:, 2].tolist() == (moves + np.array([2, -1])).tolist()
+    assert fallback.tolist() == [[False, False, n == 1] for n in range(4)]
+    quality[2, 1] = 1.0
+    used, fallback = agreed_shifts(shifts, quality, plates, rounds=rounds)
+    assert used[2, 1].tolist() == [90, 3]
+    assert used[2, 2].tolist() == [92, 2]
+    assert fallback[2].tolist() == [False, True, True]
+
+
+def test_a_tile_far_from_all_others_of_its_plate_must_be_surer_than_they() -> None:
+    rng = np.random.default_rng(0)
+    shifts, quality = rng.normal((2, -3), 0.1, (12, 1, 2)), np.full((12, 1), 1.8)
+    shifts[4], shifts[7] = (20, 9), (-15, 4)
+    quality[7] = 3.0
+    used, fallback = agreed_shifts(shifts, quality, np.array(["P1"] * 12))
+    assert np.flatnonzero(fallback).tolist() == [4]
+    assert np.allclose(used[4], (2, -3), atol=0.2)
+    assert np.array_equal(used[7], shifts[7])
+
+
+def test_tiles_that_each_have_a_shift_of_their_own_keep_it() -> None:
+    shifts = np.random.default_rng(1).uniform(-6, 6, (40, 2, 2))
+    used, fallback = agreed_shifts(shifts, np.full((40, 2), 1.7), np.array(["P1", "P2"] * 20))
+    assert np.array_equal(used, shifts)
+    assert not fallback.any()
 
 
 def test_a_blank_channel_has_no_shift() -> None:

@@ -5,6 +5,9 @@ outline say much about each other where neither says much about DNA. From the re
 linked by its clearest pair, and is as clear as the weakest link on its way. Then all pairs are asked for the
 exact difference of their shifts, and those shifts are taken that fit all answers best, each answer weighed by
 its precision.
+
+Channels of several rounds of imaging are compared within their round; the rounds' references are compared with
+each other, as if they were the channels of one tile. A channel's shift is its round's and its own within it.
 """
 
 from __future__ import annotations
@@ -31,9 +34,27 @@ class Shifts(NamedTuple):
     quality: np.ndarray
 
 
+class Rounds(NamedTuple):
+    """Which channels were imaged together.
+
+    Attributes:
+        channels: Indices of each round's channels, the round's reference first.
+        max_shift: Largest shift between rounds that is looked for, in pixels.
+    """
+
+    channels: list[list[int]]
+    max_shift: int
+
+
 TRUSTED = 1.6
 """In 90 tiles of 40 cells 14 of 270 channels are found more than 1.5 px astray, the clearest of them at 1.55; with
 126 cells a tile, or on a real plate, no channel is astray and none stands below 2.2."""
+
+
+SURE = 2.2
+"""Wanted of a tile that lies far from the others of its plate."""
+_FAR, _SPREADS = 3.0, 8.0
+"""Far is so many pixels and so many standard deviations of the plate's tiles."""
 
 
 def measured_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> Shifts:
@@ -53,31 +74,73 @@ def measured_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> Shif
     return Shifts(fitted.clip(-max_shift - 0.5, max_shift + 0.5), linked.quality)
 
 
+def measured_over_rounds(tile: np.ndarray, rounds: Rounds, *, reference: int, max_shift: int) -> Shifts:
+    """Shifts of channels imaged in several rounds; quality is of a channel within its round, or of a round's reference.
+
+    Args:
+        tile: (C, H, W) pixels.
+        rounds: The rounds.
+        reference: Index of the screen's reference channel, which is its round's.
+        max_shift: Largest shift within a round, in pixels.
+    """
+    first = [channels[0] for channels in rounds.channels]
+    between = measured_shifts(tile[first], reference=first.index(reference), max_shift=rounds.max_shift)
+    shifts, quality = np.zeros((len(tile), 2)), np.zeros(len(tile))
+    for k, channels in enumerate(rounds.channels):
+        within = measured_shifts(tile[channels], reference=0, max_shift=max_shift)
+        shifts[channels] = between.shifts[k] + within.shifts
+        quality[channels] = within.quality
+        quality[channels[0]] = between.quality[k]
+    return Shifts(shifts, quality)
+
+
 def channel_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> np.ndarray:
     """(C, 2) shifts alone; arguments as of ``measured_shifts``."""
     return measured_shifts(tile, reference=reference, max_shift=max_shift).shifts
 
 
-def agreed_shifts(shifts: np.ndarray, quality: np.ndarray, plates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def agreed_shifts(
+    shifts: np.ndarray, quality: np.ndarray, plates: np.ndarray, *, rounds: Rounds | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Shifts to undo: a tile's own where it is clear, else the median of its plate's clear ones.
+
+    A tile far from its plate's others is clear from ``SURE`` on only. In a round of its own a channel's shift is
+    that within the round: the round's shift on this tile is undone even where the channel does not say.
 
     Args:
         shifts: (T, C, 2) measured on each of T tiles.
         quality: (T, C).
         plates: (T,) plate of each tile.
+        rounds: Those of ``measured_over_rounds``.
 
     Returns:
-        (T, C, 2) shifts, and (T, C) bool: True where the tile did not say and the plate's median stands in; that
-        is 0 where no tile of the plate says.
+        (T, C, 2) shifts, and (T, C) bool: True where the tile did not say, of the channel or of its round, and the
+        plate's median stands in; that is 0 where no tile of the plate says.
     """
-    unclear = quality < TRUSTED
-    used = shifts.copy()
+    used, fallback = shifts.copy(), np.zeros(quality.shape, bool)
+    within = [(channels[0], channels[1:]) for channels in rounds.channels] if rounds else []
+    for first, others in within:
+        used[:, others] -= shifts[:, [first]]
     for plate in np.unique(plates):
+        here = np.flatnonzero(plates == plate)
         for c in range(shifts.shape[1]):
-            here = plates == plate
-            clear = shifts[here & ~unclear[:, c], c]
-            used[here & unclear[:, c], c] = np.median(clear, axis=0) if len(clear) else 0.0
-    return used, unclear
+            clear = _clear(used[here, c], quality[here, c])
+            fallback[here, c] = ~clear
+            used[here[~clear], c] = np.median(used[here[clear], c], axis=0) if clear.any() else 0.0
+    for first, others in within:
+        used[:, others] += used[:, [first]]
+        fallback[:, others] |= fallback[:, [first]]
+    return used, fallback
+
+
+def _clear(shifts: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """(T,) which tiles of a plate say how a channel lies, from (T, 2) and (T,)."""
+    trusted = quality >= TRUSTED
+    if not trusted.any():
+        return trusted
+    away = np.abs(shifts - np.median(shifts[trusted], axis=0)).max(axis=1)
+    spread = 1.4826 * float(np.median(away[trusted]))  # that of a normal with this median
+    return trusted & ((away <= max(_FAR, _SPREADS * spread)) | (quality >= SURE))
 
 
 def _linked(found: dict[Pair, np.ndarray], C: int, reference: int, max_shift: int) -> Shifts:
