@@ -181,3 +181,30 @@ def test_settings_survive_a_round_trip_through_yaml(tmp_path: Path) -> None:
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys(values: dict[str, Any]) -> None:
     assert fingerprint(values) == fingerprint(dict(reversed(values.items())))
     assert fingerprint(values) != fingerprint(values | {"one more key": 0})
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"channels": ["DNA2", "p53"], "reference": "p53"}, None),
+        ({"channels": ["DNA2"], "reference": "DNA2"}, "each of DNA, GFP, DNA2, p53 is needed in one round"),
+        ({"channels": ["DNA2", "p53", "GFP"], "reference": "DNA2"}, "is needed in one round"),
+        ({"channels": ["DNA2", "p53"], "reference": "GFP"}, "the reference of round second is 'GFP'"),
+        ({"channels": ["DNA2", "p53"]}, "'images.rounds.second.reference' is missing"),
+    ],
+)
+def test_rounds_hold_each_channel_once_and_have_a_reference(second: Any, words: str | None, tmp_path: Path) -> None:
+    images = IMAGES | {"channels": ["DNA", "GFP", "DNA2", "p53"]}
+    rounds = {"first": {"channels": ["GFP", "DNA"], "reference": "DNA"}, "second": second}
+    values = SCREEN | {"images": images | {"rounds": rounds}}
+    if words is None:
+        assert load_screen_settings(screen_file(tmp_path, values)).images.rounds["second"].reference == "p53"
+    else:
+        assert words in complaint(tmp_path, values)
+
+
+def test_the_reference_channel_is_the_reference_of_its_round(tmp_path: Path) -> None:
+    rounds = {"first": {"channels": ["DNA", "GFP"], "reference": "GFP"}}
+    said = complaint(tmp_path, SCREEN | {"images": IMAGES | {"rounds": rounds}})
+    assert "the reference of round first is 'GFP'" in said
+    assert "reference_channel where that is among them" in said

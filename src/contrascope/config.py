@@ -28,6 +28,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class RoundSettings(Settings):
+    """Channels imaged in one sitting, and the one among them that places the round against the others."""
+
+    channels: Annotated[list[str], Field(min_length=1)]
+    reference: str
+
+
 class ImageSettings(Settings):
     """Where the tiles are and what their channels mean.
 
@@ -40,7 +47,15 @@ class ImageSettings(Settings):
         reference_channel: The channel that cell positions refer to; the others are shifted onto it.
         pixel_size_um: Width of a pixel in micrometres, for scale bars.
         align: Measure and undo the shift of each channel, tile by tile.
-        max_shift: Largest shift looked for, in pixels.
+        max_shift: Largest shift looked for, in pixels; with ``rounds``, within a round.
+        rounds: Name -> the channels of a round of imaging, where a tile's channels come from several. A round's
+            ``reference``, DNA imaged again for instance, is found against ``reference_channel``, and the round's
+            other channels against it: ``{first: {channels: [DNA, GFP], reference: DNA}, second: {channels: [DNA2,
+            p53], reference: DNA2}}``. Every channel is in one round.
+        max_round_shift: Largest shift between rounds that is looked for, in pixels. Cells of which a round shows
+            less than the whole crop are kept: what it does not show repeats its edge.
+        resample: ``whole`` moves channels by whole pixels and leaves every value as it was; ``subpixel`` interpolates
+            the fraction that is left, for what depends on where channels touch, at the price of some noise smoothed.
         on_bad_tile: ``fail`` names all tiles that cannot be read; ``skip`` goes on and accounts for their cells.
         reader: Name of the reader.
     """
@@ -51,6 +66,9 @@ class ImageSettings(Settings):
     pixel_size_um: Annotated[float, Field(gt=0)] | None = None
     align: bool = True
     max_shift: Annotated[int, Field(ge=0)] = 40
+    rounds: dict[str, RoundSettings] = {}
+    max_round_shift: Annotated[int, Field(ge=0)] = 200
+    resample: Literal["whole", "subpixel"] = "whole"
     on_bad_tile: Literal["fail", "skip"] = "fail"
     reader: str = "tiff"
 
@@ -72,6 +90,22 @@ class ImageSettings(Settings):
             raise ValueError(f"channels has a name twice: {', '.join(names)}")
         if self.reference_channel not in names:
             raise ValueError(f"reference_channel is '{self.reference_channel}', channels are {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_channel_is_in_one_round(self) -> ImageSettings:
+        imaged = [name for members in self.rounds.values() for name in members.channels]
+        if self.rounds and sorted(imaged) != sorted(self.channel_names):
+            raise ValueError(
+                f"rounds hold {', '.join(imaged)}; each of {', '.join(self.channel_names)} is needed in one round"
+            )
+        for name, members in self.rounds.items():
+            wanted = self.reference_channel if self.reference_channel in members.channels else members.reference
+            if members.reference not in members.channels or members.reference != wanted:
+                raise ValueError(
+                    f"the reference of round {name} is '{members.reference}'; it must be one of the round's "
+                    f"channels, {', '.join(members.channels)}, and reference_channel where that is among them"
+                )
         return self
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import ndimage
 
 from contrascope.errors import TileError
 from contrascope.screen.alignment import TRUSTED, agreed_shifts
@@ -65,3 +66,35 @@ def test_bad_tiles_may_be_skipped_and_their_cells_are_counted(tmp_path: Path, wr
     assert store.tiles["readable"].to_list() == [True, False, True, True]
     kept = whole.cells["cell_id"].is_in(lost["cell_id"].to_list())
     assert np.array_equal(store.read(np.arange(len(store))), whole.read(np.flatnonzero(~kept.to_numpy())))
+
+
+def test_a_store_of_two_rounds_has_both_rounds_in_place(tmp_path: Path, write_screen: WriteScreen) -> None:
+    """The second round shows the first one's structures 30 rows and 45 columns away, and says so tile by tile."""
+    rng = np.random.default_rng(0)
+    cells = pl.DataFrame(
+        {
+            "cell_id": [f"c{i}" for i in range(40)], "plate": "P1", "well": "A1", "tile": "0",
+            "y": rng.uniform(80, 300, 40), "x": rng.uniform(80, 300, 40),
+            "guide": [f"g{i % 4}" for i in range(40)], "perturbation": ["control", "GENE1"] * 20,
+        }
+    )  # fmt: skip
+    light = ndimage.gaussian_filter(rng.random((2, 600, 600)), (0, 2, 2)) * 8000
+    places = [(0, 0), (1, -2), (30, 45), (33, 45)]
+    planes = [np.roll(light[k % 2] + light[0], shift, (0, 1))[100:-100, 100:-100] for k, shift in enumerate(places)]
+    images = {
+        "channels": ["DNA", "GFP", "DNA2", "p53"],
+        "align": True,
+        "max_shift": 6,
+        "max_round_shift": 60,
+        "rounds": {
+            "second": {"channels": ["p53", "DNA2"], "reference": "DNA2"},
+            "first": {"channels": ["DNA", "GFP"], "reference": "DNA"},
+        },
+    }
+    tiles = {"P1_A1_0.tif": rng.poisson(np.stack(planes)).astype(np.uint16)}
+    store = extract_crops(open_screen(write_screen(tmp_path, cells=cells, tiles=tiles, images=images)), tmp_path / "s")
+    found = [store.tiles.select(f"shift_y {n}", f"shift_x {n}").row(0) for n in images["channels"]]
+    assert np.abs(np.array(found) - places).max() < 0.25
+    crops = store.read(np.arange(len(store))).astype(float)
+    assert np.corrcoef(crops[:, 0].ravel(), crops[:, 2].ravel())[0, 1] > 0.95
+    assert np.corrcoef(crops[:, 1].ravel(), crops[:, 3].ravel())[0, 1] > 0.95

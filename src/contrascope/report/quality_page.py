@@ -57,8 +57,9 @@ _CAPTIONS = {
     SATURATION: "Share of pixels at the highest value that the detector or the file can hold. What is saturated has "
     "lost its shape; up to 0.1 % of the pixels is clipped in any case.",
     "drops": "Cells that are not in the store, by reason.",
-    "shifts": "Shift of each channel against the reference channel, a point a tile, undone in whole pixels. Crosses "
-    "are medians of a plate, with the number of tiles that did not say clearly and took them.",
+    "shifts": "Shift of each channel against the reference channel, a point a tile; undone in whole pixels, or "
+    "between them where images.resample says subpixel. Crosses are medians of a plate, with the number of "
+    "tiles that did not say clearly and took them.",
 }
 
 

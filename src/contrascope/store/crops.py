@@ -1,8 +1,8 @@
 """Crops: each tile read, cleaned, aligned, and cut around its cells into the store.
 
 A tile's intensities are clipped at two percentiles of each channel (a hot pixel must not set the scale),
-its channels are moved onto the reference channel by whole pixels, and a window of H x W pixels is cut
-around each cell. Cells whose window would leave the tile are dropped, and counted.
+its channels are moved onto the reference channel, by whole pixels or interpolated between them, and a window
+of H x W pixels is cut around each cell. Cells whose window would leave the tile are dropped, and counted.
 
 Two passes over the tiles: the first measures them (``measure.py``), the second cuts shards, each of them
 by itself and in any order. Both can be shared among workers; the bytes are the same.
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from scipy import ndimage
 
 from contrascope import vocabulary as v
 from contrascope.config import fingerprint
@@ -188,11 +189,29 @@ def store_from_arrays(
     return writer.finish(tiles.with_row_index(TILE_INDEX))
 
 
-def _moved(channel: np.ndarray, dy: int, dx: int) -> np.ndarray:
+def _moved(channel: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """The channel with what lay at (y + dy, x + dx) brought to (y, x)."""
     H, W = channel.shape
-    rows, columns = np.arange(H) + dy, np.arange(W) + dx
-    return channel[rows.clip(0, H - 1)[:, None], columns.clip(0, W - 1)]
+    whole = np.rint(shift).astype(int)
+    rows, columns = np.arange(H) + whole[0], np.arange(W) + whole[1]
+    moved = channel[rows.clip(0, H - 1)[:, None], columns.clip(0, W - 1)]
+    return _interpolated(moved, shift - whole) if (shift != whole).any() else moved
+
+
+def _interpolated(channel: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """The channel moved by half a pixel at most along each axis, within the range of its values."""
+    values = channel.astype(np.float32)
+    for axis in (0, 1):
+        values = ndimage.correlate1d(values, _cubic(float(rest[axis])), axis=axis, mode="nearest")
+    values = np.clip(values, channel.min(), channel.max())
+    return (np.rint(values) if channel.dtype.kind == "u" else values).astype(channel.dtype)
+
+
+def _cubic(rest: float) -> np.ndarray:
+    """Weights of the pixels from -2 to 2 in a cubic convolution at ``rest`` (Keys 1981, a = -1/2)."""
+    d = np.abs(np.arange(-2, 3) - rest)
+    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    return np.select([d <= 1, d < 2], [near, far], 0.0)
 
 
 def _corner(position: Any, size: int) -> Any:
@@ -206,13 +225,13 @@ class _Piece(NamedTuple):
     Attributes:
         key: The tile.
         limits: C pairs of clip limits.
-        shifts: C pairs of whole pixels to undo.
+        shifts: C pairs of pixels to undo.
         corners: (B, 2) first row and column of each cell's window.
     """
 
     key: TileKey
     limits: tuple[tuple[float, float], ...]
-    shifts: tuple[tuple[int, int], ...]
+    shifts: tuple[tuple[float, float], ...]
     corners: np.ndarray
 
 
@@ -238,7 +257,7 @@ class _CutShards:
 
 @lru_cache(maxsize=1)
 def _cleaned_tile(
-    reader: TileReader, key: TileKey, limits: tuple[tuple[float, float], ...], shifts: tuple[tuple[int, int], ...]
+    reader: TileReader, key: TileKey, limits: tuple[tuple[float, float], ...], shifts: tuple[tuple[float, float], ...]
 ) -> np.ndarray:
     """The tile in hand: neighbouring shards ask for the same one."""
     return cleaned(reader.read(key), np.array(limits), np.array(shifts))
@@ -250,12 +269,12 @@ def cleaned(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray) -> np.ndar
     Args:
         tile: (C, H, W) pixels.
         limits: (C, 2) lowest and highest intensity.
-        shifts: (C, 2) whole pixels to undo.
+        shifts: (C, 2) pixels to undo. What is whole in them moves pixels; a fraction is interpolated.
 
     Returns:
         (C, H, W); pixels that a shift brings in from outside repeat the tile's edge.
     """
-    return np.stack([_moved(c, *shift) for c, shift in zip(clipped(tile, limits), shifts, strict=True)])
+    return np.stack([_moved(c, shift) for c, shift in zip(clipped(tile, limits), shifts, strict=True)])
 
 
 def _tiles_once(screen: Screen, out: Path, each: Each) -> pl.DataFrame:
@@ -274,7 +293,9 @@ def _tasks(
     todo = list(writer.todo())
     names, keys = screen.settings.images.channel_names, screen.keys()
     limits = _pairs(tiles, [(f"clip_low {n}", f"clip_high {n}") for n in names])
-    shifts = np.rint(_pairs(tiles, [(f"shift_y {n}", f"shift_x {n}") for n in names]))
+    shifts = _pairs(tiles, [(f"shift_y {n}", f"shift_x {n}") for n in names])
+    if screen.settings.images.resample == "whole":
+        shifts = np.rint(shifts)
     for start in range(0, len(todo), shards):
         yield [
             (index, _pieces(writer.plan.cells[rows], keys, limits, shifts, writer.plan.shape[1]))
@@ -297,7 +318,7 @@ def _pieces(
         _Piece(
             keys[i],
             tuple((low, high) for low, high in limits[i].tolist()),
-            tuple((int(dy), int(dx)) for dy, dx in shifts[i].tolist()),
+            tuple((dy, dx) for dy, dx in shifts[i].tolist()),
             corners[of_tile == i],
         )
         for i in np.unique(of_tile)

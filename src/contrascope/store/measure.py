@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from contrascope import vocabulary as v
-from contrascope.config import ScreenSettings
+from contrascope.config import ImageSettings, ScreenSettings
 from contrascope.errors import TileError, first_few
-from contrascope.screen.alignment import agreed_shifts, measured_shifts
+from contrascope.screen.alignment import Rounds, agreed_shifts, measured_over_rounds, measured_shifts
 from contrascope.screen.screen import TILE_INDEX, Screen
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.quality import FOCUS, Looks, facts_of_looks, looks_of
@@ -34,11 +34,13 @@ class Recipe(NamedTuple):
         reference: Index of the reference channel.
         clip_percentiles: Low and high.
         max_shift: Largest shift looked for; None leaves channels where they are.
+        rounds: Which channels were imaged together; None if all were.
     """
 
     reference: int
     clip_percentiles: tuple[float, float]
     max_shift: int | None
+    rounds: Rounds | None = None
 
 
 class Measured(NamedTuple):
@@ -57,7 +59,19 @@ def recipe_of(settings: ScreenSettings) -> Recipe:
         reference=images.channel_names.index(images.reference_channel),
         clip_percentiles=settings.crop.clip_percentiles,
         max_shift=images.max_shift if images.align else None,
+        rounds=_rounds_of(images),
     )
+
+
+def _rounds_of(images: ImageSettings) -> Rounds | None:
+    if not images.rounds:
+        return None
+    place = images.channel_names.index
+    channels = [
+        [place(r.reference), *(place(name) for name in r.channels if name != r.reference)]
+        for r in images.rounds.values()
+    ]
+    return Rounds(channels, images.max_round_shift)
 
 
 def measure_tile(tile: np.ndarray, recipe: Recipe) -> Measured:
@@ -72,7 +86,9 @@ def measure_tile(tile: np.ndarray, recipe: Recipe) -> Measured:
     looks = looks_of(tile, counts)
     if recipe.max_shift is None:
         return Measured(limits, np.zeros((len(tile), 2)), np.full(len(tile), np.inf), looks)
-    found = measured_shifts(clipped(tile, limits), reference=recipe.reference, max_shift=recipe.max_shift)
+    how = {"reference": recipe.reference, "max_shift": recipe.max_shift}
+    clean = clipped(tile, limits)
+    found = measured_over_rounds(clean, recipe.rounds, **how) if recipe.rounds else measured_shifts(clean, **how)
     return Measured(limits, found.shifts, found.quality, looks)
 
 
@@ -171,7 +187,8 @@ def _agreed(screen: Screen, found: dict[int, Measured]) -> list[dict[str, Any]]:
     indices = sorted(found)
     shifts = np.stack([found[i].shifts for i in indices])
     quality = np.stack([found[i].quality for i in indices])
-    used, fallback = agreed_shifts(shifts, quality, screen.tiles[v.PLATE].to_numpy()[indices])
+    plates, rounds = screen.tiles[v.PLATE].to_numpy()[indices], recipe_of(screen.settings).rounds
+    used, fallback = agreed_shifts(shifts, quality, plates, rounds=rounds)
     names = screen.settings.images.channel_names
     return [
         {TILE_INDEX: i}
