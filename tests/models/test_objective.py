@@ -14,6 +14,7 @@ from scipy.stats import norm, wasserstein_distance
 from torch import Tensor, distributions, nn
 
 from contrascope.models.contrastive import ContrastiveVAE, Normal
+from contrascope.models.independence import dependence
 from contrascope.models.likelihood import LearnedScale
 from contrascope.models.objective import Terms, kl_to_unit_normal, objective, squared_wasserstein_to_zero
 from contrascope.models.priors import PerturbationPrior, StandardPrior
@@ -282,3 +283,24 @@ class Constant(nn.Module):
 
     def forward(self, _: Tensor) -> Tensor:
         return self.output
+
+
+def test_dependence_is_that_of_the_means_of_perturbed_cells(model: Make, batch: Batch) -> None:
+    net = model("mcvae").eval()
+    q = net.encode(batch.images)
+    assert q.salient is not None
+    perturbed = batch.perturbation > 0
+    expected = dependence(q.background.mean[perturbed], q.salient.mean[perturbed])
+    terms = objective(net, batch, generator=seeded(), dependent=True)
+    torch.testing.assert_close(terms.dependence, expected.expand(12))
+    plain = objective(net, batch, generator=seeded())
+    assert not plain.dependence.any()
+    difference = terms.total(beta=0.5, wasserstein_weight=8.0, independence_weight=10.0) - plain.total(
+        beta=0.5, wasserstein_weight=8.0
+    )
+    torch.testing.assert_close(difference, 5.0 * terms.dependence, rtol=1e-3, atol=1e-3)
+
+
+def test_three_perturbed_cells_say_nothing_of_dependence(model: Make, batch: Batch) -> None:
+    few = Batch(batch.images[:6], batch.perturbation[:6], batch.rows[:6])
+    assert not objective(model("mcvae"), few, dependent=True).dependence.any()

@@ -170,6 +170,18 @@ def test_a_vae_logs_no_salient_terms() -> None:
     assert not [name for name in trainer.callback_metrics if "salient" in name or "leak" in name]
 
 
+def test_a_weight_on_dependence_is_felt_and_logged() -> None:
+    batches = [cells(i, (1, 2, 1, 2, 0, 0, 0, 0)) for i in range(6)]
+    logged, weights = {}, {}
+    for weight in (0.0, 1e4):
+        m = module(independence_weight=weight, beta_warmup_steps=0)
+        logged[weight] = through_lightning(m, batches, batches[:1], every=6).callback_metrics
+        weights[weight] = m.model.encoders["background"].head.weight
+    assert "validation/dependence" in logged[1e4]
+    assert "validation/dependence" not in logged[0.0]
+    assert not torch.equal(weights[0.0], weights[1e4])
+
+
 def test_a_loss_that_is_not_a_number_is_an_error_that_says_what_to_do() -> None:
     m = module()
     with torch.no_grad():

@@ -55,8 +55,8 @@ class TrainingModule(L.LightningModule):
         """The loss of a batch: the mean over its cells, beta as the step has it."""
         s = self.settings
         beta = beta_at(self.global_step, warmup_steps=s.beta_warmup_steps)
-        terms = objective(self.model, self._seen(batch), generator=self._training_noise)
-        loss = terms.total(beta=beta, wasserstein_weight=s.wasserstein_weight).mean()
+        terms = self._terms(self._seen(batch), self._training_noise)
+        loss = self._loss(terms, beta=beta)
         if not torch.isfinite(loss):
             raise RunError(
                 f"Training diverged: the loss is {loss.item()} at step {self.global_step}. "
@@ -79,9 +79,22 @@ class TrainingModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """The objective on held-out cells, always at beta = 1."""
-        terms = objective(self.model, self.transform.batch(batch), generator=self._validation_noise)
-        loss = terms.total(beta=1.0, wasserstein_weight=self.settings.wasserstein_weight).mean()
+        terms = self._terms(self.transform.batch(batch), self._validation_noise)
+        loss = self._loss(terms, beta=1.0)
         self._log(terms, batch, "validation", loss=loss)
+
+    def _terms(self, batch: Batch, noise: torch.Generator) -> Terms:
+        return objective(self.model, batch, generator=noise, dependent=self._dependent)
+
+    def _loss(self, terms: Terms, *, beta: float) -> Tensor:
+        s = self.settings
+        return terms.total(
+            beta=beta, wasserstein_weight=s.wasserstein_weight, independence_weight=s.independence_weight
+        ).mean()
+
+    @property
+    def _dependent(self) -> bool:
+        return self.model.has_salient and self.settings.independence_weight > 0
 
     def configure_optimizers(self) -> Any:
         """Adam, with the learning rate of the schedule at each step."""
@@ -107,6 +120,8 @@ class TrainingModule(L.LightningModule):
         }
         if self.model.has_salient:
             values |= {f"{part}/KL salient": terms.salient[~control], f"{part}/leak of controls": terms.leak[control]}
+        if self._dependent:
+            values[f"{part}/dependence"] = terms.dependence
         if beta is not None:
             values["beta"] = torch.tensor([beta])
         for name, x in values.items():

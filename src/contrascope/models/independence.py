@@ -1,0 +1,50 @@
+"""How much two sets of numbers about the same cells depend on each other: the Hilbert-Schmidt independence criterion.
+
+    HSIC(x, y) = 0 exactly where x and y are independent, whatever the form of their dependence
+
+Used as a penalty it keeps the background space from saying again what the salient space says (Lopez et al. 2018).
+The estimator is the unbiased one of Song et al. 2012 (eq. 5), with Gaussian kernels as wide as the median distance
+between cells: a biased one is positive on every small batch, and its gradient then shrinks the spaces.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MINIMUM = 4
+"""Cells that the unbiased estimator needs."""
+
+
+def dependence(x: Tensor, y: Tensor) -> Tensor:
+    """HSIC in units of the two's own: 0 where independent, 1 where one can be had from the other by moving and scaling.
+
+    Args:
+        x: (B, Z), at least four cells.
+        y: (B, S), the same cells.
+
+    Returns:
+        (), about 0 to 1. On independent numbers it is 0 on average, so that single batches may lie below 0.
+    """
+    K, L = gaussian_kernel(x), gaussian_kernel(y)
+    own = hsic(K, K).clamp_min(1e-12) * hsic(L, L).clamp_min(1e-12)
+    return hsic(K, L) / own.sqrt()
+
+
+def hsic(K: Tensor, L: Tensor) -> Tensor:
+    """The unbiased estimate from two (B, B) kernel matrices, B >= 4."""
+    B = len(K)
+    if B < MINIMUM:
+        raise ValueError(f"HSIC needs at least {MINIMUM} cells, not {B}.")
+    K, L = (matrix - torch.diag(matrix.diagonal()) for matrix in (K, L))
+    trace = (K * L).sum()
+    sums = K.sum() * L.sum() / ((B - 1) * (B - 2))
+    rows = 2 * (K.sum(0) @ L.sum(0)) / (B - 2)
+    return (trace + sums - rows) / (B * (B - 3))
+
+
+def gaussian_kernel(x: Tensor) -> Tensor:
+    """(B, B) exp(-|x_i - x_j|^2 / m) with m the median of |x_i - x_j|^2 over pairs of cells; no gradient through m."""
+    square = (x[:, None] - x[None]).square().sum(2)
+    pairs = square.detach()[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    return torch.exp(-square / pairs.median().clamp_min(1e-12))
