@@ -77,7 +77,13 @@ IMPORTERS = Registry(
         "scportrait": "contrascope.store.importers.scportrait:scportrait",
     },
 )
-ARCHITECTURES = Registry("architectures", {"conv5": "contrascope.models.architectures.conv5:conv5"})
+ARCHITECTURES = Registry(
+    "architectures",
+    {
+        "conv5": "contrascope.models.architectures.conv5:conv5",
+        "residual": "contrascope.models.architectures.residual:residual",
+    },
+)
 MODELS = Registry(
     "models",
     {

@@ -1,0 +1,108 @@
+"""A deeper network for those who have the data: three stages of residual blocks, and their mirror.
+
+    64 px -> 32 (32 channels) -> 16 (64 channels) -> 8 (128 channels), two blocks after each step
+
+A block adds two 3 x 3 convolutions to what comes in; the second starts at a tenth of its usual size, so that the
+network starts shallow and needs no normalisation (in the spirit of Zhang et al. 2019): a cell is never seen in the
+light of the others in its batch.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from contrascope.models.contrastive import Architecture
+
+Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
+
+_WIDTHS = (32, 64, 128)
+_BLOCKS = 2
+_REDUCTION = 8
+_SMALL = 0.1
+
+
+class Encoder(nn.Module):
+    """(B, C, H, W) -> (B, 2 Z): mean and log-variance side by side.
+
+    Args:
+        channels: C.
+        image_size: H = W, a multiple of 8.
+        latent_size: Z.
+    """
+
+    def __init__(self, channels: int, image_size: int, latent_size: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, width in zip((channels, *_WIDTHS[:-1]), _WIDTHS, strict=True):
+            layers += [_started(nn.Conv2d(before, width, 3, stride=2, padding=1)), *_blocks(width)]
+        self.layers = nn.Sequential(*layers, nn.GELU())
+        self.head = nn.Linear(_WIDTHS[-1] * (image_size // _REDUCTION) ** 2, 2 * latent_size)
+        # The first posteriors are close to the prior, so that no cell starts with a huge KL.
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2 Z) of (B, C, H, W)."""
+        return self.head(self.layers(x).flatten(1))
+
+
+class Decoder(nn.Module):
+    """(B, Z) -> (B, C, H, W) in -1 ... 1.
+
+    Args:
+        channels: C.
+        image_size: H = W, a multiple of 8.
+        latent_size: Z, all spaces together.
+    """
+
+    def __init__(self, channels: int, image_size: int, latent_size: int):
+        super().__init__()
+        side = image_size // _REDUCTION
+        self.head = nn.Linear(latent_size, _WIDTHS[-1] * side**2)
+        layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side))]
+        for width, after in zip(_WIDTHS[::-1], (*_WIDTHS[-2::-1], channels), strict=True):
+            enlarging = nn.ConvTranspose2d(width, after, 3, stride=2, padding=1, output_padding=1)
+            layers += [*_blocks(width), nn.GELU(), _started(enlarging)]
+        self.layers = nn.Sequential(*layers, nn.Tanh())
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(B, C, H, W) of (B, Z)."""
+        return self.layers(self.head(latent))
+
+
+class Block(nn.Module):
+    """x + conv(gelu(conv(gelu(x)))), the same shape in and out; at first it is nearly x.
+
+    Args:
+        width: Channels.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = _started(nn.Conv2d(width, width, 3, padding=1))
+        self.second = _started(nn.Conv2d(width, width, 3, padding=1))
+        with torch.no_grad():
+            self.second.weight.mul_(_SMALL)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) of the same."""
+        return x + self.second(F.gelu(self.first(F.gelu(x))))
+
+
+def _blocks(width: int) -> list[nn.Module]:
+    return [Block(width) for _ in range(_BLOCKS)]
+
+
+def _started(layer: Convolution) -> Convolution:
+    """The layer as He et al. initialise it."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+residual = Architecture(Encoder, Decoder)
