@@ -51,6 +51,7 @@ SHOWN_PERTURBATIONS = 8
 """As many get a row of cells and a colour in the maps."""
 _EXAMPLES = 10
 _RECONSTRUCTED = 8
+_OTHERS = "all others"
 
 
 def run_screen(
@@ -361,14 +362,15 @@ class Line:
         table = umap_maps(self.cells_now, spaces=spaces, columns=columns)
         maps = {space: table[[f"{space} 1", f"{space} 2"]].to_numpy() for space in spaces}
         perturbation = table[v.PERTURBATION].astype(str)
-        named = np.where(table[v.CONTROL], "control", np.where(perturbation.isin(shown), perturbation, "other"))
+        others = np.where(perturbation.isin(shown), perturbation, _OTHERS)
+        named = np.where(table[v.CONTROL], "control", others)
         coloured = {
             "umap_batch": (table[v.BATCH].astype(str), v.BATCH),
             "umap_field": (table[v.FIELD_DISTANCE], "distance from the field's centre"),
             "umap_perturbation": (pd.Series(named), v.PERTURBATION),
         }
         for name, (values, label) in coloured.items():
-            _save(umap(maps, values, label=label), folder / name, table)
+            _save(umap(maps, values, label=label, grey=_OTHERS), folder / name, table)
         report_progress("Drawing maps", 1, 1)
 
     def _key(self, *made_from: object) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from contrascope.figures.style import PALE
 from contrascope.figures.umap import umap
 
 POINTS = np.random.default_rng(0).normal(size=(500, 2))
@@ -48,3 +49,14 @@ def test_numbers_get_a_colour_bar(values: np.ndarray) -> None:
 def test_missing_and_very_long_names_are_legible() -> None:
     names = pd.Categorical(["x" * 60] * 250 + [None] * 250)
     assert entries(umap(POINTS, names, label="name")) == ["none", "x" * 21 + "…"]
+
+
+def test_what_is_to_be_the_ground_is_grey_however_large_and_named_last() -> None:
+    names = np.where(np.arange(500) < 400, "all others", np.where(np.arange(500) < 450, "b", "a"))
+    figure = umap(POINTS, names, label="gene", grey="all others")
+    assert entries(figure) == ["a", "b", "all others"]
+    handles = figure.legends[0].legend_handles
+    assert handles[-1].get_color() == PALE  # type: ignore[union-attr]
+    cloud = figure.axes[0].collections[0]
+    drawn_last = np.asarray(cloud.get_offsets())[-100:]
+    assert {tuple(p) for p in drawn_last.tolist()} == {tuple(p) for p in POINTS[400:].tolist()}

@@ -26,6 +26,7 @@ def umap(
     *,
     label: str,
     top: int = 9,
+    grey: str | None = None,
 ) -> Figure:
     """Points coloured by a category or a number; several sets of coordinates stand side by side.
 
@@ -34,6 +35,7 @@ def umap(
         values: (N,) texts, flags or categories, which get a legend; or numbers, which get a colour bar.
         label: What the values are.
         top: The largest categories that get a colour, at most 10; the others are grey, under one name.
+        grey: A category that is grey, however large: what the others are to be seen against.
     """
     panels = coordinates if isinstance(coordinates, Mapping) else {"": coordinates}
     column = pd.Series(values).reset_index(drop=True)
@@ -43,7 +45,7 @@ def umap(
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         _numbers(figure, axes, panels, column.to_numpy(dtype=float), order, label)
     else:
-        _categories(figure, axes, panels, column, order, label, top)
+        _categories(figure, axes, panels, column, order, label, top, grey)
     for panel, title in zip(axes, panels, strict=True):
         panel.set(xticks=[], yticks=[], title=title)
         panel.set_box_aspect(1)
@@ -76,9 +78,10 @@ def _categories(
     order: NDArray[np.intp],
     label: str,
     top: int,
+    grey: str | None,
 ) -> None:
     texts = column.astype(object).where(column.notna(), "none").astype(str).to_numpy()
-    counts = pd.Series(texts).value_counts()
+    counts = pd.Series(texts[texts != grey]).value_counts()
     # Equal counts in the order of names, so that the picture does not depend on the order of the rows.
     ranked = sorted(counts.index, key=lambda name: (-counts[name], name))[: min(top, len(CATEGORIES))]
     named = dict(zip(sorted(ranked), CATEGORIES, strict=False))
@@ -89,6 +92,8 @@ def _categories(
     entries = list(named.items())
     if others := len(counts) - len(named):
         entries.append((f"{others:,} others", PALE))
+    if grey in texts:
+        entries.append((str(grey), PALE))
     keys = [Line2D([], [], linestyle="", marker="o", color=c, label=_short(name)) for name, c in entries]
     figure.legend(handles=keys, title=label, loc="outside right center", alignment="left", handletextpad=0.2)
 
