@@ -104,7 +104,7 @@ def table(cells: int) -> pl.DataFrame:
     return pl.DataFrame({"cell_id": number.cast(pl.String)}).with_columns(
         guide=pl.format("guide {}", number % 4000),
         perturbation=pl.format("GENE{}", number % 1000),
-        control=number % 1000 == 0,
+        control=number % 4 == 0,
         y=number * 0.5,
         x=number * 0.25,
         area=number % 997,
