@@ -281,10 +281,10 @@ def verify(
 
     Example: contrascope verify cells.zarr
     """
-    from contrascope.store.store import damage_report, open_store
+    from contrascope.store.store import damage_report
 
     with _telling(quiet):
-        damage_report(open_store(store))
+        damage_report(store)
     _last(json_, {"store": str(store), "sound": True}, f"{store} is sound: every file is what was written.")
 
 

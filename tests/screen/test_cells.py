@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contrascope import cli
 from contrascope import vocabulary as v
 from contrascope.config import CellTableSettings
 from contrascope.errors import ContrascopeError, SettingsError, TableError
 from contrascope.screen.cells import read_cells
 from contrascope.screen.screen import open_screen
 from contrascope.store.crops import extract_crops
+from contrascope.store.store import open_store
 
 
 def read(folder: Path, table: pl.DataFrame, *, name: str = "cells.parquet", **changes: Any) -> pl.DataFrame:
@@ -195,9 +202,11 @@ def test_a_table_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> Non
 
 NAMES = [*v.REQUIRED, "cell_id", "batch", "stage", "tile_row", "control", "table_control", "height", "tile_index"]
 HOSTILE = {
-    "absurd numbers": st.sampled_from([0.0, -0.5, 0.49, 39.5, 47.5, 47.51, -1e-9, 1e308, -1e308, 2.0**53, 1e-320]),
+    "absurd numbers": st.sampled_from([0.0, -0.5, 0.49, 39.5, 47.5, 47.51, -1e-9, 1e300, -1e308, 2.0**53, 1e-320]),
     "numbers": st.floats(-5, 60) | st.floats(),
     "whole numbers": st.integers(-(2**63), 2**63 - 1),
+    "huge numbers": st.integers(0, 2**64 - 1),
+    "numbers as words": st.sampled_from(["20", "20.5", " 20", "1e300", "nan", "NaN", "inf", "-1", "1,5", "0x10", ""]),
     "words": st.text(max_size=4) | st.sampled_from(["P1", "A1", "a01", "0", "00", "control", "é", "\u202e", "A\n1"]),
     "truth": st.booleans(),
     "bytes": st.binary(max_size=3),
@@ -207,35 +216,35 @@ HOSTILE = {
     "decimals": st.decimals(-99, 99, places=2).map(Decimal),
     "nothing": st.none(),
 }
+TYPES = [pl.Int8, pl.UInt64, pl.Float32, pl.Boolean, pl.String, pl.Binary, pl.Categorical, pl.Datetime, pl.Null]
+Befall = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @st.composite
-def hostile_tables(draw: st.DrawFn) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """What can befall a good table: columns of other kinds, missing values and columns, strangers, repeated rows."""
-    changes: list[Callable[[pl.DataFrame], pl.DataFrame]] = []
-    for _ in range(draw(st.integers(1, 3))):
-        name = draw(st.sampled_from([*NAMES, "", "ü", "a b"]))
-        kind = draw(st.sampled_from(["column"] * 5 + ["drop", "repeat", "none", "category"]))
-        if kind == "column":
-            values = HOSTILE[draw(st.sampled_from(sorted(HOSTILE)))]
-            some = draw(
-                st.lists(values | st.none(), min_size=24, max_size=24) | st.lists(values, min_size=24, max_size=24)
-            )
-            changes.append(lambda t, n=name, s=some: t.with_columns(pl.Series(n, (s * 2)[: t.height], strict=False)))
-        elif kind == "drop":
-            changes.append(lambda t, n=name: t.drop(n, strict=False))
-        elif kind == "repeat":
-            changes.append(lambda t: pl.concat([t, t[:3]]))
-        elif kind == "none":
-            changes.append(lambda t: t.clear())
-        else:
-            changes.append(
-                lambda t: (
-                    t.with_columns(pl.col("well").cast(pl.String, strict=False).cast(pl.Categorical))
-                    if "well" in t.columns
-                    else t
-                )
-            )
+def hostile_columns(draw: st.DrawFn) -> Befall:
+    """A column, there or not, that holds something else."""
+    name, kind = draw(st.sampled_from([*NAMES, "", "ü", "a b"])), draw(st.sampled_from(sorted(HOSTILE)))
+    some = draw(st.lists(HOSTILE[kind] | st.none() if draw(st.booleans()) else HOSTILE[kind], min_size=24, max_size=24))
+    dtype = pl.UInt64 if kind == "huge numbers" else None
+    return lambda t: t.with_columns(pl.Series(name, (some * 2)[: t.height], dtype, strict=False))
+
+
+@st.composite
+def hostile_tables(draw: st.DrawFn) -> Befall:
+    """What can befall a good table: columns of other kinds, missing, or in another order; and rows too."""
+    name, dtype = st.sampled_from(NAMES), st.sampled_from(TYPES)
+    befalls = st.one_of(
+        hostile_columns(),
+        hostile_columns(),
+        name.map(lambda n: lambda t: t.drop(n, strict=False)),
+        name.map(lambda n: lambda t: t.rename({n: n.upper()}, strict=False)),
+        st.tuples(name, dtype).map(lambda pair: lambda t: _cast(t, *pair)),
+        st.randoms(use_true_random=False).map(lambda r: lambda t: t.select(r.sample(t.columns, len(t.columns)))),
+        st.integers(0, 2**32).map(lambda seed: lambda t: t.sample(fraction=1, shuffle=True, seed=seed)),
+        st.just(lambda t: pl.concat([t, t[:3]])),
+        st.just(lambda t: t.clear()),
+    )
+    changes = draw(st.lists(befalls, min_size=1, max_size=3))
 
     def befall(table: pl.DataFrame) -> pl.DataFrame:
         for change in changes:
@@ -245,30 +254,47 @@ def hostile_tables(draw: st.DrawFn) -> Callable[[pl.DataFrame], pl.DataFrame]:
     return befall
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def _cast(table: pl.DataFrame, name: str, dtype: Any) -> pl.DataFrame:
+    try:
+        return table.with_columns(pl.col(name).cast(dtype, strict=False))
+    except pl.exceptions.PolarsError:  # no such column, or no way from one type to the other
+        return table
+
+
+def ingested(screen: Path, out: Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command."""
+    said, complained = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
+        patch.setattr("sys.argv", ["contrascope", "ingest", str(screen), "--out", str(out), "--json"])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    return int(end.value.code or 0), said.getvalue(), complained.getvalue()
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(befall=hostile_tables(), as_csv=st.booleans())
-def test_any_table_is_accounted_for_or_refused(
-    befall: Callable[[pl.DataFrame], pl.DataFrame],
-    as_csv: bool,
-    toy_cells: pl.DataFrame,
-    write_screen: Callable[..., Path],
+def test_any_table_is_accounted_for_or_refused_in_one_paragraph(
+    befall: Befall, as_csv: bool, toy_cells: pl.DataFrame, write_screen: Callable[..., Path]
 ) -> None:
     table = befall(toy_cells)
     nested = any(dtype.is_nested() or dtype in (pl.Binary, pl.Object) for dtype in table.dtypes)
+    file = "cells.csv" if as_csv and not nested and table.width else "cells.parquet"
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        file = "cells.csv" if as_csv and not nested and table.width else "cells.parquet"
-        screen = write_screen(folder, cells=table, table=file)
-        try:
-            store = extract_crops(open_screen(screen), folder / "cells.zarr")
-        except ContrascopeError as error:
-            assert str(error)
+        screen, out = write_screen(Path(name), cells=table, table=file), Path(name) / "cells.zarr"
+        code, said, complained = ingested(screen, out)
+        if code == 1:
+            assert re.fullmatch(r"[A-Z]\w+Error: .+\.\n", complained), complained
+            assert not said
+            assert not (out / "zarr.json").exists()
             return
-        account = store.account
-        assert account.rows == table.height == account.stored + sum(account.dropped.values())
-        ids = [*store.cells["cell_id"], *pl.read_parquet(store.path / "dropped.parquet")["cell_id"]]
+        assert code == 0
+        told, store = json.loads(said), open_store(out)
+        account, dropped = store.account, pl.read_parquet(out / "dropped.parquet")
+        assert told["rows"] == account.rows == table.height == account.stored + sum(account.dropped.values())
+        assert dict(dropped["reason"].value_counts().iter_rows()) == account.dropped == told["dropped"]
+        ids = [*store.cells["cell_id"], *dropped["cell_id"]]
         assert len(set(ids)) == len(ids) == table.height
-        assert store.read(range(len(store))).shape == (len(store), 2, 16, 16)  # type: ignore[arg-type]
+        assert store.read(np.arange(len(store))).shape == (len(store), 2, 16, 16)
         assert len(store.labels) == len(store)
 
 

@@ -72,7 +72,8 @@ def _renamed(table: pl.DataFrame, preset: TablePreset, settings: CellTableSettin
         cells = table.select(*ours, *rest)
     except pl.exceptions.PolarsError as error:
         raise TableError(
-            f"The cell table {settings.table} has a column that cannot be read as text: {' '.join(str(error).split())}"
+            f"The cell table {settings.table} has a column that cannot be read as text: "
+            f"{' '.join(str(error).split())}. Texts or numbers were needed. Write the column so."
         ) from None
     if v.CELL_ID not in cells.columns:
         cells = cells.with_columns(_made_id(table, preset).alias(v.CELL_ID))

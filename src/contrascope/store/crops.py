@@ -34,7 +34,7 @@ from contrascope.store.measure import READABLE, Each, clipped, measured_tiles
 from contrascope.store.parallel import calling
 from contrascope.store.shards import write_shard
 from contrascope.store.store import CropStore
-from contrascope.store.writer import StorePlan, StoreWriter, claim, refuse_other_contents
+from contrascope.store.writer import StorePlan, StoreWriter, claim
 
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
@@ -179,9 +179,8 @@ def store_from_arrays(
     }
     shape = (images.shape[1], images.shape[2], images.shape[3])
     plan = StorePlan(facts, cells, dropped, shape, images.dtype)
-    if (Path(out) / "zarr.json").is_file():
-        refuse_other_contents(Path(out), plan.facts["fingerprint"])
-        return CropStore(out)
+    if (finished := claim(Path(out), plan.facts["fingerprint"])) is not None:
+        return finished
     writer = StoreWriter(plan, Path(out))
     for index, rows in track(writer.todo(), "Storing cells", writer.shards):
         writer.write(index, np.ascontiguousarray(images[rows]))

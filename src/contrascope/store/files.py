@@ -6,12 +6,40 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 
 from contrascope.errors import StoreError
+
+_WRITING = ".writing"
+"""How names of files end that are not whole yet."""
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write a file, which is moved onto it when it is whole.
+
+    Raises:
+        StoreError: No space, no permission; what was there before is still there.
+    """
+    # A worker that was given up for dead may still be writing the same file: each has a place of its own.
+    beside = path.with_name(f".{path.name}.{uuid4().hex}{_WRITING}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _cannot_be_written(path, error) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -20,21 +48,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StoreError: No space, no permission.
     """
-    beside = path.with_name(f".{path.name}.writing")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}. Make room or choose another folder, then start again; "
-            f"what is finished is kept."
-        ) from None
+    with appearing(path) as beside:
+        beside.write_bytes(data)
 
 
 def write_json(path: Path, values: object) -> None:
@@ -61,17 +76,56 @@ def read_json(path: Path) -> Any:
 
 def write_parquet(path: Path, table: pl.DataFrame) -> None:
     """Write a table that appears only once it is whole."""
-    beside = path.with_name(f".{path.name}.writing")
-    try:
+    with appearing(path) as beside:
         table.write_parquet(beside)
-        beside.replace(path)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, on disk when this returns; a crash may leave a part of it.
+
+    Raises:
+        StoreError: No space, no permission.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error}. Make room or choose another folder.") from None
+        raise _cannot_be_written(path, error) from None
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there.
+
+    Raises:
+        StoreError: No permission.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from None
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether a file is what somebody was writing when they were killed."""
+    return path.name.startswith(".") and path.name.endswith(_WRITING)
+
+
+def half_written(folder: Path) -> list[Path]:
+    """Files in a folder and below that somebody was writing when they were killed."""
+    return list(folder.rglob(f".*{_WRITING}"))
 
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cannot_be_written(path: Path, error: Exception) -> StoreError:
+    why = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return StoreError(
+        f"{path} cannot be written: {why}. Make room or choose another folder, then start again; "
+        f"what is finished is kept."
+    )

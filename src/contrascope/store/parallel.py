@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from contrascope.errors import SettingsError
+from contrascope.errors import SettingsError, StoreError
 from contrascope.progress import track
 from contrascope.store.measure import Each
 
@@ -60,11 +60,12 @@ def _here(work: Callable[[Any], Any], items: Iterable[Any], total: int, label: s
 def _there(
     client: Any, work: Callable[[Any], Any], items: Iterable[Any], total: int, label: str
 ) -> Iterator[tuple[Any, Any]]:
-    from dask.distributed import as_completed
+    from dask.distributed import CancelledError, KilledWorker, as_completed
 
-    everywhere = client.scatter(work, broadcast=True)
+    # The result of a task, not scattered data: should every worker die that holds it, it is made again.
+    everywhere = client.submit(_itself, work, pure=False)
     queue = iter(items)
-    slots = _AHEAD * max(1, len(client.scheduler_info()["workers"]))
+    slots = _AHEAD * max(1, sum(client.nthreads().values()))
 
     def submit(item: Any) -> Any:
         future = client.submit(_call, everywhere, item, pure=False)
@@ -72,11 +73,27 @@ def _there(
         return future
 
     waiting: dict[str, Any] = {}
-    running = as_completed([submit(item) for item in islice(queue, slots)], with_results=True)
-    for future, result in track(running, label, total):
-        for item in islice(queue, 1):
-            running.add(submit(item))
-        yield waiting.pop(future.key), result
+    try:
+        running = as_completed([submit(item) for item in islice(queue, slots)], with_results=True)
+        for future, result in track(running, label, total):
+            if isinstance(result, CancelledError):
+                raise result
+            for item in islice(queue, 1):
+                running.add(submit(item))
+            yield waiting.pop(future.key), result
+    except KilledWorker:
+        raise StoreError(
+            f"{label}: one task outlived none of the workers that took it, which most often means that memory was "
+            f"short. Take fewer workers or give them more memory, then start again; what is finished is kept."
+        ) from None
+    except CancelledError:
+        raise StoreError(
+            f"{label}: the Dask scheduler is gone. Start it and this again; what is finished is kept."
+        ) from None
+
+
+def _itself(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return work
 
 
 def _call(work: Callable[[Any], Any], item: Any) -> Any:

@@ -20,11 +20,15 @@ from contrascope.errors import StoreError, first_few
 from contrascope.progress import track
 from contrascope.store.files import read_json, sha256
 from contrascope.store.images import Asked, StoredImages
+from contrascope.store.shards import shard_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 FORMAT_VERSION = 1
+CHECKSUMS = "checksums.json"
+TABLES = ("cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json")
+"""Files that a store has besides its shards, its description and its checksums."""
 _FACTS = {"name", "channels", "dtype", "pixel_size_um", "shard_cells", "account", "fingerprint", "provenance"}
 
 
@@ -69,8 +73,6 @@ class CropStore:
             self._images = StoredImages(self.path, self.dtype, self.shard_cells)
         except (ValueError, TypeError) as error:
             raise self._damaged(error) from None
-        if set(self._facts["account"]) != {"rows", "stored", "dropped"} or not self.account.adds_up:
-            raise self._damaged(f"its account does not add up: {self._facts['account']}")
         if self._images.shape[0] != self.account.stored:
             raise self._damaged(f"{self._images.shape[0]} images for {self.account.stored} cells")
 
@@ -190,9 +192,7 @@ class CropStore:
 
     def damage(self) -> list[str]:
         """Names of files whose bytes are not what was written; empty if the store is sound."""
-        sums: dict[str, str] = read_json(self.path / "checksums.json")
-        files = track(sums.items(), "Checking files", len(sums))
-        return [name for name, digest in files if not _is_sound(self.path / name, digest)]
+        return damaged_files(self.path)
 
     def _assignments(self) -> pl.DataFrame:
         """Perturbation of each cell, and whether it is control: two columns of the cell table, which may be large."""
@@ -237,21 +237,49 @@ def _facts(path: Path) -> dict[str, Any]:
         )
     if lacking := _FACTS - facts.keys():
         raise StoreError(f"{path / 'zarr.json'} is damaged: it lacks {first_few(sorted(lacking))}. Extract again.")
+    account = facts["account"]
+    if set(account) != {"rows", "stored", "dropped"} or not Account(**account).adds_up or facts["shard_cells"] < 1:
+        raise StoreError(f"{path / 'zarr.json'} is damaged: its account does not add up: {account}. Extract again.")
     return facts
 
 
-def _is_sound(path: Path, digest: str) -> bool:
-    return path.is_file() and sha256(path) == digest
+def damaged_files(path: Path) -> list[str]:
+    """Names of a finished store's files whose bytes are not what was written.
+
+    Raises:
+        StoreError: No finished store, or its description cannot be read.
+    """
+    facts = _facts(path)
+    shards = -(-facts["account"]["stored"] // facts["shard_cells"])
+    names = {*TABLES, "zarr.json", *(shard_name(index) for index in range(shards))}
+    try:
+        sums = read_json(path / CHECKSUMS)
+    except StoreError:
+        return [CHECKSUMS]
+    # A name that is lacking would be a file that nobody checks; how many there must be, a sound description says.
+    described = isinstance(sums, dict) and is_sound(path / "zarr.json", sums.get("zarr.json", ""))
+    if not isinstance(sums, dict) or (described and sums.keys() != names):
+        return [CHECKSUMS]
+    files = track(sums.items(), "Checking files", len(sums))
+    return [name for name, digest in files if not is_sound(path / name, digest)]
 
 
-def damage_report(store: CropStore) -> None:
-    """Check every checksum of a store.
+def is_sound(path: Path, digest: str) -> bool:
+    """Whether a file is there, can be read and has this SHA-256."""
+    try:
+        return sha256(path) == digest
+    except OSError:
+        return False
+
+
+def damage_report(path: Path) -> None:
+    """Check every checksum of a finished store.
 
     Raises:
         StoreError: Files are damaged or missing; the message names them.
     """
-    if damaged := store.damage():
+    if damaged := damaged_files(path):
         raise StoreError(
-            f"{len(damaged):,} files of the store {store.path} are not what was written: {first_few(damaged)}. "
-            f"Delete the store and extract the crops again."
+            f"{len(damaged):,} files of the store {path} are not what was written: {first_few(damaged)}. Run the same "
+            f"ingest again, which makes them anew, or delete the store and extract the crops again."
         )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,20 @@ import numpy as np
 import polars as pl
 
 from contrascope.errors import StoreError
-from contrascope.store.files import json_bytes, read_json, sha256, write_bytes, write_json, write_parquet
+from contrascope.store.files import (
+    append_line,
+    half_written,
+    is_half_written,
+    json_bytes,
+    read_json,
+    remove,
+    sha256,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
 from contrascope.store.shards import array_metadata, cells_per_shard, shard_name, write_shard
-from contrascope.store.store import FORMAT_VERSION, CropStore
+from contrascope.store.store import CHECKSUMS, FORMAT_VERSION, TABLES, CropStore, damaged_files, is_sound
 
 _UNFINISHED, _JOURNAL = "ingest.json", "journal.jsonl"
 
@@ -68,9 +78,11 @@ class StoreWriter:
         if read_json(path / _UNFINISHED).get("shard_cells") not in (None, plan.per_shard):
             # Shards of another size, from another version of this package, are of no use.
             shutil.rmtree(path / "images", ignore_errors=True)
-            (path / _JOURNAL).unlink(missing_ok=True)
+            remove(path / _JOURNAL)
         write_json(path / _UNFINISHED, made_from)
         self._done = _finished_shards(path)
+        # Written anew: after a line that a crash cut short, the next one could not be read.
+        _write_journal(path, self._done.values())
 
     def todo(self) -> Iterator[tuple[int, slice]]:
         """Shards that are not there yet, with the rows they hold."""
@@ -96,10 +108,7 @@ class StoreWriter:
     def record(self, index: int, digest: str, size: int) -> None:
         """Say in the journal that a shard has been written."""
         line = {"shard": index, "sha256": digest, "bytes": size}
-        with (self.path / _JOURNAL).open("a") as journal:
-            journal.write(json.dumps(line) + "\n")
-            journal.flush()
-            os.fsync(journal.fileno())
+        append_line(self.path / _JOURNAL, json.dumps(line))
         self._done[index] = line
 
     def finish(self, tiles: pl.DataFrame) -> CropStore:
@@ -115,8 +124,7 @@ class StoreWriter:
         write_parquet(self.path / "tiles.parquet", tiles)
         metadata = array_metadata(plan.cells.height, plan.shape, plan.dtype, plan.per_shard)
         write_json(self.path / "images" / "zarr.json", metadata)
-        names = ["cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json"]
-        sums = {name: sha256(self.path / name) for name in names}
+        sums = {name: sha256(self.path / name) for name in TABLES}
         sums |= {shard_name(i): line["sha256"] for i, line in sorted(self._done.items())}
         facts = plan.facts | {
             "format": FORMAT_VERSION,
@@ -126,10 +134,9 @@ class StoreWriter:
         }
         group = json_bytes({"zarr_format": 3, "node_type": "group", "attributes": {"contrascope": facts}})
         sums["zarr.json"] = hashlib.sha256(group).hexdigest()
-        write_json(self.path / "checksums.json", sums)
+        write_json(self.path / CHECKSUMS, sums)
         write_bytes(self.path / "zarr.json", group)
-        (self.path / _JOURNAL).unlink(missing_ok=True)
-        (self.path / _UNFINISHED).unlink(missing_ok=True)
+        _tidy(self.path)
         return CropStore(self.path)
 
 
@@ -145,10 +152,9 @@ def claim(path: Path, fingerprint: str) -> CropStore | None:
     """
     refuse_other_contents(path, fingerprint)
     if (path / "zarr.json").is_file():
-        store = CropStore(path)
-        damaged = store.damage()
-        if not damaged:
-            return store
+        if not (damaged := damaged_files(path)):
+            _tidy(path)
+            return CropStore(path)
         reopen(path, damaged)
     begin(path, fingerprint)
     return None
@@ -165,20 +171,21 @@ def begin(path: Path, fingerprint: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path} cannot be made: {error.strerror}. Choose another folder.") from None
-    if not (path / _UNFINISHED).is_file():
+    if _fingerprint_there(path) != fingerprint:
         write_json(path / _UNFINISHED, {"fingerprint": fingerprint})
 
 
 def reopen(path: Path, damaged: list[str]) -> None:
     """Make a finished store unfinished again: sound shards stand in the journal, damaged files are gone."""
     facts = read_json(path / "zarr.json")["attributes"]["contrascope"]
-    sums: dict[str, str] = read_json(path / "checksums.json")
+    # Without sound checksums no shard can be vouched for.
+    sums: dict[str, str] = {} if CHECKSUMS in damaged else read_json(path / CHECKSUMS)
     sound = [name for name in sums if name not in damaged and name.startswith("images/c/")]
-    lines = [{"shard": int(name.split("/")[2]), "sha256": sums[name]} for name in sound]
-    write_bytes(path / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    _write_journal(path, ({"shard": int(name.split("/")[2]), "sha256": sums[name]} for name in sound))
     write_json(path / _UNFINISHED, {"fingerprint": facts["fingerprint"], "shard_cells": facts["shard_cells"]})
-    for name in {*damaged, "zarr.json"}:
-        (path / name).unlink(missing_ok=True)
+    # The description goes last: as long as it is there, whoever comes next looks for damage.
+    for name in (*(name for name in damaged if name != "zarr.json"), "zarr.json"):
+        remove(path / name)
 
 
 def refuse_other_contents(path: Path, fingerprint: str) -> None:
@@ -187,7 +194,7 @@ def refuse_other_contents(path: Path, fingerprint: str) -> None:
     Raises:
         StoreError: It holds something else.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if _is_free(path):
         return
     there = _fingerprint_there(path)
     if there is None:
@@ -203,9 +210,26 @@ def refuse_other_contents(path: Path, fingerprint: str) -> None:
 def remove_store(path: Path) -> None:
     """Delete a store of ours, finished or not; anything else is left alone and refused."""
     if path.exists():
-        if _fingerprint_there(path) is None:
+        if not _is_free(path) and _fingerprint_there(path) is None:
             raise StoreError(f"{path} exists and is no store of ours, so it is not replaced. Choose another folder.")
-        shutil.rmtree(path)
+        # What tells that it is ours goes last: whoever is killed meanwhile can go on.
+        for child in sorted(path.iterdir(), key=lambda child: child.name in (_UNFINISHED, "zarr.json")):
+            shutil.rmtree(child) if child.is_dir() else remove(child)
+        path.rmdir()
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nothing is there but, at most, a claim of ours under which nothing has been done yet."""
+    if not path.exists():
+        return True
+    names = {file.name for file in path.iterdir() if not is_half_written(file)} if path.is_dir() else {path.name}
+    return not names or (names == {_UNFINISHED} and _fingerprint_there(path) is not None)
+
+
+def _tidy(path: Path) -> None:
+    """Delete what a finished store has no use for: the journal, the claim, what a crash left half-written."""
+    for file in (*half_written(path), path / _JOURNAL, path / _UNFINISHED):
+        remove(file)
 
 
 def _fingerprint_there(path: Path) -> str | None:
@@ -216,17 +240,21 @@ def _fingerprint_there(path: Path) -> str | None:
     return None
 
 
+def _write_journal(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    write_bytes(path / _JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
 def _finished_shards(path: Path) -> dict[int, dict[str, Any]]:
     """Journal lines of the shards that are there and sound; a line cut short by a crash does not count."""
-    done: dict[int, dict[str, Any]] = {}
     if not (path / _JOURNAL).exists():
-        return done
-    for text in (path / _JOURNAL).read_text().splitlines():
+        return {}
+    done: dict[int, dict[str, Any]] = {}
+    for text in (path / _JOURNAL).read_bytes().splitlines():
         try:
             line = json.loads(text)
-        except ValueError:
+            index, digest = int(line["shard"]), line["sha256"]
+        except (ValueError, KeyError, TypeError):
             continue
-        shard = path / shard_name(line["shard"])
-        if shard.is_file() and sha256(shard) == line["sha256"]:
-            done[line["shard"]] = line
+        if is_sound(path / shard_name(index), digest):
+            done[index] = line
     return done
