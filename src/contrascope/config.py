@@ -183,6 +183,8 @@ class TrainingSettings(Settings):
             (arcsinh(v) - 7) / 7.
         augment: Flip and turn each cell at random while training, by right angles.
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
+        control_prior: Whether the mean of controls in the background space is 0 or learned, where a model's background
+            prior knows perturbations (mcvae, cvae-z).
         independence_weight: Weight, in nats, of the dependence of background and salient space (HSIC, about 0 to 1)
             among perturbed cells; 0 leaves it out. It has no effect on a model without salient space.
         beta_warmup_steps: Steps over which beta rises from 0 to 1.
@@ -207,6 +209,7 @@ class TrainingSettings(Settings):
     normalization: Literal["measured", "paper"]
     augment: bool
     wasserstein_weight: Annotated[float, Field(ge=0)]
+    control_prior: Literal["fixed", "learned"]
     independence_weight: Annotated[float, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0)]
     learning_rate_decay: bool
@@ -237,6 +240,7 @@ _ARCHITECTURE = {
     "background_size": 32,
     "salient_size": 32,
     "wasserstein_weight": 8.0,
+    "control_prior": "fixed",
     "independence_weight": 0.0,
     "balance": "none",
     "split": (0.83, 0.02, 0.15),

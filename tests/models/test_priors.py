@@ -67,3 +67,15 @@ def test_the_gradient_of_a_large_batch_is_the_same_each_time() -> None:
         (p(m) * weight).sum().backward()
         gradients.append(p.means.grad)
     assert all(torch.equal(gradients[0], g) for g in gradients)
+
+
+def test_the_mean_of_controls_can_be_learned_too() -> None:
+    p = PerturbationPrior(2, 3, learned_control=True)
+    optimizer = torch.optim.Adam(p.parameters(), lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (p(torch.tensor([0, 1])) - torch.tensor([[2.0], [-1.0]])).square().sum().backward()
+        optimizer.step()
+    found = p(torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(found[:2], torch.tensor([[2.0] * 3, [-1.0] * 3]), atol=0.05, rtol=0)
+    assert not found[2].any()

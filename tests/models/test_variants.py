@@ -50,6 +50,14 @@ def test_there_are_as_many_prior_means_as_perturbations(small: TrainingSettings)
     assert net.priors["salient"].means.shape == (7, small.salient_size)
 
 
+@pytest.mark.parametrize(("name", "learns"), [("mcvae", True), ("cvae-z", True), ("cvae-s", False), ("cvae", False)])
+def test_a_learned_mean_of_controls_is_the_background_priors(small: TrainingSettings, name: str, learns: bool) -> None:
+    learned = small.model_copy(update={"control_prior": "learned"})
+    parameters = build_model(name, learned, channels=2, perturbations=3).state_dict()
+    assert ("priors.background.control_mean" in parameters) == learns
+    assert "priors.salient.control_mean" not in parameters
+
+
 def test_the_likelihood_is_the_one_asked_for(small: TrainingSettings) -> None:
     for name, kind in (("learned", LearnedScale), ("closed-form", ClosedFormScale)):
         settings = small.model_copy(update={"likelihood_scale": name})

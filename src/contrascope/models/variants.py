@@ -10,6 +10,9 @@ mcvae   z (32), s (32)   N(mu_z[m], I)   N(mu_s[m], I)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +22,8 @@ from contrascope.models.likelihood import SCALES, cell_weights
 from contrascope.models.priors import PerturbationPrior, StandardPrior
 from contrascope.registry import ARCHITECTURES, MODELS
 
-Prior = type[StandardPrior] | type[PerturbationPrior]
+Prior = Callable[[int, int], nn.Module]
+"""(K perturbations, Z dimensions) -> a prior."""
 
 
 def vae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
@@ -40,12 +44,12 @@ def cvae_s(settings: TrainingSettings, *, channels: int, perturbations: int) -> 
 
 def cvae_z(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
     """The perturbation is told to the background space alone: the other half-ablation of Fig. 2C."""
-    return _two_spaces(settings, channels, perturbations, PerturbationPrior, StandardPrior)
+    return _two_spaces(settings, channels, perturbations, _background_prior(settings), StandardPrior)
 
 
 def mcvae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
     """Background and salient space, with a mean for each perturbation in both: the paper's model."""
-    return _two_spaces(settings, channels, perturbations, PerturbationPrior, PerturbationPrior)
+    return _two_spaces(settings, channels, perturbations, _background_prior(settings), PerturbationPrior)
 
 
 def build_model(
@@ -63,6 +67,11 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed if seed is None else seed)
         return MODELS[name](settings, channels=channels, perturbations=perturbations)
+
+
+def _background_prior(settings: TrainingSettings) -> Prior:
+    """In the salient space controls have no prior to learn a mean for: they are held at 0 by the leak."""
+    return partial(PerturbationPrior, learned_control=settings.control_prior == "learned")
 
 
 def _two_spaces(

@@ -199,11 +199,12 @@ class Run:
             return self.model.decode(means[v.BACKGROUND], means.get(v.SALIENT)).numpy()
 
     def prior_means(self) -> ad.AnnData:
-        """Where the model expects each perturbation: mu[m] of each space that has them; control lies at 0.
+        """Where the model expects each perturbation: mu[m] of each space that has them.
 
         Returns:
-            K perturbations with ``obsm["background"]`` (K, Z) and ``obsm["salient"]`` (K, S), as far as the model's
-            priors know perturbations.
+            K perturbations, without control (its mean is 0 unless ``control_prior`` was ``learned``), with
+            ``obsm["background"]`` (K, Z) and ``obsm["salient"]`` (K, S), as far as the model's priors know
+            perturbations.
 
         Raises:
             RunError: The model's priors know none, as those of ``vae`` and ``cvae``.
