@@ -181,6 +181,8 @@ class TrainingSettings(Settings):
             weighs them all alike.
         normalization: ``measured`` takes offset and spread from the store's controls; ``paper`` is
             (arcsinh(v) - 7) / 7.
+        normalize_by: Whose controls offset and spread are measured on: all of the ``screen``, or those of a cell's own
+            ``batch`` or ``plate``, which takes gain and offset of a well away.
         augment: Flip and turn each cell at random while training, by right angles.
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
         control_prior: Whether the mean of controls in the background space is 0 or learned, where a model's background
@@ -207,6 +209,7 @@ class TrainingSettings(Settings):
     likelihood_scale: Literal["closed-form", "learned"]
     focus: Literal["cell", "crop"]
     normalization: Literal["measured", "paper"]
+    normalize_by: Literal["screen", "batch", "plate"]
     augment: bool
     wasserstein_weight: Annotated[float, Field(ge=0)]
     control_prior: Literal["fixed", "learned"]
@@ -225,6 +228,14 @@ class TrainingSettings(Settings):
     split_by: Literal["cell", "guide", "well", "plate"]
     precision: Literal["bf16", "fp32"]
     seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _papers_normalization_is_the_screens(self) -> TrainingSettings:
+        if self.normalization == "paper" and self.normalize_by != "screen":
+            raise ValueError(
+                f"normalization: paper measures nothing, so there is nothing to take by {self.normalize_by}"
+            )
+        return self
 
     @field_validator("split")
     @classmethod
@@ -245,6 +256,7 @@ _ARCHITECTURE = {
     "balance": "none",
     "split": (0.83, 0.02, 0.15),
     "split_by": "cell",
+    "normalize_by": "screen",
     "precision": "bf16",
     "seed": 0,
 }

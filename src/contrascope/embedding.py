@@ -25,8 +25,10 @@ from contrascope.models.contrastive import ContrastiveVAE
 from contrascope.progress import track
 from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
+from contrascope.sampling.transforms import Transform
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
+from contrascope.vocabulary import Batch
 
 BATCH_SIZE = 512
 _PERCENTILES = (1, 25, 50, 75, 99)
@@ -47,12 +49,14 @@ def embed(store: CropStore, run: Run, *, baselines: bool = True) -> ad.AnnData:
 
     Raises:
         RunError: The store has other channels or crops than the run.
+        StoreError: The run normalised pixels by batch, and the store has batches it was not trained on.
     """
     run.check_fits(store)
-    embedders = {"": _posterior_means(run, run.model)}
+    transform = run.transform.bound(store)
+    embedders = {"": _posterior_means(run, run.model, transform)}
     if baselines:
-        embedders[v.UNTRAINED] = _posterior_means(run, run.untrained(seed=_UNTRAINED_SEED))
-        embedders[v.INTENSITY] = lambda pixels: {v.INTENSITY: intensity_statistics(pixels)}
+        embedders[v.UNTRAINED] = _posterior_means(run, run.untrained(seed=_UNTRAINED_SEED), transform)
+        embedders[v.INTENSITY] = lambda batch: {v.INTENSITY: intensity_statistics(batch.images)}
     spaces: dict[str, np.ndarray] = {}
     parts = track(
         batches(store, in_order(np.arange(len(store)), BATCH_SIZE)), "Embedding", -(-len(store) // BATCH_SIZE)
@@ -61,7 +65,7 @@ def embed(store: CropStore, run: Run, *, baselines: bool = True) -> ad.AnnData:
         for batch in parts:
             rows = batch.rows.numpy()
             for label, embedder in embedders.items():
-                for name, values in _named(label, embedder(batch.images)).items():
+                for name, values in _named(label, embedder(batch)).items():
                     if name not in spaces:
                         spaces[name] = np.empty((len(store), values.shape[1]), dtype=np.float32)
                     spaces[name][rows] = values.numpy()
@@ -85,10 +89,10 @@ def intensity_statistics(pixels: Tensor) -> Tensor:
     return torch.cat([moments, percentiles], dim=2).flatten(1)
 
 
-def _posterior_means(run: Run, model: ContrastiveVAE) -> Callable[[Tensor], dict[str, Tensor]]:
-    def means(pixels: Tensor) -> dict[str, Tensor]:
+def _posterior_means(run: Run, model: ContrastiveVAE, transform: Transform) -> Callable[[Batch], dict[str, Tensor]]:
+    def means(batch: Batch) -> dict[str, Tensor]:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=run.settings.precision == "bf16"):
-            q = model.encode(run.transform(pixels))
+            q = model.encode(transform.batch(batch).images)
         return {name: normal.mean for name, normal in q._asdict().items() if normal is not None}
 
     return means

@@ -220,3 +220,59 @@ def test_crops_that_are_not_square_become_square() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert paper_transform(16, 2)(torch.ones(1, 2, 24, 40)).shape == (1, 2, 16, 16)
+
+
+def two_batches(path: Path, gain: float, offset: float, *, controls: int = 40) -> CropStore:
+    """Cells of one kind in two wells, the second imaged with another gain and offset."""
+    images = microscopy(160)[:, :1].astype(np.float32)
+    second = np.arange(160) % 2 == 1
+    images[second] = images[second] * gain + offset
+    control = np.arange(160) < 2 * controls
+    name = np.where(control, "nontargeting", "a")
+    cells = pl.DataFrame({"guide": name, "perturbation": name, "control": control, "plate": "P"})
+    cells = cells.with_columns(well=pl.Series(np.where(second, "A2", "A1")))
+    return store_from_arrays(images, cells, path / "cells.zarr", channels=["DNA"])
+
+
+def test_normalised_by_batch_gain_and_offset_of_a_well_are_gone(tmp_path: Path) -> None:
+    store = two_batches(tmp_path, gain=3.0, offset=500.0)
+    rows, second = np.arange(len(store)), (store.cells["well"] == "A2").to_numpy()
+    seen = {}
+    for by in (None, "batch"):
+        t = measured_transform(store, rows, size=16, seed=0, by=by).bound(store)
+        seen[by] = t(torch.from_numpy(store.read(rows)), torch.from_numpy(rows)).numpy()
+    apart = {by: abs(x[second].mean() - x[~second].mean()) / x.std() for by, x in seen.items()}
+    assert apart[None] > 0.5
+    assert apart["batch"] < 0.05
+
+
+def test_each_batch_is_treated_as_if_it_were_a_screen_of_its_own(tmp_path: Path) -> None:
+    store = two_batches(tmp_path, gain=2.0, offset=100.0)
+    rows = np.flatnonzero((store.cells["well"] == "A2").to_numpy())
+    alone = measured_transform(store, rows, size=16, seed=0)
+    together = measured_transform(store, np.arange(len(store)), size=16, seed=0, by="batch").bound(store)
+    pixels, where = torch.from_numpy(store.read(rows)), torch.from_numpy(rows)
+    torch.testing.assert_close(together(pixels, where), alone(pixels))
+    torch.testing.assert_close(together.inverse(together(pixels, where), where), pixels, rtol=1e-4, atol=0.05)
+
+
+def test_a_transform_by_batch_comes_back_from_its_state(tmp_path: Path) -> None:
+    store = two_batches(tmp_path, gain=2.0, offset=100.0)
+    t = measured_transform(store, np.arange(len(store)), size=16, seed=0, by="batch")
+    again, rows = Transform(**t.state()), torch.arange(10)
+    pixels = torch.from_numpy(store.read(rows.numpy()))
+    assert torch.equal(again.bound(store)(pixels, rows), t.bound(store)(pixels, rows))
+
+
+def test_a_batch_with_few_controls_is_named(tmp_path: Path) -> None:
+    store = two_batches(tmp_path, gain=1.0, offset=0.0, controls=9)
+    with pytest.raises(StoreError, match=r"by batch: .*A1 \(9\).*fewer than 10 controls"):
+        measured_transform(store, np.arange(len(store)), size=16, seed=0, by="batch")
+
+
+def test_a_batch_that_was_not_trained_on_is_named(tmp_path: Path) -> None:
+    store = two_batches(tmp_path, gain=1.0, offset=0.0)
+    t = measured_transform(store, np.arange(len(store)), size=16, seed=0, by="batch")
+    known = t.state() | {"levels": ["P_A1", "elsewhere"]}
+    with pytest.raises(StoreError, match=r"P_A2.*not trained on"):
+        Transform(**known).bound(store)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from contrascope.errors import ContrascopeError, RunError, SettingsError
 from contrascope.sampling.split import SPLIT_NAMES, split_cells
+from contrascope.sampling.transforms import measured_transform
 from contrascope.store.crops import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run, open_run
@@ -183,6 +184,15 @@ def test_whole_guides_are_held_out_where_the_settings_say_so(store: CropStore, t
 def test_a_screen_of_one_well_cannot_be_split_by_it(store: CropStore, train: Train, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"split .* leaves no .* Give that part a larger share"):
         train(store, tmp_path / "run", split_by="well")
+
+
+def test_a_run_normalised_by_batch_opens_and_decodes(store: CropStore, train: Train, tmp_path: Path) -> None:
+    by_batch = open_run(train(store, tmp_path, normalize_by="batch").path)
+    images, decoded = by_batch.reconstruct(store, np.array([3, 1]))
+    assert images.shape == decoded.shape == (2, 2, 16, 16)
+    # The toy has one batch, so its own controls are all controls.
+    plain = measured_transform(store, np.flatnonzero(by_batch.split() == "train"), size=16, seed=0)
+    np.testing.assert_allclose(images, plain(torch.from_numpy(store.read(np.array([3, 1])))).numpy())
 
 
 def test_a_balance_is_another_training(run: Run, store: CropStore, train: Train, tmp_path: Path) -> None:

@@ -6,6 +6,9 @@
 channel from the store's controls: offset is the level that cells hardly go below, the cofactor sets where
 arcsinh bends from linear to logarithmic (at the channel's median signal), center and spread bring the bulk
 of the pixels into -0.9 ... 0.9, inside the reach of the decoder's tanh.
+
+All four may be taken for each batch by itself, from its own controls: gain and offset of a well are then gone before a
+model sees a cell.
 """
 
 from __future__ import annotations
@@ -13,18 +16,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contrascope.errors import StoreError
+from contrascope.errors import StoreError, first_few
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
+
+Values = list[float] | list[list[float]]
 
 _LOW, _HIGH = 0.5, 99.9
 """Percentiles of the controls' pixels that are brought to -0.9 and 0.9."""
 _REACH = 0.9
 _MEASURED_CELLS = 2000
+FEWEST_CONTROLS = 10
+"""Of a batch whose pixels are to be normalised on its own controls."""
 
 
 class Transform(nn.Module):
@@ -32,42 +40,89 @@ class Transform(nn.Module):
 
     Args:
         size: Pixels a side after resizing.
-        offset, cofactor, center, spread: C values each.
+        offset, cofactor, center, spread: C values each; or, with ``by``, C values for each of the levels.
+        by: Column of the cell table whose levels have values of their own.
+        levels: Names of the levels.
     """
 
     offset: Tensor
     cofactor: Tensor
     center: Tensor
     spread: Tensor
+    level_of_row: Tensor | None
 
     def __init__(
-        self, size: int, *, offset: list[float], cofactor: list[float], center: list[float], spread: list[float]
+        self,
+        size: int,
+        *,
+        offset: Values,
+        cofactor: Values,
+        center: Values,
+        spread: Values,
+        by: str | None = None,
+        levels: list[str] | None = None,
     ):
         super().__init__()
-        self.size = size
+        self.size, self.by, self.levels = size, by, levels
         for name, values in {"offset": offset, "cofactor": cofactor, "center": center, "spread": spread}.items():
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[:, None, None], persistent=False)
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[..., None, None], persistent=False)
+        self.register_buffer("level_of_row", None, persistent=False)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Resized with anti-aliasing, then arcsinh, then normalised."""
+    def bound(self, store: CropStore) -> Transform:
+        """The transform for the cells of a store; the same one where all cells are treated alike.
+
+        Raises:
+            StoreError: Cells of the store are of a batch that the transform knows nothing of.
+        """
+        if self.by is None:
+            return self
+        of_cells = store.cells[self.by].cast(pl.String)
+        if unknown := sorted(set(of_cells.unique()) - set(self.levels or [])):
+            raise StoreError(
+                f"Pixels were normalised by {self.by}, and the store {store.path} has {first_few(unknown)} which the "
+                f"run was not trained on. Train on a store that has all, or with training.normalize_by: screen."
+            )
+        made = Transform(**self.state())
+        code = {name: i for i, name in enumerate(self.levels or [])}
+        made.level_of_row = torch.from_numpy(of_cells.replace_strict(code, return_dtype=pl.Int64).to_numpy().copy())
+        return made
+
+    def forward(self, pixels: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Resized with anti-aliasing, then arcsinh, then normalised.
+
+        Args:
+            pixels: (B, C, H, W).
+            rows: (B,) rows of the cells in the store that the transform is bound to; needed with ``by`` only.
+        """
         x = pixels.float()
         if x.shape[-2:] != (self.size, self.size):
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
-        x = (torch.asinh((x - self.offset) / self.cofactor) - self.center) / self.spread
+        offset, cofactor, center, spread = self._values(rows)
+        x = (torch.asinh((x - offset) / cofactor) - center) / spread
         return x.contiguous(memory_format=torch.channels_last)
 
     def batch(self, batch: Batch) -> Batch:
         """The same batch with its images transformed."""
-        return batch._replace(images=self(batch.images))
+        return batch._replace(images=self(batch.images, batch.rows))
 
-    def inverse(self, images: Tensor) -> Tensor:
+    def inverse(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """(B, C, size, size) in the store's intensities, from a model's range."""
-        return torch.sinh(images.float() * self.spread + self.center) * self.cofactor + self.offset
+        offset, cofactor, center, spread = self._values(rows)
+        return torch.sinh(images.float() * spread + center) * cofactor + offset
 
     def state(self) -> dict[str, Any]:
         """Its arguments, as JSON can hold them."""
         names = ("offset", "cofactor", "center", "spread")
-        return {"size": self.size} | {name: getattr(self, name).flatten().tolist() for name in names}
+        values = {name: getattr(self, name)[..., 0, 0].tolist() for name in names}
+        return {"size": self.size} | values | ({"by": self.by, "levels": self.levels} if self.by else {})
+
+    def _values(self, rows: Tensor | None) -> list[Tensor]:
+        """Offset, cofactor, center and spread: (C, 1, 1) each, or (B, C, 1, 1) for the cells of these rows."""
+        values = [self.offset, self.cofactor, self.center, self.spread]
+        if self.by is None:
+            return values
+        assert self.level_of_row is not None and rows is not None, "bind the transform to a store first"
+        return [value[self.level_of_row[rows]] for value in values]
 
 
 def paper_transform(size: int, channels: int) -> Transform:
@@ -76,7 +131,7 @@ def paper_transform(size: int, channels: int) -> Transform:
     return Transform(size, offset=[0.0] * channels, cofactor=[1.0] * channels, center=seven, spread=seven)
 
 
-def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: int) -> Transform:
+def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: int, by: str | None = None) -> Transform:
     """A transform fitted to the pixels of controls.
 
     Args:
@@ -84,30 +139,41 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
         rows: Cells that may be looked at; controls among them are, at most 2,000.
         size: Pixels a side after resizing.
         seed: Of the choice of controls.
+        by: Fit the controls of each level of this column by themselves, at most 2,000 of each.
 
     Raises:
-        StoreError: A channel is constant, or not all of its pixels are numbers.
+        StoreError: A channel is constant, or not all of its pixels are numbers; or a level has too few controls.
     """
     controls = rows[store.labels[rows] == 0]
+    if by is None:
+        return Transform(size, **_fitted(store, controls, seed, "the controls"))
+    column = store.cells[by].cast(pl.String).to_numpy()
+    levels = sorted(set(column))
+    mine = {level: controls[column[controls] == level] for level in levels}
+    if few := [f"{level} ({len(found)})" for level, found in mine.items() if len(found) < FEWEST_CONTROLS]:
+        raise StoreError(
+            f"Pixels cannot be normalised by {by}: {first_few(few)} have fewer than {FEWEST_CONTROLS} controls to "
+            f"train on. Use training.normalize_by: screen, or leave those cells out."
+        )
+    fitted = [_fitted(store, found, seed, f"the controls of {level}") for level, found in mine.items()]
+    return Transform(size, **{name: [one[name] for one in fitted] for name in fitted[0]}, by=by, levels=levels)
+
+
+def _fitted(store: CropStore, controls: np.ndarray, seed: int, whose: str) -> dict[str, Any]:
+    """Offset, cofactor, center and spread of each channel."""
     chosen = np.random.default_rng(seed).permutation(controls)[:_MEASURED_CELLS]
     pixels = store.read(np.sort(chosen)).swapaxes(0, 1).reshape(len(store.channels), -1)
-    _refuse_channels(store, ~np.isfinite(pixels).all(axis=1), "hold NaN or infinite pixels in")
+    _refuse_channels(store, ~np.isfinite(pixels).all(axis=1), f"hold NaN or infinite pixels in {whose}")
     low, middle, high = np.percentile(pixels, [_LOW, 50, _HIGH], axis=1)
-    _refuse_channels(store, high <= low, "are constant over")
+    _refuse_channels(store, high <= low, f"are constant over {whose}")
     # A channel that is mostly empty has its median at the offset; a twentieth of its range bends it then.
     cofactor = np.maximum(middle - low, (high - low) / 20)
     top = np.arcsinh((high - low) / cofactor)
-    spread = top / (2 * _REACH)
-    return Transform(
-        size,
-        offset=low.tolist(),
-        cofactor=cofactor.tolist(),
-        center=(top / 2).tolist(),
-        spread=spread.tolist(),
-    )
+    fitted = {"offset": low, "cofactor": cofactor, "center": top / 2, "spread": top / (2 * _REACH)}
+    return {name: values.tolist() for name, values in fitted.items()}
 
 
 def _refuse_channels(store: CropStore, wrong: np.ndarray, what: str) -> None:
     if wrong.any():
         names = ", ".join(np.array(store.channels)[wrong])
-        raise StoreError(f"The channels {names} {what} the controls. Leave them out of images.channels.")
+        raise StoreError(f"The channels {names} {what}. Leave them out of images.channels.")

@@ -14,6 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from contrascope.store.files import appearing
+
 _TREE = "tree"
 
 
@@ -24,9 +26,8 @@ class SafeCheckpoints(CheckpointIO):
         """Write beside, then rename."""
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_taken_apart(checkpoint, tensors))
-        beside = Path(path).with_suffix(".writing")
-        save_file(tensors, beside, metadata={_TREE: tree})
-        beside.replace(path)
+        with appearing(Path(path)) as beside:
+            save_file(tensors, beside, metadata={_TREE: tree})
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """What was saved, with its tensors on the CPU."""

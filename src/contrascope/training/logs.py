@@ -9,6 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from contrascope.store.files import appearing
+
 _COLUMNS = ("step", "name", "value")
 
 
@@ -53,8 +55,6 @@ class TidyMetrics(Logger):
             with self.path.open(newline="") as file:
                 # A line that a crash cut short has fewer columns, or is of a step that comes again.
                 kept = [row for row in list(csv.reader(file))[1:] if len(row) == 3 and int(row[0]) < self._start]
-        beside = self.path.with_suffix(".writing")
-        with beside.open("w", newline="") as file:
+        with appearing(self.path) as beside, beside.open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *kept])
-        beside.replace(self.path)
         self._began = True

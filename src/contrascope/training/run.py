@@ -36,7 +36,7 @@ from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
-from contrascope.store.files import read_json, write_json, write_parquet
+from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
 from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
 
@@ -136,7 +136,7 @@ class Run:
 
     def images(self, store: CropStore, rows: np.ndarray) -> np.ndarray:
         """(B, C, H, W) cells as the model sees them."""
-        return self.transform(torch.from_numpy(store.read(rows))).numpy()
+        return self._seen(store, rows).numpy()
 
     def reconstruct(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cells as the model sees them, and as it decodes them from their posterior means.
@@ -193,7 +193,7 @@ class Run:
             raise RunError(f"The run {self.path} has no dimension {dim} of '{space}'. It has {spaces}.")
         self.check_fits(store)
         with torch.inference_mode():
-            q = self.model.encode(self.transform(torch.from_numpy(store.read(np.array([row])))))
+            q = self.model.encode(self._seen(store, np.array([row])))
             means = {name: normal.mean.repeat(len(values), 1) for name, normal in q._asdict().items() if normal}
             means[space][:, dim] = torch.as_tensor(np.asarray(values), dtype=torch.float32)
             return self.model.decode(means[v.BACKGROUND], means.get(v.SALIENT)).numpy()
@@ -217,12 +217,16 @@ class Run:
         obs = pd.DataFrame({v.PERTURBATION: self.perturbations}, index=pd.Index(self.perturbations, dtype=object))
         return ad.AnnData(obs=obs, obsm=means)
 
+    def _seen(self, store: CropStore, rows: np.ndarray) -> torch.Tensor:
+        transform = self.transform.bound(store)
+        return transform(torch.from_numpy(store.read(rows)), torch.from_numpy(np.asarray(rows)))
+
     def _decoded(
         self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         self.check_fits(store)
         with torch.inference_mode():
-            images = self.transform(torch.from_numpy(store.read(rows)))
+            images = self._seen(store, rows)
             decoded = self.model.reconstruct(images, control=torch.from_numpy(without_salient))
         return images.numpy(), decoded.numpy()
 
@@ -284,7 +288,7 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
     _make_room(out, made_from)
-    outcome = train(store, network, transform, parts, settings, out)
+    outcome = train(store, network, transform.bound(store), parts, settings, out)
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
         "format": _FORMAT,
@@ -327,7 +331,8 @@ def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:
 def _transform(store: CropStore, rows: np.ndarray, settings: TrainingSettings) -> Transform:
     if settings.normalization == "paper":
         return paper_transform(settings.image_size, len(store.channels))
-    return measured_transform(store, rows, size=settings.image_size, seed=settings.seed)
+    by = {"screen": None, "batch": v.BATCH, "plate": v.PLATE}[settings.normalize_by]
+    return measured_transform(store, rows, size=settings.image_size, seed=settings.seed, by=by)
 
 
 def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingSettings) -> None:
@@ -359,4 +364,6 @@ def _make_room(out: Path, made_from: str) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out} cannot be made: {error.strerror}. Choose another folder.") from None
+    for file in half_written(out):
+        remove(file)
     write_json(out / _UNFINISHED, {"fingerprint": made_from})

@@ -25,6 +25,7 @@ from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import TRAIN, VALIDATION
 from contrascope.sampling.transforms import Transform
+from contrascope.store.files import appearing
 from contrascope.store.store import CropStore
 from contrascope.training.checkpoint import SafeCheckpoints
 from contrascope.training.data import TrainingStream, ValidationStream
@@ -160,9 +161,8 @@ class _BestWeights(L.Callback):
             self.loss, self.step = loss, trainer.global_step
             assert isinstance(pl_module, TrainingModule)
             weights = {name: w.contiguous().cpu() for name, w in pl_module.model.state_dict().items()}
-            beside = self.path.with_suffix(".writing")
-            save_file(weights, beside)
-            beside.replace(self.path)
+            with appearing(self.path) as beside:
+                save_file(weights, beside)
 
     def state_dict(self) -> dict[str, Any]:
         return {"loss": self.loss, "step": self.step}
