@@ -25,7 +25,7 @@ from contrascope.store.shards import shard_name
 if TYPE_CHECKING:
     from anndata import AnnData
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHECKSUMS = "checksums.json"
 TABLES = ("cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json")
 """Files that a store has besides its shards, its description and its checksums."""
