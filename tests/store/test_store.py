@@ -69,6 +69,18 @@ def test_a_row_that_is_not_there_is_no_damage(small: CropStore) -> None:
             small.read(np.array([row]))
 
 
+def test_a_mask_is_not_taken_for_rows(small: CropStore) -> None:
+    mask = np.arange(16) % 2 == 0
+    with pytest.raises(IndexError, match="flatnonzero"):
+        small.read(mask)
+
+
+def test_labels_need_no_more_of_the_table_than_they_say(small: CropStore) -> None:
+    store = open_store(small.path)
+    assert np.array_equal(store.labels, small.labels)
+    assert "cells" not in vars(store)
+
+
 def test_the_account_adds_up(tiny_store: CropStore, tiny_screen: Path) -> None:
     account = tiny_store.account
     assert account.rows == pl.read_parquet(tiny_screen.parent / "cells.parquet").height

@@ -1,4 +1,4 @@
-"""Batches from a store, read ahead: while a model works on one, TensorStore fetches the next."""
+"""Batches from a store, read ahead: while a model works on one, threads fetch the next."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import tensorstore as ts
 import torch
 
+from contrascope.store.images import Asked
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
 
@@ -27,7 +27,7 @@ def batches(store: CropStore, rows: Iterable[np.ndarray]) -> Iterator[Batch]:
         Batches whose images are in the store's dtype; a transform makes them fit for a model.
     """
     labels = store.labels
-    waiting: deque[tuple[np.ndarray, ts.Future]] = deque()
+    waiting: deque[tuple[np.ndarray, Asked]] = deque()
     for wanted in rows:
         waiting.append((wanted, store.ask(wanted)))
         if len(waiting) > READ_AHEAD:
@@ -36,6 +36,6 @@ def batches(store: CropStore, rows: Iterable[np.ndarray]) -> Iterator[Batch]:
         yield _batch(store, labels, *waiting.popleft())
 
 
-def _batch(store: CropStore, labels: np.ndarray, rows: np.ndarray, asked: ts.Future) -> Batch:
+def _batch(store: CropStore, labels: np.ndarray, rows: np.ndarray, asked: Asked) -> Batch:
     images = store.receive(asked)
     return Batch(torch.from_numpy(images), torch.from_numpy(labels[rows]), torch.from_numpy(np.asarray(rows)))

@@ -1,7 +1,8 @@
 """A finished crop store, opened for reading.
 
-Batches are asked for as arrays of row numbers; TensorStore fetches and decompresses the cells in its own
-threads, so one process is enough, and nothing but the cell table is held in memory.
+Batches are asked for as arrays of row numbers and filled by threads (``images.py``), so one process is enough.
+What is held in memory grows with the cells by their labels and their places in the files, eight bytes each; the
+cell table is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-import tensorstore as ts
 
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
 from contrascope.progress import track
 from contrascope.store.files import read_json, sha256
+from contrascope.store.images import Asked, StoredImages
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 FORMAT_VERSION = 1
-_FACTS = {"name", "channels", "dtype", "pixel_size_um", "account", "fingerprint", "provenance"}
+_FACTS = {"name", "channels", "dtype", "pixel_size_um", "shard_cells", "account", "fingerprint", "provenance"}
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,9 @@ class CropStore:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self._facts = _facts(self.path)
-        spec = {
-            "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": str(self.path / "images")},
-            "fill_missing_data_reads": False,
-        }
         try:
-            self._images = ts.open(spec, read=True, context=ts.Context()).result()
-        except (ValueError, OSError) as error:
+            self._images = StoredImages(self.path, self.dtype, self.shard_cells)
+        except (ValueError, TypeError) as error:
             raise self._damaged(error) from None
         if set(self._facts["account"]) != {"rows", "stored", "dropped"} or not self.account.adds_up:
             raise self._damaged(f"its account does not add up: {self._facts['account']}")
@@ -137,14 +133,15 @@ class CropStore:
     @cached_property
     def perturbations(self) -> list[str]:
         """Names of the K perturbations that are no control, sorted; label k is the k-1st of them."""
-        return self.cells.filter(~pl.col(v.CONTROL))[v.PERTURBATION].unique().sort().to_list()
+        return _perturbations(self._assignments())
 
     @cached_property
     def labels(self) -> np.ndarray:
         """(N,) int64 perturbation of each cell: 0 control, 1 ... K."""
-        number = {name: k for k, name in enumerate(self.perturbations, start=1)}
-        labels = self.cells[v.PERTURBATION].replace_strict(number, default=0, return_dtype=pl.Int64).to_numpy()
-        return np.where(self.cells[v.CONTROL].to_numpy(), 0, labels)
+        cells = self._assignments()
+        number = {name: k for k, name in enumerate(_perturbations(cells), start=1)}
+        labels = cells[v.PERTURBATION].replace_strict(number, default=0, return_dtype=pl.Int64).to_numpy()
+        return np.where(cells[v.CONTROL].to_numpy(), 0, labels)
 
     def __len__(self) -> int:
         return self.account.stored
@@ -156,14 +153,16 @@ class CropStore:
             f"{len(self.perturbations):,} perturbations, channels {', '.join(self.channels)}"
         )
 
-    def ask(self, rows: np.ndarray) -> ts.Future:
-        """Start reading cells; ``store.receive(future)`` waits for them."""
+    def ask(self, rows: np.ndarray) -> Asked:
+        """Start reading cells; ``store.receive(asked)`` waits for them."""
         rows = np.asarray(rows)
+        if rows.size and rows.dtype.kind not in "iu":
+            raise IndexError(f"Rows are whole numbers, these are {rows.dtype}. A mask has its rows in np.flatnonzero.")
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"Rows {rows.min()} to {rows.max()} were asked for, the store has 0 to {len(self) - 1}.")
-        return self._images[rows].read()
+        return self._images.ask(rows)
 
-    def receive(self, asked: ts.Future) -> np.ndarray:
+    def receive(self, asked: Asked) -> np.ndarray:
         """(B, C, H, W) pixels of the cells asked for.
 
         Raises:
@@ -190,9 +189,13 @@ class CropStore:
         files = track(sums.items(), "Checking files", len(sums))
         return [name for name, digest in files if not _is_sound(self.path / name, digest)]
 
-    def _table(self, name: str) -> pl.DataFrame:
+    def _assignments(self) -> pl.DataFrame:
+        """Perturbation of each cell, and whether it is control: two columns of the cell table, which may be large."""
+        return self._table("cells.parquet", [v.PERTURBATION, v.CONTROL])
+
+    def _table(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         try:
-            table = pl.read_parquet(self.path / name, glob=False)
+            table = pl.read_parquet(self.path / name, columns=columns, glob=False)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._damaged(error) from None
         if name == "cells.parquet" and table.height != len(self):
@@ -204,6 +207,10 @@ class CropStore:
             f"The store {self.path} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify "
             f"{self.path}` to see which files, then delete them or the store and extract the crops again."
         )
+
+
+def _perturbations(cells: pl.DataFrame) -> list[str]:
+    return cells.filter(~pl.col(v.CONTROL))[v.PERTURBATION].unique().sort().to_list()
 
 
 def open_store(path: str | Path) -> CropStore:

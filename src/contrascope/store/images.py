@@ -1,0 +1,138 @@
+"""The images of a store, read at random: each cell one read of a file, one checksum, one decompression.
+
+A shard is cells one after another, each compressed by itself, and at its end an index of where they lie. An index
+is read once and kept, in eight bytes a cell; nothing else is. A cell is decompressed where it will stay, in the
+batch, by threads that share a batch among them. Any reader of Zarr finds the same pixels, but at two to three
+times the price: it looks the index up for each batch, and decompresses into memory of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import google_crc32c
+import numpy as np
+from numcodecs import blosc
+
+from contrascope.store.files import read_json
+from contrascope.store.shards import array_metadata, shard_name
+
+_CELLS_A_TASK = 64
+_CHECKSUM = 4
+"""Bytes of a CRC-32C."""
+_PLACE = np.dtype("<u8")
+"""An index has two for each cell: its first byte, and how many it has."""
+_NOWHERE = np.iinfo(_PLACE).max
+"""Stands twice for a cell that the shard does not have."""
+_UNPACKED = slice(4, 8)
+"""Where blosc's header says how many bytes come out."""
+
+
+class Asked(NamedTuple):
+    """Cells on their way.
+
+    Attributes:
+        images: (B, C, H, W), whole once all of ``tasks`` are done.
+        tasks: Each fills a part of the images.
+    """
+
+    images: np.ndarray
+    tasks: list[Future[None]]
+
+    def result(self) -> np.ndarray:
+        """The images, waited for.
+
+        Raises:
+            ValueError, OSError: A shard is damaged or missing.
+        """
+        for task in self.tasks:
+            task.result()
+        return self.images
+
+
+class StoredImages:
+    """Images of N cells on disk.
+
+    Args:
+        store: The store's folder.
+        dtype: Of the pixels.
+        per_shard: Cells in a shard.
+
+    Raises:
+        ValueError: The metadata are not those of our format.
+        StoreError: The metadata are no JSON.
+    """
+
+    def __init__(self, store: Path, dtype: np.dtype, per_shard: int):
+        self._store, self.dtype, self._per_shard = store, dtype, per_shard
+        metadata = read_json(store / "images" / "zarr.json")
+        try:
+            N, C, H, W = self.shape = tuple(metadata["shape"])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("images/zarr.json has no shape (N, C, H, W)") from None
+        if metadata != array_metadata(N, (C, H, W), dtype, per_shard):
+            raise ValueError(f"images/zarr.json does not describe crops in {dtype} with {per_shard} cells a shard")
+        self._indices: dict[int, np.ndarray] = {}
+
+    def ask(self, rows: np.ndarray) -> Asked:
+        """Start reading the cells of these rows, all of them less than N."""
+        images = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        order = np.argsort(rows, kind="stable")
+        parts = [order[at : at + _CELLS_A_TASK] for at in range(0, len(order), _CELLS_A_TASK)]
+        return Asked(images, [_threads().submit(self._fill, images, rows, part) for part in parts])
+
+    def _fill(self, images: np.ndarray, rows: np.ndarray, part: np.ndarray) -> None:
+        """Read cells into their places; ``part`` (B,) says which, in the order of their rows."""
+        shards = rows[part] // self._per_shard
+        for mine in np.split(part, np.flatnonzero(np.diff(shards)) + 1):
+            shard = int(rows[mine[0]] // self._per_shard)
+            with (self._store / shard_name(shard)).open("rb", buffering=0) as file:
+                for place, cell in zip(mine.tolist(), self._cells(file, shard, rows[mine]), strict=True):
+                    _decompress(cell, images[place])
+
+    def _cells(self, file: BinaryIO, shard: int, rows: np.ndarray) -> Iterator[bytes]:
+        """Compressed pixels of each cell, their checksum confirmed."""
+        if shard not in self._indices:
+            self._indices[shard] = self._index(file, shard)
+        places = self._indices[shard][rows % self._per_shard]
+        for row, (start, size) in zip(rows.tolist(), places.tolist(), strict=True):
+            file.seek(start)
+            yield _confirmed(file.read(size), f"cell {row} in {shard_name(shard)}")
+
+    def _index(self, file: BinaryIO, shard: int) -> np.ndarray:
+        """(per_shard, 2) uint32 first byte and number of bytes of each cell; a cell that is not there has none."""
+        file.seek(-(2 * _PLACE.itemsize * self._per_shard + _CHECKSUM), os.SEEK_END)
+        index = _confirmed(file.read(), f"the index of {shard_name(shard)}")
+        places = np.frombuffer(index, _PLACE).reshape(-1, 2)
+        return np.where(places == _NOWHERE, 0, places).astype(np.uint32)
+
+
+def _decompress(cell: bytes, image: np.ndarray) -> None:
+    size = int.from_bytes(cell[_UNPACKED], "little")
+    if size != image.nbytes:
+        raise ValueError(f"a cell has {size} bytes of pixels where {image.nbytes} were needed")
+    blosc.decompress(cell, image)
+
+
+def _confirmed(data: bytes, what: str) -> bytes:
+    """The bytes without the checksum that closes them."""
+    body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
+    if not body or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
+        raise ValueError(f"{what} is not there, or its checksum is wrong")
+    return body
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads of this process for all its stores; more than cores, or many, only wait for each other in Python."""
+    return ThreadPoolExecutor(min(max(2, os.cpu_count() or 1), 8), thread_name_prefix="contrascope-read")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of its parent's threads.
+    os.register_at_fork(after_in_child=_threads.cache_clear)
