@@ -23,6 +23,7 @@ def find_cells(
         str | None,
         typer.Option(help="With a pattern: DAPI,GFP in the order of planes, or DAPI=w1,GFP=w2 in its names."),
     ] = None,
+    reader: Annotated[str | None, typer.Option(help="With a pattern: ome-zarr, bioio; else TIFF.")] = None,
     diameter: Annotated[float | None, typer.Option(help="Of a typical nucleus, in pixels.")] = None,
     method: Annotated[Literal["watershed", "cellpose"] | None, typer.Option(help="How nuclei are found.")] = None,
     threshold: Annotated[Literal["otsu", "local"] | None, typer.Option(help="One for a tile, or local.")] = None,
@@ -43,7 +44,7 @@ def find_cells(
     given = {"diameter": diameter, "method": method, "threshold": threshold}
     given |= {"min_area": min_area, "max_area": max_area}
     nuclei = {name: value for name, value in given.items() if value is not None}
-    cells = find_cells(images, channel=channel, channels=_channels(channels), **nuclei)
+    cells = find_cells(images, channel=channel, channels=_channels(channels), reader=reader, **nuclei)
     out.parent.mkdir(parents=True, exist_ok=True)
     (cells.write_parquet if out.suffix == ".parquet" else cells.write_csv)(out)
     tiles = cells.select("plate", "well", "tile").n_unique()

@@ -67,10 +67,14 @@ Writer = Callable[[Path, dict[Any, np.ndarray]], str]
 WRITERS: dict[str, Writer] = {"tiff": _write_tiff, "ome-zarr": _write_ome_zarr, "bioio": _write_for_bioio}
 
 
+def settings_of(name: str, pattern: str) -> ImageSettings:
+    values = {"pattern": pattern, "channels": ["a", "b"], "reference_channel": "a", "reader": name}
+    return validated(ImageSettings, values, where="images")
+
+
 def opened(name: str, folder: Path, *, tiles: dict[Any, np.ndarray] = TILES, keys: Any = tuple(KEYS)) -> TileReader:
     folder.mkdir()
-    values = {"pattern": WRITERS[name](folder, tiles), "channels": ["a", "b"], "reference_channel": "a", "reader": name}
-    reader: TileReader = READERS[name](validated(ImageSettings, values, where="images"), list(keys))
+    reader: TileReader = READERS[name](settings_of(name, WRITERS[name](folder, tiles)), list(keys))
     return reader
 
 
@@ -103,6 +107,13 @@ def test_a_tile_that_nobody_asked_for_is_no_matter(name: str, tmp_path: Path) ->
 def test_a_tile_that_is_not_there_is_refused_before_any_is_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(TileError, match="well C03"):
         opened(name, tmp_path / "tiles", keys=[*KEYS, tile_key("P1", "C3", "0")])
+
+
+def test_without_a_cell_table_every_tile_is_found(name: str, tmp_path: Path) -> None:
+    pattern = WRITERS[name](tmp_path, dict(reversed(TILES.items())))
+    assert READERS[name].keys_found(settings_of(name, pattern)) == KEYS
+    with pytest.raises(TileError, match="finds no file"):
+        READERS[name].keys_found(settings_of(name, str(tmp_path / "no{plate}.tif")))
 
 
 def test_the_inventory_knows_equal_inputs_wherever_they_lie(name: str, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ import tifffile
 import yaml
 import zarr
 
+from contrascope.screen.find_cells import find_cells
 from contrascope.screen.screen import open_screen
+from contrascope.screen.tiles import tile_key
 from contrascope.store.crops import extract_crops
 from contrascope.store.store import CropStore
 
@@ -54,8 +56,12 @@ def expected(tiny_screen: Path, settings: dict[str, Any], tmp_path_factory: pyte
 
 
 def assert_same(store: CropStore, expected: CropStore) -> None:
-    rows = np.arange(len(expected))
-    assert np.array_equal(store.read(rows), expected.read(rows))
+    shards, expected_shards = (
+        {path.relative_to(s.path): path.read_bytes() for path in s.path.glob("images/c/*/0/0/0")}
+        for s in (store, expected)
+    )
+    assert shards
+    assert shards == expected_shards
     tables = [pl.read_parquet(s.path / "cells.parquet") for s in (store, expected)]
     assert tables[0].equals(tables[1])
 
@@ -140,6 +146,21 @@ def test_the_format_of_the_tiles_changes_nothing(
 ) -> None:
     images = write(tmp_path, tiles, settings["images"]["channels"])
     assert_same(store_of(tmp_path, tiny_screen, settings, images, {}), expected)
+
+
+@pytest.mark.parametrize("write", [one_file_a_channel, hcs_0_4, hcs_0_5, zarr_images])
+def test_nuclei_are_found_alike_in_every_format(
+    write: Callable[..., dict[str, Any]], tmp_path: Path, tiny_screen: Path, settings: dict[str, Any], tiles: Any
+) -> None:
+    """From a screen file that has no cells yet, with two tiles."""
+    few = dict(list(tiles.items())[:2])
+    told = settings["images"] | write(tmp_path, few, settings["images"]["channels"])
+    (tmp_path / "screen.yaml").write_text(yaml.safe_dump({"images": told}, sort_keys=False), encoding="utf-8")
+    found = find_cells(tmp_path / "screen.yaml", channel="DAPI", diameter=18)
+    expected = find_cells(tiny_screen, channel="DAPI", diameter=18)
+    places = pl.DataFrame([tile_key(*key)._asdict() for key in few])
+    assert found.equals(expected.join(places, on=places.columns, how="semi"))
+    assert found["tile"].n_unique() == 2
 
 
 def csv(folder: Path, table: pl.DataFrame) -> dict[str, Any]:

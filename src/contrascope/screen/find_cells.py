@@ -24,7 +24,7 @@ from contrascope.config import ImageSettings, Settings, load_screen_settings, va
 from contrascope.errors import SettingsError, TileError
 from contrascope.progress import track
 from contrascope.registry import READERS
-from contrascope.screen.tiles import TileKey
+from contrascope.screen.tiles import TileKey, TileReader
 
 AREA = "area"
 
@@ -58,6 +58,7 @@ def find_cells(
     *,
     channel: str,
     channels: Sequence[str] | dict[str, str] | None = None,
+    reader: str | None = None,
     **nuclei: Any,
 ) -> pl.DataFrame:
     """A cell table of the nuclei in every tile that a pattern finds.
@@ -66,6 +67,7 @@ def find_cells(
         images: Settings, a screen file (its ``cells`` may be absent), or a file-name pattern.
         channel: Where nuclei are bright.
         channels: With a pattern, names of the channels as in a screen file.
+        reader: With a pattern, the reader, if not that of TIFF files.
         nuclei: Fields of ``NucleusSettings``.
 
     Returns:
@@ -76,16 +78,13 @@ def find_cells(
         TileError: No tile is found, or one cannot be read, or no tile has a nucleus.
     """
     what = validated(NucleusSettings, nuclei, where="The settings of find-cells")
-    settings = images if isinstance(images, ImageSettings) else image_settings(images, channel, channels)
+    settings = images if isinstance(images, ImageSettings) else image_settings(images, channel, channels, reader)
     if channel not in settings.channel_names:
         raise SettingsError(f"There is no channel '{channel}'. Choose one of: {', '.join(settings.channel_names)}.")
-    reader_class = READERS[settings.reader]
-    if not hasattr(reader_class, "keys_found"):
-        raise SettingsError(f"The reader '{settings.reader}' cannot list its tiles without a cell table. Use tiff.")
-    keys: list[TileKey] = reader_class.keys_found(settings)
-    reader = reader_class(settings, keys)
+    keys: list[TileKey] = READERS[settings.reader].keys_found(settings)
+    source: TileReader = READERS[settings.reader](settings, keys)
     tiles = [
-        _of_tile(reader.read(key), key, settings, channel, what) for key in track(keys, "Finding cells", len(keys))
+        _of_tile(source.read(key), key, settings, channel, what) for key in track(keys, "Finding cells", len(keys))
     ]
     cells = pl.concat(tiles)
     if cells.is_empty():
@@ -97,17 +96,24 @@ def find_cells(
 
 
 def image_settings(
-    images: str | Path, channel: str, channels: Sequence[str] | dict[str, str] | None = None
+    images: str | Path,
+    channel: str,
+    channels: Sequence[str] | dict[str, str] | None = None,
+    reader: str | None = None,
 ) -> ImageSettings:
-    """Settings of images from a screen file, with or without its cells, or from a pattern and channels."""
+    """Settings of images from a screen file, with or without its cells, or from a pattern, channels and reader."""
     if str(images).endswith((".yaml", ".yml")):
+        if channels or reader:
+            raise SettingsError(
+                f"{images} names its channels and reader itself. Leave them out, or correct them there."
+            )
         absent = {"name": "images", "cells": {"table": "none", "control": "none"}}
         return load_screen_settings(Path(images), absent | {"images.reference_channel": channel}).images
     if not channels:
         raise SettingsError("A pattern says nothing of channels. Name them in the order of the planes (channels).")
     pattern = str(images) if "://" in str(images) else str(Path.cwd() / images)
     values = {"pattern": pattern, "channels": channels, "reference_channel": channel}
-    return validated(ImageSettings, values, where="The images")
+    return validated(ImageSettings, values | ({"reader": reader} if reader else {}), where="The images")
 
 
 def nuclei_of(image: np.ndarray, what: NucleusSettings) -> np.ndarray:

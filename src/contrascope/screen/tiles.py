@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from contrascope.config import ImageSettings
 from contrascope.errors import SettingsError
 
 FIELDS = ("plate", "well", "row", "column", "tile", "channel")
@@ -39,7 +40,15 @@ class TileShape(NamedTuple):
 
 
 class TileReader(Protocol):
-    """A source of tiles. Constructed from ``ImageSettings`` and the keys that the cell table asks for."""
+    """A source of tiles. Constructed from ``ImageSettings`` and the keys that the cell table asks for.
+
+    Its class can say beforehand which tiles there are (``keys_found``), for those who have no cell table.
+    """
+
+    @classmethod
+    def keys_found(cls, settings: ImageSettings) -> list[TileKey]:
+        """Every tile that the pattern finds, by plate, well and number."""
+        ...
 
     def shape(self, key: TileKey) -> TileShape:
         """Shape of a tile from its header, without its pixels."""

@@ -20,6 +20,7 @@ import numpy as np
 from contrascope.config import ImageSettings
 from contrascope.errors import SettingsError, TileError, first_few
 from contrascope.screen.readers.files import (
+    Place,
     channel_planes,
     digest_of_file,
     index_names,
@@ -28,7 +29,14 @@ from contrascope.screen.readers.files import (
     names_on_disk,
     one_file_a_channel,
 )
-from contrascope.screen.tiles import TileKey, TileShape, missing_fields_conflict, pattern_fields, pattern_regex
+from contrascope.screen.tiles import (
+    TileKey,
+    TileShape,
+    missing_fields_conflict,
+    pattern_fields,
+    pattern_regex,
+    tiles_in_order,
+)
 
 _SCENE = "::"
 _MADE_UP = re.compile(r"Channel:\d+(:\d+)*")
@@ -62,12 +70,18 @@ class BioioReader:
         self._settings, fields = settings, pattern_fields(settings.pattern)
         if conflict := missing_fields_conflict(fields, keys, settings.pattern):
             raise TileError(conflict)
-        sources = {
-            str(source.file) + (_SCENE + source.scene if source.scene is not None else ""): source
-            for source in _sources(settings.pattern)
-        }
-        found = {place: sources[name] for place, name in index_names(settings.pattern, sources).items()}
-        self._sources = items_of_tiles(settings, keys, found, fields)
+        self._sources = items_of_tiles(settings, keys, _found(settings.pattern), fields)
+
+    @classmethod
+    def keys_found(cls, settings: ImageSettings) -> list[TileKey]:
+        """Every tile that the pattern finds, for those who have no cell table.
+
+        Raises:
+            TileError: The pattern finds nothing.
+            SettingsError: bioio is not installed.
+        """
+        _bioio()
+        return tiles_in_order(key for key, _ in _found(settings.pattern))
 
     def shape(self, key: TileKey) -> TileShape:
         """Shape of a tile from its header, without its pixels."""
@@ -93,6 +107,15 @@ def _bioio() -> Any:
         raise SettingsError(
             "images.reader is 'bioio', but bioio is not installed. Install it: pip install contrascope[bio]"
         ) from None
+
+
+def _found(pattern: str) -> dict[Place, _Source]:
+    """Files or scenes by what they stand for."""
+    sources = {
+        str(source.file) + (_SCENE + source.scene if source.scene is not None else ""): source
+        for source in _sources(pattern)
+    }
+    return {place: sources[name] for place, name in index_names(pattern, sources).items()}
 
 
 def _sources(pattern: str) -> Iterator[_Source]:

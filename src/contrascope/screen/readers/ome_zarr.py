@@ -44,6 +44,7 @@ from contrascope.screen.tiles import (
     missing_fields_conflict,
     pattern_fields,
     pattern_glob,
+    tiles_in_order,
 )
 
 
@@ -80,16 +81,19 @@ class OmeZarrReader:
 
     def __init__(self, settings: ImageSettings, keys: Sequence[TileKey]):
         self._settings = settings
-        fields, pattern = pattern_fields(settings.pattern), settings.pattern
-        names = _names(pattern)
-        if not fields & {"well", "row", "tile"} and "plate" in _metadata(next(iter(names.values())), ""):
-            found = _fields_of_plates(names, keys, settings.pattern)
-            fields = fields | {"well", "tile"}
-        else:
-            found = {place: _Image(root, "") for place, root in names.items()}
-        if conflict := missing_fields_conflict(fields, keys, pattern):
+        found, fields = _found(settings.pattern, keys)
+        if conflict := missing_fields_conflict(fields, keys, settings.pattern):
             raise TileError(conflict)
         self._images = items_of_tiles(settings, keys, found, fields)
+
+    @classmethod
+    def keys_found(cls, settings: ImageSettings) -> list[TileKey]:
+        """Every tile that the pattern finds, for those who have no cell table: of a plate, every field of view.
+
+        Raises:
+            TileError: The pattern finds nothing, or what is no OME-Zarr.
+        """
+        return tiles_in_order(key for key, _ in _found(settings.pattern, None)[0])
 
     def shape(self, key: TileKey) -> TileShape:
         """Shape of a tile from its metadata, without its pixels."""
@@ -130,23 +134,38 @@ def _names(pattern: str) -> dict[Place, str]:
     return {place: names[name] for place, name in index_names(path, sorted(names)).items()}
 
 
-def _fields_of_plates(names: dict[Place, str], keys: Sequence[TileKey], pattern: str) -> dict[Place, _Image]:
+def _found(pattern: str, keys: Sequence[TileKey] | None) -> tuple[dict[Place, _Image], set[str]]:
+    """Images by what they stand for, and the fields that tell tiles apart.
+
+    Args:
+        pattern: Of plates or of images.
+        keys: Tiles that are asked for: other wells of a plate are left alone. None asks for all.
+    """
+    fields, names = pattern_fields(pattern), _names(pattern)
+    if not fields & {"well", "row", "tile"} and "plate" in _metadata(next(iter(names.values())), ""):
+        return _fields_of_plates(names, keys, pattern), fields | {"well", "tile"}
+    return {place: _Image(root, "") for place, root in names.items()}, fields
+
+
+def _fields_of_plates(names: dict[Place, str], keys: Sequence[TileKey] | None, pattern: str) -> dict[Place, _Image]:
     """The fields of view of the wells that are asked for, in every plate that is."""
     found: dict[Place, _Image] = {}
     for (plate, spelling), root in names.items():
-        asked = {key.well for key in keys if plate.plate in ("", key.plate)}
+        asked = None if keys is None else {key.well for key in keys if plate.plate in ("", key.plate)}
         for well, tile, path in _fields_of_plate(root, asked):
             key = TileKey(plate.plate, well, tile)
             put_once(found, (key, spelling), _Image(root, path), pattern)
     return found
 
 
-def _fields_of_plate(root: str, asked: set[str]) -> Iterator[tuple[str, str, str]]:
-    """(well, tile, path) of each field of view of the wells that are asked for."""
+def _fields_of_plate(root: str, asked: set[str] | None) -> Iterator[tuple[str, str, str]]:
+    """(well, tile, path) of each field of view of the wells that are asked for, None for all."""
+    if asked == set():
+        return
     plate = _metadata(root, "")
     with _refusing(root):
-        paths = {_well_of(well["path"]): well["path"] for well in plate["plate"]["wells"]} if asked else {}
-    for well in sorted(asked & set(paths)):
+        paths = {_well_of(well["path"]): well["path"] for well in plate["plate"]["wells"]}
+    for well in sorted(paths if asked is None else asked & set(paths)):
         metadata = _metadata(root, paths[well])
         with _refusing(f"{root}/{paths[well]}"):
             fields = [image["path"] for image in metadata["well"]["images"]]
