@@ -135,7 +135,30 @@ def zarr_images(folder: Path, tiles: Any, names: list[str]) -> dict[str, Any]:
     return {"pattern": "images.zarr/{plate}-{well}-{tile}", "reader": "ome-zarr"}
 
 
-@pytest.mark.parametrize("write", [one_file_a_channel, plain_tiff, ome_tiff, hcs_0_4, hcs_0_5, zarr_images])
+def through_bioio(folder: Path, tiles: Any, names: list[str]) -> dict[str, Any]:
+    pytest.importorskip("bioio_ome_tiff", reason="bioio and bioio-ome-tiff are not installed")
+    return ome_tiff(folder, tiles, names) | {"reader": "bioio"}
+
+
+def czi(folder: Path, tiles: Any, names: list[str]) -> dict[str, Any]:
+    """Written by Zeiss's own library; channels lie in another order than the screen file's."""
+    pytest.importorskip("bioio_czi", reason="bioio and bioio-czi are not installed")
+    library = pytest.importorskip("pylibCZIrw.czi", reason="pylibCZIrw, which writes CZI, is not installed")
+    order = [2, 0, 3, 1]
+    for key, pixels in tiles.items():
+        with library.create_czi(str(folder / f"{'_'.join(key)}.czi")) as file:
+            for channel, plane in enumerate(pixels[order]):
+                file.write(data=plane[..., None], plane={"C": channel})
+            file.write_metadata("tile", channel_names={at: names[i] for at, i in enumerate(order)})
+    return {"pattern": "{plate}_{well}_{tile}.czi", "reader": "bioio"}
+
+
+# What bioio's parts say of each other is no concern of ours.
+BIOIO = [pytest.param(write, marks=pytest.mark.filterwarnings("ignore")) for write in (through_bioio, czi)]
+FORMATS = [one_file_a_channel, hcs_0_4, hcs_0_5, zarr_images, *BIOIO]
+
+
+@pytest.mark.parametrize("write", [plain_tiff, ome_tiff, *FORMATS])
 def test_the_format_of_the_tiles_changes_nothing(
     write: Callable[..., dict[str, Any]],
     tmp_path: Path,
@@ -148,7 +171,7 @@ def test_the_format_of_the_tiles_changes_nothing(
     assert_same(store_of(tmp_path, tiny_screen, settings, images, {}), expected)
 
 
-@pytest.mark.parametrize("write", [one_file_a_channel, hcs_0_4, hcs_0_5, zarr_images])
+@pytest.mark.parametrize("write", FORMATS)
 def test_nuclei_are_found_alike_in_every_format(
     write: Callable[..., dict[str, Any]], tmp_path: Path, tiny_screen: Path, settings: dict[str, Any], tiles: Any
 ) -> None:

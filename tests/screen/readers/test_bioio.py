@@ -121,6 +121,23 @@ def test_a_file_that_is_put_right_is_seen_at_once(tmp_path: Path) -> None:
     assert images.shape(KEY).channels == 3
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_czi_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("bioio_czi", reason="bioio and bioio-czi are not installed")
+    library = pytest.importorskip("pylibCZIrw.czi", reason="pylibCZIrw, which writes CZI, is not installed")
+    with library.create_czi(str(tmp_path / "P1_A1_0.czi")) as file:
+        for channel, plane in enumerate(TILE):
+            file.write(data=plane[..., None], plane={"C": channel})
+        file.write_metadata("tile")
+    images = reader(tmp_path / "{plate}_{well}_{tile}.czi")
+    assert np.array_equal(images.read(KEY), TILE)
+    whole = (tmp_path / "P1_A1_0.czi").read_bytes()
+    for share in (0.2, 0.5, 0.9):
+        (tmp_path / "P1_A1_0.czi").write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(TileError, match=r"P1_A1_0\.czi"):
+            reader(tmp_path / "{plate}_{well}_{tile}.czi").read(KEY)
+
+
 @pytest.mark.skipif(find_spec("bioio_ome_tiff") is None, reason="bioio and bioio-ome-tiff are not installed")
 @pytest.mark.filterwarnings("ignore")  # whatever bioio's own parts say
 def test_bioio_itself_gives_what_we_ask_of_it(tmp_path: Path) -> None:
