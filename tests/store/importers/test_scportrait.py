@@ -66,6 +66,18 @@ def test_what_a_newer_file_says_beside_its_images_counts(
     assert np.array_equal(store.read(np.arange(20)), images.astype(np.float32))
 
 
+def test_names_of_channels_are_whole_where_the_file_has_them_whole(
+    tmp_path: Path, pixels: np.ndarray, labels: pl.DataFrame
+) -> None:
+    """scPortrait cuts them to 15 letters in ``uns``, and only there."""
+    names = ["nucleus mask", "cell mask", "Alexa Fluor Plus 488", "Alexa Fluor Plus 647"]
+    cut = FACTS | {"channel_names": np.array([name[:15] for name in names], dtype=object)}
+    write(tmp_path / "cells.h5sc", pixels, labels, **cut)
+    with h5py.File(tmp_path / "cells.h5sc", "a") as file:
+        file["obsm/single_cell_images"].attrs["channel_names"] = [name.encode() for name in names]
+    assert imported(tmp_path / "cells.h5sc", tmp_path / "s.zarr").channels == names[2:]
+
+
 def test_masks_that_the_file_does_not_tell_must_be_told(
     tmp_path: Path, pixels: np.ndarray, labels: pl.DataFrame
 ) -> None:

@@ -80,7 +80,8 @@ def _read_all_but_images(path: Path) -> tuple[tuple[int, ...], np.dtype, dict[st
         if len(images.shape) != 4:
             raise StoreError(f"The images in {path} have shape {images.shape}; (N, C, H, W) was needed.")
         noted = read_elem(file["uns"][IMAGES]) if IMAGES in file.get("uns", {}) else {}
-        facts = dict(images.attrs) | (noted if isinstance(noted, dict) else {})
+        # scPortrait cuts names to 15 letters in uns, not beside the images.
+        facts = (noted if isinstance(noted, dict) else {}) | dict(images.attrs)
         obs = read_elem(file["obs"])
         if len(obs) != images.shape[0]:
             raise StoreError(f"{path} has {len(obs):,} cells for {images.shape[0]:,} images. Write the file again.")
