@@ -2,8 +2,8 @@
 
 A shard is cells one after another, each compressed by itself, and at its end an index of where they lie. An index
 is read once and kept, in eight bytes a cell; nothing else is. A cell is decompressed where it will stay, in the
-batch, by threads that share a batch among them. Any reader of Zarr finds the same pixels, but at two to three
-times the price: it looks the index up for each batch, and decompresses into memory of its own.
+batch, by threads that share a batch among them. Any reader of Zarr finds the same pixels, TensorStore at
+nearly twice the work: it looks the index up for each batch, and decompresses into memory of its own.
 """
 
 from __future__ import annotations
