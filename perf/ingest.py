@@ -2,7 +2,10 @@
 
     python perf/ingest.py [TILES]
 
-Prints cells/s, core-seconds a tile, the parts measured alone, and peak memory of this process.
+Of 32 tiles, unless said otherwise, four are different. Prints the parts measured alone; cells/s, core-seconds a tile
+and peak memory of one worker and of two; and how much faster two are, with and without the start of their cluster,
+which takes some seconds however many tiles there are. Only on a machine that does nothing else does the ratio mean
+anything.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ import resource
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import tifffile
 import yaml
+from dask.distributed import Client, LocalCluster
 from scipy import ndimage
 
 import contrascope as cs
@@ -25,16 +31,18 @@ from contrascope.store.measure import clip_limits, measure_tile, recipe_of, valu
 from contrascope.store.quality import looks_of
 from contrascope.store.shards import encode_shard
 
-SIDE, CELLS = 2960, 1000
+SIDE, CELLS, DIFFERENT = 2960, 1000, 4
 
 
 def make_screen(folder: Path, tiles: int) -> Path:
     """Blurred noise with shot noise: as hard to compress and to align as cells."""
     rng = np.random.default_rng(0)
     light = ndimage.gaussian_filter(rng.random((SIDE, SIDE), dtype=np.float32), 3) * 6000
-    for tile in range(tiles):
+    for tile in range(min(tiles, DIFFERENT)):
         pixels = [rng.poisson(np.roll(light, (tile, c), (0, 1)) / 4).astype(np.uint16) for c in range(4)]
         tifffile.imwrite(folder / f"P1_A1_{tile}.tif", np.stack(pixels), photometric="minisblack")
+    for tile in range(DIFFERENT, tiles):
+        (folder / f"P1_A1_{tile}.tif").hardlink_to(folder / f"P1_A1_{tile % DIFFERENT}.tif")
     n = tiles * CELLS
     table = {
         "plate": ["P1"] * n, "well": ["A1"] * n, "tile": np.repeat(np.arange(tiles), CELLS),
@@ -75,23 +83,42 @@ def parts(screen: cs.Screen) -> None:
     timed("encode 1,000 cells", lambda: encode_shard(crops, 1024))
 
 
+def core_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def ingested(label: str, screen: cs.Screen, out: Path, **how: Any) -> float:
+    """Ingest, say how fast, and give the seconds."""
+    began = time.perf_counter()
+    store = cs.extract_crops(screen, out, **how)
+    seconds = time.perf_counter() - began
+    print(f"{label}: {len(store) / seconds:,.0f} cells/s, {seconds:.1f} s", flush=True)
+    return seconds
+
+
 def main() -> None:
     """Compare one worker with two on the same tiles."""
-    tiles = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    tiles = int(sys.argv[1]) if len(sys.argv) > 1 else 32
     with tempfile.TemporaryDirectory() as name:
         screen = cs.open_screen(make_screen(Path(name), tiles))
         print("one tile, part by part:")
         parts(screen)
-        seconds = {}
-        for workers in (1, 2):
-            began, cores = time.perf_counter(), time.process_time()
-            store = cs.extract_crops(screen, Path(name) / f"{workers}.zarr", workers=workers)
-            seconds[workers] = time.perf_counter() - began
-            print(f"{workers} worker(s): {len(store) / seconds[workers]:,.0f} cells/s, {seconds[workers]:.1f} s")
-            if workers == 1:
-                print(f"  {(time.process_time() - cores) / tiles:.2f} core-seconds a tile")
-        print(f"2 workers are {seconds[1] / seconds[2]:.2f} x as fast as 1")
-        print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+        cores = core_seconds()
+        one = ingested("1 worker", screen, Path(name) / "1.zarr")
+        print(f"  {(core_seconds() - cores) / tiles:.2f} core-seconds a tile")
+        cores = core_seconds()
+        two = ingested("2 workers, with the start of their cluster", screen, Path(name) / "2.zarr", workers=2)
+        print(f"  {(core_seconds() - cores) / tiles:.2f} core-seconds a tile, with what the start costs")
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+            with Client(cluster) as client:
+                client.run(import_module, "contrascope.store.crops")
+            address = cluster.scheduler_address
+            started = ingested("2 workers that wait for work", screen, Path(name) / "3.zarr", scheduler=address)
+        print(f"2 workers are {one / two:.2f} x as fast as 1; {one / started:.2f} x once they are started")
+        peaks = [resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        print(f"peak memory: {peaks[0]:.2f} GiB in this process, {peaks[1]:.2f} GiB in the largest worker")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tifffile
 
 from contrascope.errors import ContrascopeError, ScreenError, SettingsError, TableError, TileError
 from contrascope.screen.screen import open_screen
-from contrascope.store.crops import extract_crops
+from contrascope.store.crops import extract_crops, plan_store
 
 WriteScreen = Callable[..., Path]
 
@@ -28,6 +28,25 @@ def test_cells_lie_in_the_order_of_their_tiles_and_of_the_table(tiny_screen: Pat
         key = screen.keys()[int(index[0])]
         there = table.filter((pl.col("tile") == int(key.tile)) & (pl.col("well") == part["well"][0].replace("A0", "A")))
         assert part["cell_id"].to_list() == there["UID"].to_list()
+
+
+@pytest.mark.parametrize("at_once", [5, 1000])
+def test_a_table_in_any_order_is_planned_as_a_slow_and_readable_loop_plans_it(
+    at_once: int, tmp_path: Path, write_screen: WriteScreen, toy_cells: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several times: what is done by many threads must not depend on which of them is first."""
+    monkeypatch.setattr("contrascope.screen.screen._ROWS", at_once)
+    cells = toy_cells.sample(fraction=1, shuffle=True, seed=3)
+    path = write_screen(tmp_path, cells=cells, table="cells.csv")
+    by_tile = sorted(cells.iter_rows(named=True), key=lambda cell: (cell["well"], cell["tile"]))
+    whole = [c["cell_id"] for c in by_tile if 8 <= c["y"] + 0.5 < 33 and 8 <= c["x"] + 0.5 < 41]
+    for _ in range(10):
+        screen = open_screen(path)
+        assert screen.cells["cell_id"].to_list() == [cell["cell_id"] for cell in by_tile]
+        assert [screen.keys()[i].tile for i in screen.cells["tile_index"]] == [str(cell["tile"]) for cell in by_tile]
+        distance = [max(abs((c["y"] + 0.5) / 20 - 1), abs((c["x"] + 0.5) / 24 - 1)) for c in by_tile]
+        assert screen.cells["field_distance"].to_list() == pytest.approx(distance)
+        assert plan_store(screen).cells.collect()["cell_id"].to_list() == whole
 
 
 def test_tiles_are_in_the_order_of_their_numbers(

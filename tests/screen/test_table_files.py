@@ -14,7 +14,11 @@ import polars as pl
 import pytest
 
 from contrascope.errors import TableError
-from contrascope.screen.table_files import digest_of_table, read_table
+from contrascope.screen.table_files import collected, digest_of_table, scan_table
+
+
+def read_table(path: Path, *, key: str | None = None) -> pl.DataFrame:
+    return collected(scan_table(path, key=key), path)
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 The result has one row a cell, our columns first (``vocabulary``), then every other column of the table
 untouched. Nothing about y and x is guessed: they come from columns that the user or a preset names.
+
+Tables of 31 million rows are normal. A label that many cells share is held once, as a category, from the moment
+it is read; the table's own texts are never all in memory.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ from contrascope import vocabulary as v
 from contrascope.config import CellTableSettings, ControlRule
 from contrascope.errors import SettingsError, TableError, first_few
 from contrascope.screen.presets import TablePreset, preset_control, preset_named, preset_sources
-from contrascope.screen.table_files import read_table
+from contrascope.screen.table_files import collected, scan_table
 
 _INTERNAL = (v.CONTROL, v.FIELD_DISTANCE, v.SPLIT, "tile_index", "height", "width", "reason")
 """Names that later stages give to columns of their own."""
-_TEXT = (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
+LABELS = (v.PLATE, v.WELL, v.TILE, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
+"""Our columns of text that many cells share."""
 _OURS = (*v.REQUIRED, *v.OPTIONAL, v.BATCH)
 _JOIN = "_"
 """Between the parts of a label that is made from several columns; a well is its row and column without it."""
@@ -30,8 +34,8 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
     """The cell table under our names, in the table's order.
 
     Returns:
-        One row a cell: ``plate well tile cell_id guide perturbation batch`` as text, ``y x`` as float,
-        ``control`` as bool, then optional and further columns.
+        One row a cell: ``plate well tile guide perturbation batch`` as categories, ``cell_id`` as text, ``y x`` as
+        float, ``control`` as bool, then optional and further columns.
 
     Raises:
         TableError: The file cannot be read, a column is missing, an id stands twice, a place is unknown,
@@ -39,14 +43,20 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
         SettingsError: An unknown preset or an unknown name under ``columns``.
     """
     preset = preset_named(settings.preset) if settings.preset is not None else _OUR_OWN
-    table = read_table(settings.table, key=settings.key)
+    table = scan_table(settings.table, key=settings.key)
     cells = _renamed(table, preset, settings)
     _refuse_unplaced(cells, settings.table)
     _refuse_duplicates(cells, settings.table)
     return cells.with_columns(_is_control(cells, table, preset, settings).alias(v.CONTROL))
 
 
-def _mapping(table: pl.DataFrame, preset: TablePreset, settings: CellTableSettings) -> dict[str, list[str]]:
+def as_text(cells: pl.LazyFrame) -> pl.LazyFrame:
+    """The same cells with categories as text, as they are stored."""
+    categories = [name for name, dtype in cells.collect_schema().items() if name in LABELS and dtype == pl.Categorical]
+    return cells.with_columns(pl.col(categories).cast(pl.String))
+
+
+def _mapping(columns: list[str], preset: TablePreset, settings: CellTableSettings) -> dict[str, list[str]]:
     """Our name -> the table's columns it is made of."""
     for name in (*settings.columns, *settings.constants):
         if name not in _OURS:
@@ -54,41 +64,33 @@ def _mapping(table: pl.DataFrame, preset: TablePreset, settings: CellTableSettin
     if fixed := [name for name in (v.CELL_ID, v.Y, v.X) if name in settings.constants]:
         raise SettingsError(f"cells.constants gives one {fixed[0]} to all cells. Name a column under cells.columns.")
     # What a preset calls optional may be absent from a table; what the user names may not.
-    usable = preset_sources(preset, table.columns, settled=[*settings.columns, *settings.constants])
+    usable = preset_sources(preset, columns, settled=[*settings.columns, *settings.constants])
     named = {k: [c] if isinstance(c, str) else list(c) for k, c in settings.columns.items()}
-    extra = {k: [k] for k in (v.TILE_ROW, v.TILE_COLUMN) if k in table.columns}
+    extra = {k: [k] for k in (v.TILE_ROW, v.TILE_COLUMN) if k in columns}
     found = extra | {k: list(c) for k, c in usable.items()} | named
     return {k: c for k, c in found.items() if k not in settings.constants}
 
 
-def _renamed(table: pl.DataFrame, preset: TablePreset, settings: CellTableSettings) -> pl.DataFrame:
-    mapping = _mapping(table, preset, settings)
-    _refuse_missing(table, mapping, settings)
-    ours = [_column(table, name, columns) for name, columns in mapping.items()]
-    ours += [pl.lit(value).alias(name) for name, value in settings.constants.items()]
+def _renamed(table: pl.LazyFrame, preset: TablePreset, settings: CellTableSettings) -> pl.DataFrame:
+    schema = table.collect_schema()
+    mapping = _mapping(schema.names(), preset, settings)
+    _refuse_missing(schema.names(), mapping, settings)
+    ours = {name: _column(schema, name, columns) for name, columns in mapping.items()}
+    ours |= {name: pl.lit(value) for name, value in settings.constants.items()}
+    if v.CELL_ID not in ours and preset.cell_number in schema:
+        number = pl.col(str(preset.cell_number)).cast(pl.String)
+        ours[v.CELL_ID] = pl.concat_str([ours[v.PLATE], ours[v.WELL], ours[v.TILE], number], separator=_JOIN)
+    if v.BATCH not in ours:
+        ours[v.BATCH] = pl.concat_str([ours[v.PLATE], ours[v.WELL]], separator=_JOIN)
+    ours = {name: column.cast(pl.Categorical) if name in LABELS else column for name, column in ours.items()}
     used = {c[0] for c in mapping.values() if len(c) == 1}
-    rest = [pl.col(c).alias(name) for c, name in _names_of_rest([c for c in table.columns if c not in used]).items()]
-    try:
-        cells = table.select(*ours, *rest)
-    except pl.exceptions.PolarsError as error:
-        raise TableError(
-            f"The cell table {settings.table} has a column that cannot be read as text: "
-            f"{' '.join(str(error).split())}. Texts or numbers were needed. Write the column so."
-        ) from None
-    if v.CELL_ID not in cells.columns:
-        cells = cells.with_columns(_made_id(table, preset).alias(v.CELL_ID))
-    if v.BATCH not in cells.columns:
-        cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator=_JOIN).alias(v.BATCH))
-    first = [name for name in _OURS if name in cells.columns]
-    return cells.select(*first, *[c for c in cells.columns if c not in first])
-
-
-def _made_id(table: pl.DataFrame, preset: TablePreset) -> pl.Expr:
-    """An id for cells that have none: their place and number therein, or else their row."""
-    if preset.cell_number is None or preset.cell_number not in table.columns:
-        return pl.int_range(pl.len()).cast(pl.String)
-    number = pl.lit(table[preset.cell_number].cast(pl.String))
-    return pl.concat_str([pl.col(v.PLATE), pl.col(v.WELL), pl.col(v.TILE), number], separator=_JOIN)
+    rest = {name: pl.col(c) for c, name in _names_of_rest([c for c in schema if c not in used]).items()}
+    cells = collected(table.select(**{name: ours[name] for name in _OURS if name in ours}, **rest), settings.table)
+    if v.CELL_ID in ours:
+        return cells
+    # Cells without an id are called by their row.
+    cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
+    return cells.select(*[name for name in _OURS if name in cells.columns], *rest)
 
 
 def _names_of_rest(columns: list[str]) -> dict[str, str]:
@@ -103,33 +105,33 @@ def _names_of_rest(columns: list[str]) -> dict[str, str]:
     return {column: names[column] for column in columns}
 
 
-def _column(table: pl.DataFrame, name: str, columns: list[str]) -> pl.Expr:
+def _column(schema: pl.Schema, name: str, columns: list[str]) -> pl.Expr:
     if name in (v.Y, v.X) and len(columns) > 1:
         raise SettingsError(f"cells.columns makes {name} of several columns: {', '.join(columns)}. Name one.")
     if len(columns) > 1:
         between = "" if name == v.WELL else _JOIN
-        return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=between).alias(name)
+        return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=between)
     if name in (v.Y, v.X):
-        if not table.schema[columns[0]].is_numeric():
+        if not schema[columns[0]].is_numeric():
             raise TableError(
-                f"The column '{columns[0]}' was named as {name}, but holds {table.schema[columns[0]]}. "
+                f"The column '{columns[0]}' was named as {name}, but holds {schema[columns[0]]}. "
                 f"Numbers, in pixels of the tile, were needed."
             )
-        return pl.col(columns[0]).cast(pl.Float64).alias(name)
-    return (pl.col(columns[0]).cast(pl.String) if name in _TEXT else pl.col(columns[0])).alias(name)
+        return pl.col(columns[0]).cast(pl.Float64)
+    return pl.col(columns[0]).cast(pl.String) if name in (*LABELS, v.CELL_ID) else pl.col(columns[0])
 
 
-def _refuse_missing(table: pl.DataFrame, mapping: dict[str, list[str]], settings: CellTableSettings) -> None:
+def _refuse_missing(there: list[str], mapping: dict[str, list[str]], settings: CellTableSettings) -> None:
     asked = {name: mapping.get(name, [name]) for name in (*v.REQUIRED, *mapping) if name not in settings.constants}
-    lacking = {c: name for name, columns in asked.items() for c in columns if c not in table.columns}
+    lacking = {c: name for name, columns in asked.items() for c in columns if c not in there}
     if not lacking:
         return
-    close = {c: difflib.get_close_matches(c, table.columns, 1) for c in lacking}
+    close = {c: difflib.get_close_matches(c, there, 1) for c in lacking}
     wanted = ", ".join(
         f"'{c}' (as {name}{f'; do you mean {close[c][0]}?' if close[c] else ''})" for c, name in lacking.items()
     )
     raise TableError(
-        f"The cell table {settings.table} lacks the columns {wanted}. It has {first_few(table.columns, 30)}. "
+        f"The cell table {settings.table} lacks the columns {wanted}. It has {first_few(there, 30)}. "
         f"Name the right columns under cells.columns, or give one value for all cells under cells.constants."
     )
 
@@ -150,9 +152,13 @@ def _refuse_unplaced(cells: pl.DataFrame, path: Path) -> None:
 
 
 def _refuse_duplicates(cells: pl.DataFrame, path: Path) -> None:
+    # Their hashes come first: a set of millions of texts would be the largest thing in memory.
+    hashes = cells[v.CELL_ID].hash().sort()
+    if not (hashes[1:] == hashes[:-1]).any():
+        return
     repeated = cells[v.CELL_ID].is_duplicated()
     if n := int(repeated.sum()):
-        ids = cells.filter(repeated)[v.CELL_ID].unique(maintain_order=True)
+        ids = cells[v.CELL_ID].filter(repeated).unique(maintain_order=True)
         raise TableError(
             f"{n:,} cells of {path} share their cell_id with another: {first_few(ids, 3)}. "
             f"Each cell needs an id of its own. Name another column as cell_id, or several that together tell cells "
@@ -161,30 +167,33 @@ def _refuse_duplicates(cells: pl.DataFrame, path: Path) -> None:
 
 
 def _is_control(
-    cells: pl.DataFrame, table: pl.DataFrame, preset: TablePreset, settings: CellTableSettings
+    cells: pl.DataFrame, table: pl.LazyFrame, preset: TablePreset, settings: CellTableSettings
 ) -> pl.Series:
-    rule = preset_control(preset, table.columns) if settings.control is None else settings.control
+    columns = table.collect_schema().names()
+    rule = preset_control(preset, columns) if settings.control is None else settings.control
     if isinstance(rule, ControlRule):
-        if rule.column not in table.columns:
+        if rule.column not in columns:
             raise TableError(
                 f"cells.control names the column '{rule.column}', which the cell table {settings.table} lacks. "
-                f"It has {first_few(table.columns, 30)}."
+                f"It has {first_few(columns, 30)}."
             )
-        labels, values, where = table[rule.column].cast(pl.String), rule.values, f"column '{rule.column}'"
+        column = pl.col(rule.column).cast(pl.String).cast(pl.Categorical)
+        labels, values = collected(table.select(column), settings.table).to_series(), rule.values
+        where = f"column '{rule.column}'"
     else:
         labels, values = cells[v.PERTURBATION], [rule] if isinstance(rule, str) else rule
         where = "the perturbation column"
-    control = pl.Series([False]).new_from_index(0, cells.height)
+    names, controls = labels.unique().drop_nulls().cast(pl.String), list[str]()
     for value in values:
-        this = labels.str.starts_with(value[:-1]) if value.endswith("*") else labels == value
-        this = this.fill_null(value=False)
-        if not this.any():
+        these = names.filter(names.str.starts_with(value[:-1]) if value.endswith("*") else names == value)
+        if these.is_empty():
             common = labels.alias("label").value_counts(sort=True)["label"].drop_nulls()
             raise TableError(
                 f"No cell is a control: '{value}' does not occur in {where} of {settings.table}, whose most frequent "
                 f"labels are {first_few(common, 8)}. Name the label of the controls under cells.control."
             )
-        control |= this
+        controls += these.to_list()
+    control = labels.is_in(controls).fill_null(value=False)
     if control.all():
         raise TableError(
             f"All {cells.height:,} cells of {settings.table} are controls by cells.control: {values}. "

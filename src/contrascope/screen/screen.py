@@ -24,6 +24,9 @@ from contrascope.screen.table_files import digest_of_table
 from contrascope.screen.tiles import TileKey, TileReader, canonical_name, canonical_well
 
 TILE_INDEX = "tile_index"
+_PLACE = (v.PLATE, v.WELL, v.TILE)
+_ROWS = 1_000_000
+"""Cells that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Screen:
     Attributes:
         settings: The screen file.
         cells: One row a cell, sorted by tile, in the table's order within a tile; ``tile_index`` points
-            into ``tiles``.
+            into ``tiles``. Labels that cells share are categories.
         tiles: One row a tile: ``plate well tile height width cells``.
         reader: Reads a tile's pixels.
         dtype: Of the pixels, the same in all tiles.
@@ -86,13 +89,15 @@ def open_screen(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """
     settings = load_screen_settings(Path(path), dict(overrides or {}))
     cells = _with_canonical_places(read_cells(settings.cells))
-    tiles = cells.group_by(v.PLATE, v.WELL, v.TILE).agg(pl.len().alias("cells"))
-    tiles = tiles.sort(v.PLATE, v.WELL, pl.col(v.TILE).cast(pl.Int64, strict=False), v.TILE)
+    tiles = cells.lazy().group_by(_PLACE).agg(pl.len().alias("cells")).collect(engine="streaming")
+    tiles = tiles.with_columns(pl.col(_PLACE).cast(pl.String)).sort(
+        v.PLATE, v.WELL, pl.col(v.TILE).cast(pl.Int64, strict=False), v.TILE
+    )
     keys = [TileKey(*row) for row in tiles.select(v.PLATE, v.WELL, v.TILE).iter_rows()]
     reader = READERS[settings.images.reader](settings.images, keys)
     tiles, dtype = _with_shapes(tiles, keys, reader, settings)
     cells = _placed(cells, tiles)
-    _refuse_outside(cells, settings.cells.table)
+    _refuse_outside(cells, tiles, settings.cells.table)
     return Screen(settings, cells, tiles, reader, dtype)
 
 
@@ -101,7 +106,9 @@ def _with_canonical_places(cells: pl.DataFrame) -> pl.DataFrame:
     out = {}
     for name, canonical in spell.items():
         spellings = cells[name].unique().to_list()
-        out[name] = cells[name].replace_strict(spellings, [canonical(s) for s in spellings])
+        names = [canonical(s) for s in spellings]
+        if names != spellings:
+            out[name] = cells[name].replace_strict(spellings, names, return_dtype=pl.Categorical)
     return cells.with_columns(**out)
 
 
@@ -133,23 +140,56 @@ def _with_shapes(
 
 
 def _placed(cells: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:
-    """Cells in the order of their tiles, with the tile's index and the distance from its centre."""
-    placed = cells.join(
-        tiles.with_row_index(TILE_INDEX).drop("cells"), on=[v.PLATE, v.WELL, v.TILE], how="left", maintain_order="left"
-    ).sort(TILE_INDEX, maintain_order=True)
+    """Cells in the order of their tiles, with the tile's index and the distance from its centre.
+
+    The table that is given is put in order itself, column by column: two of them may be more than there is memory.
+    """
+    columns, places = cells.columns, tiles.select(pl.col(_PLACE).cast(pl.Categorical)).with_row_index(TILE_INDEX)
+    index = of_cells(pl.col(TILE_INDEX), cells, places, on=_PLACE)
+    for name in _PLACE:  # the index says it
+        cells.drop_in_place(name)
+    if not index.is_sorted():
+        order = pl.Series(np.argsort(index.to_numpy(), kind="stable").astype(np.uint32))
+        index = index.gather(order)
+        for column in range(cells.width):
+            cells.replace_column(column, cells.to_series(column).gather(order))
+    cells = cells.with_columns(index, *[places[name].gather(index) for name in _PLACE]).select(*columns, TILE_INDEX)
     # Pixel centres run from 0 to H - 1; the border of the tile is half a pixel further.
     dy = ((pl.col(v.Y) + 0.5) / (pl.col("height") / 2) - 1).abs()
     dx = ((pl.col(v.X) + 0.5) / (pl.col("width") / 2) - 1).abs()
-    return placed.with_columns(pl.max_horizontal(dy, dx).alias(v.FIELD_DISTANCE))
+    distance = pl.max_horizontal(dy, dx).alias(v.FIELD_DISTANCE)
+    sizes = tiles.select("height", "width").with_row_index(TILE_INDEX)
+    return cells.hstack([of_cells(distance, cells, sizes, on=(TILE_INDEX,))])
 
 
-def _refuse_outside(cells: pl.DataFrame, path: Path) -> None:
-    outside = cells.filter(pl.col(v.FIELD_DISTANCE) > 1)
-    if outside.is_empty():
+def of_cells(what: pl.Expr, cells: pl.DataFrame, tiles: pl.DataFrame, *, on: tuple[str, ...]) -> pl.Series:
+    """Something about each cell that depends on its tile.
+
+    Only some cells at a time get their tile's columns. (Polars' streaming engine would do the same, but where an
+    expression has a condition it may change the order of the rows.)
+
+    Args:
+        what: Of columns of both.
+        cells: One row a cell.
+        tiles: What is to be known of a tile.
+        on: Columns of both that say which tile.
+    """
+    needed = [name for name in cells.columns if name in (*on, *what.meta.root_names())]
+    # Not cells.select: where columns are in pieces of different lengths it copies all of them.
+    parts = pl.DataFrame([cells[name] for name in needed]).iter_slices(_ROWS)
+    return pl.concat(
+        part.join(tiles, on=on, how="left", maintain_order="left").select(what) for part in parts
+    ).to_series()
+
+
+def _refuse_outside(cells: pl.DataFrame, tiles: pl.DataFrame, path: Path) -> None:
+    outside = cells[v.FIELD_DISTANCE] > 1
+    if not outside.any():
         return
-    worst = outside.row(0, named=True)
+    worst = cells.row(int(outside.arg_max() or 0), named=True)
+    worst |= tiles.row(worst[TILE_INDEX], named=True)
     raise TableError(
-        f"{outside.height:,} of {cells.height:,} cells of {path} lie outside their tile, the first at "
+        f"{int(outside.sum()):,} of {cells.height:,} cells of {path} lie outside their tile, the first at "
         f"y={worst[v.Y]:g}, x={worst[v.X]:g} in a tile of {worst['height']} x {worst['width']} pixels "
         f"(cell {worst[v.CELL_ID]}, well {worst[v.WELL]}, tile {worst[v.TILE]}). y is the row and x the column, in "
         f"pixels of the tile. Are they swapped, or in other units, or of the whole well? Correct cells.columns."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import pickletools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,10 @@ _LIST_OF_WORDS = {"PROTO", "FRAME", "MARK", "LIST", "EMPTY_LIST", "APPEND", "APP
 _WORDS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 
 
-def read_table(path: Path, *, key: str | None = None) -> pl.DataFrame:
+def scan_table(path: Path, *, key: str | None = None) -> pl.LazyFrame:
     """A table as it stands in its file, or in the files of its folder in the order of their names.
+
+    Of Parquet and CSV only the columns are looked at; ``collected`` reads what is wanted of it.
 
     Args:
         path: CSV or TSV (also .gz), Parquet or HDF5; or a folder of Parquet files, whose sub-folders may be
@@ -43,18 +46,44 @@ def read_table(path: Path, *, key: str | None = None) -> pl.DataFrame:
         key: Which table of an HDF5 file; may be left out if there is one.
 
     Raises:
-        TableError: Not there, of another kind, unreadable or empty.
+        TableError: Not there, of another kind or unreadable.
     """
-    read = _reader(path, key)
+    scan = _scanner(path, key)
+    with _reading(path):
+        table = scan()
+        table.collect_schema()
+        return table
+
+
+def collected(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
+    """What is wanted of a table that was scanned, read some rows at a time.
+
+    Args:
+        table: The table with what is to be done to it.
+        path: Where it is, for messages.
+
+    Raises:
+        TableError: Unreadable, not of the types that are wanted, or empty.
+    """
+    with _reading(path):
+        read = table.collect(engine="streaming")
+    if read.is_empty():
+        raise TableError(f"The cell table {path} has no rows. A row for each cell was needed.")
+    return read
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What goes wrong while a table is read, as an error of the table."""
     try:
-        table = read()
+        yield
     except FileNotFoundError:
         raise TableError(f"There is no cell table {path}. Check cells.table in the screen file.") from None
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as error:
-        raise TableError(f"The cell table {path} cannot be read: {' '.join(str(error).split())}") from None
-    if table.is_empty():
-        raise TableError(f"The cell table {path} has no rows. A row for each cell was needed.")
-    return table
+        why = " ".join(str(error).split())
+        raise TableError(
+            f"The cell table {path} cannot be read: {why}. A whole file, with texts or numbers for labels, was needed."
+        ) from None
 
 
 def digest_of_table(path: Path) -> str:
@@ -70,22 +99,22 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _reader(path: Path, key: str | None) -> Callable[[], pl.DataFrame]:
+def _scanner(path: Path, key: str | None) -> Callable[[], pl.LazyFrame]:
     name = path.name.lower()
     kind = Path(name.removesuffix(".gz")).suffix
     compressed = name.endswith(".gz")
     if key is not None and kind not in _HDF5:
         raise TableError(f"cells.key is '{key}', but {path} is not HDF5 and holds one table. Leave cells.key out.")
     if path.is_dir():
-        return lambda: _read_folder(path)
+        return lambda: _scan_folder(path)
     if kind in (".csv", ".tsv"):
-        return lambda: pl.read_csv(
+        return lambda: pl.scan_csv(
             path, separator="\t" if kind == ".tsv" else ",", infer_schema_length=10_000, glob=False
         )
     if kind == ".parquet" and not compressed:
-        return lambda: pl.read_parquet(path, glob=False)
+        return lambda: pl.scan_parquet(path, glob=False)
     if kind in _HDF5 and not compressed:
-        return lambda: _read_hdf5(path, key)
+        return lambda: _read_hdf5(path, key).lazy()
     raise TableError(
         f"The cell table {path} is of a kind we do not read. A .csv, .tsv (also .gz), .parquet, "
         f"{', '.join(_HDF5)} file or a folder of .parquet files was needed."
@@ -98,19 +127,20 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(f for f in files if not any(p.startswith(("_", ".")) for p in f.relative_to(folder).parts))
 
 
-def _read_folder(folder: Path) -> pl.DataFrame:
+def _scan_folder(folder: Path) -> pl.LazyFrame:
     if not (files := _parts(folder)):
         raise TableError(
             f"The cell table {folder} is a folder without .parquet files. A file, or a folder of Parquet, was needed."
         )
-    return pl.concat([_read_part(file, folder) for file in files])
+    return pl.concat([_scan_part(file, folder) for file in files])
 
 
-def _read_part(file: Path, folder: Path) -> pl.DataFrame:
+def _scan_part(file: Path, folder: Path) -> pl.LazyFrame:
     """One file of a folder, with what the names of its sub-folders say of it."""
     said = dict(part.split("=", 1) for part in file.relative_to(folder).parts[:-1] if "=" in part)
-    table = pl.read_parquet(file, glob=False, hive_partitioning=False)
-    return table.with_columns(pl.lit(value).alias(name) for name, value in said.items() if name not in table.columns)
+    table = pl.scan_parquet(file, glob=False, hive_partitioning=False)
+    there = table.collect_schema()
+    return table.with_columns(pl.lit(value).alias(name) for name, value in said.items() if name not in there)
 
 
 def _read_hdf5(path: Path, key: str | None) -> pl.DataFrame:

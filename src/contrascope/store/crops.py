@@ -27,7 +27,8 @@ from contrascope import vocabulary as v
 from contrascope.config import fingerprint
 from contrascope.errors import StoreError, TableError
 from contrascope.progress import track
-from contrascope.screen.screen import TILE_INDEX, Screen
+from contrascope.screen.cells import as_text
+from contrascope.screen.screen import TILE_INDEX, Screen, of_cells
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.files import write_parquet
 from contrascope.store.measure import READABLE, Each, clipped, measured_tiles
@@ -39,6 +40,7 @@ from contrascope.store.writer import StorePlan, StoreWriter, claim
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
 BAD_TILE = "the tile cannot be read"
+_WHY = pl.Enum([TOO_CLOSE, NO_LABEL, BAD_TILE])
 _DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.Y, v.X)
 _SHARDS_A_TASK = 4
 """Shards that a worker of a cluster is given at a time."""
@@ -92,32 +94,40 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
         TableError: No cell is left, or none on one side of the comparison.
     """
     size, settings = screen.settings.crop.size, screen.settings
-    top, left = _corner(pl.col(v.Y), size), _corner(pl.col(v.X), size)
-    inside = (top >= 0) & (left >= 0) & (top + size <= pl.col("height")) & (left + size <= pl.col("width"))
-    reason = (
-        pl.when(pl.col(v.GUIDE).is_null() | pl.col(v.PERTURBATION).is_null())
-        .then(pl.lit(NO_LABEL))
-        .when(~inside)
-        .then(pl.lit(TOO_CLOSE))
-    )
-    cells = screen.cells.with_columns(reason.alias("reason"))
-    if tiles is not None:
-        lost = pl.col(TILE_INDEX).is_in(tiles.filter(~pl.col(READABLE))[TILE_INDEX].to_list())
-        cells = cells.with_columns(pl.when(lost).then(pl.lit(BAD_TILE)).otherwise("reason").alias("reason"))
-    kept = cells.filter(pl.col("reason").is_null()).drop("reason", "height", "width")
-    dropped = cells.filter(pl.col("reason").is_not_null()).select(*_DROPPED, "reason")
-    _refuse_one_sided(kept, dropped)
-    counts = dropped["reason"].value_counts(sort=True)
+    reason = _reasons(screen, tiles, size)
+    cells = as_text(screen.cells.with_columns(reason).lazy())
+    dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*_DROPPED, pl.col(reason.name).cast(pl.String))
+    counts = dict(reason.drop_nulls().cast(pl.String).value_counts(sort=True).iter_rows())
+    stored = reason.null_count()
+    _refuse_one_sided(stored, int((screen.cells[v.CONTROL] & reason.is_null()).sum()), counts)
     facts = {
         "name": settings.name,
         "channels": settings.images.channel_names,
         "pixel_size_um": settings.images.pixel_size_um,
-        "account": {"rows": cells.height, "stored": kept.height, "dropped": dict(counts.iter_rows())},
+        "account": {"rows": len(reason), "stored": stored, "dropped": counts},
         "fingerprint": store_fingerprint(screen),
         "provenance": _provenance(screen),
     }
     shape = (len(settings.images.channel_names), size, size)
+    kept = cells.filter(pl.col(reason.name).is_null()).drop(reason.name)
     return StorePlan(facts, kept, dropped, shape, screen.dtype)
+
+
+def _reasons(screen: Screen, tiles: pl.DataFrame | None, size: int) -> pl.Series:
+    """Why each cell is left out; null where it is stored."""
+    known = screen.tiles.select("height", "width").with_row_index(TILE_INDEX)
+    known = known.with_columns(pl.lit(value=True).alias(READABLE) if tiles is None else tiles[READABLE])
+    top, left = _corner(pl.col(v.Y), size), _corner(pl.col(v.X), size)
+    inside = (top >= 0) & (left >= 0) & (top + size <= pl.col("height")) & (left + size <= pl.col("width"))
+    reason = (
+        pl.when(~pl.col(READABLE))
+        .then(pl.lit(BAD_TILE, _WHY))
+        .when(pl.col(v.GUIDE).is_null() | pl.col(v.PERTURBATION).is_null())
+        .then(pl.lit(NO_LABEL, _WHY))
+        .when(~inside)
+        .then(pl.lit(TOO_CLOSE, _WHY))
+    )
+    return of_cells(reason.alias("reason"), screen.cells, known, on=(TILE_INDEX,))
 
 
 def store_from_arrays(
@@ -167,7 +177,7 @@ def store_from_arrays(
     if v.BATCH not in cells.columns:
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
     dropped = cells.clear().select(v.CELL_ID, v.PLATE, v.WELL, v.TILE).with_columns(reason=pl.lit(""))
-    _refuse_one_sided(cells, dropped)
+    _refuse_one_sided(cells.height, int(cells[v.CONTROL].sum()), {})
     made_from = [images.shape, images.dtype.name, channels, name, pixel_size_um, *_digests(images, cells)]
     facts = {
         "name": name,
@@ -178,7 +188,7 @@ def store_from_arrays(
         "provenance": {"package": version("contrascope"), "source": "arrays"},
     }
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    plan = StorePlan(facts, cells, dropped, shape, images.dtype)
+    plan = StorePlan(facts, cells.lazy(), dropped.lazy(), shape, images.dtype)
     if (finished := claim(Path(out), plan.facts["fingerprint"])) is not None:
         return finished
     writer = StoreWriter(plan, Path(out))
@@ -280,7 +290,7 @@ def _tiles_once(screen: Screen, out: Path, each: Each) -> pl.DataFrame:
     """The measured tiles; a former sitting's if it got so far."""
     path = out / "tiles.parquet"
     if not path.is_file():
-        wanted = plan_store(screen).cells[TILE_INDEX].unique().sort().to_numpy()
+        wanted = plan_store(screen).cells.select(pl.col(TILE_INDEX).unique().sort()).collect().to_series().to_numpy()
         write_parquet(path, measured_tiles(screen, wanted, each))
     return pl.read_parquet(path, glob=False)
 
@@ -289,17 +299,16 @@ def _tasks(
     screen: Screen, writer: StoreWriter, tiles: pl.DataFrame, shards: int
 ) -> Iterator[list[tuple[int, list[_Piece]]]]:
     """Shards to do, so many at a time, with all that is needed to cut them."""
-    todo = list(writer.todo())
+    todo, size = list(writer.todo()), writer.plan.shape[1]
+    corners = [_corner(pl.col(name), size).cast(pl.Int32) for name in (v.Y, v.X)]
+    places = writer.plan.cells.select(TILE_INDEX, *corners).collect()
     names, keys = screen.settings.images.channel_names, screen.keys()
     limits = _pairs(tiles, [(f"clip_low {n}", f"clip_high {n}") for n in names])
     shifts = _pairs(tiles, [(f"shift_y {n}", f"shift_x {n}") for n in names])
     if screen.settings.images.resample == "whole":
         shifts = np.rint(shifts)
     for start in range(0, len(todo), shards):
-        yield [
-            (index, _pieces(writer.plan.cells[rows], keys, limits, shifts, writer.plan.shape[1]))
-            for index, rows in todo[start : start + shards]
-        ]
+        yield [(index, _pieces(places[rows], keys, limits, shifts)) for index, rows in todo[start : start + shards]]
 
 
 def _pairs(tiles: pl.DataFrame, columns: list[tuple[str, str]]) -> np.ndarray:
@@ -307,12 +316,9 @@ def _pairs(tiles: pl.DataFrame, columns: list[tuple[str, str]]) -> np.ndarray:
     return np.stack([tiles.select(pair).to_numpy() for pair in columns], axis=1)
 
 
-def _pieces(
-    cells: pl.DataFrame, keys: list[TileKey], limits: np.ndarray, shifts: np.ndarray, size: int
-) -> list[_Piece]:
+def _pieces(places: pl.DataFrame, keys: list[TileKey], limits: np.ndarray, shifts: np.ndarray) -> list[_Piece]:
     """The cells of a shard by tile; they are in the order of their tiles."""
-    corners = cells.select(_corner(pl.col(v.Y), size), _corner(pl.col(v.X), size)).to_numpy().astype(int)
-    of_tile = cells[TILE_INDEX].to_numpy()
+    corners, of_tile = places.select(v.Y, v.X).to_numpy(), places[TILE_INDEX].to_numpy()
     return [
         _Piece(
             keys[i],
@@ -324,14 +330,13 @@ def _pieces(
     ]
 
 
-def _refuse_one_sided(kept: pl.DataFrame, dropped: pl.DataFrame) -> None:
-    controls = int(kept[v.CONTROL].sum())
-    if 0 < controls < kept.height:
+def _refuse_one_sided(stored: int, controls: int, dropped: dict[str, int]) -> None:
+    if 0 < controls < stored:
         return
     lacking = "control" if controls == 0 else "perturbed cell"
     raise TableError(
-        f"No {lacking} is left: {kept.height:,} cells can be stored, {controls:,} of them controls"
-        + "".join(f", {n:,} dropped: {reason}" for reason, n in dropped["reason"].value_counts().iter_rows())
+        f"No {lacking} is left: {stored:,} cells can be stored, {controls:,} of them controls"
+        + "".join(f", {n:,} dropped: {reason}" for reason, n in dropped.items())
         + ". Controls and perturbed cells were both needed. Check cells.control and crop.size."
     )
 

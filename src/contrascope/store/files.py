@@ -18,6 +18,8 @@ from contrascope.errors import StoreError
 
 _WRITING = ".writing"
 """How names of files end that are not whole yet."""
+_ROWS = 2**18
+"""Rows that stand together in a table; said, so that equal tables are equal bytes."""
 
 
 @contextmanager
@@ -74,10 +76,10 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is damaged: {error}. Make the folder it is in again.") from None
 
 
-def write_parquet(path: Path, table: pl.DataFrame) -> None:
-    """Write a table that appears only once it is whole."""
+def write_parquet(path: Path, table: pl.DataFrame | pl.LazyFrame) -> None:
+    """Write a table, some rows at a time, that appears only once it is whole."""
     with appearing(path) as beside:
-        table.write_parquet(beside)
+        table.lazy().sink_parquet(beside, row_group_size=_ROWS, engine="streaming")
 
 
 def append_line(path: Path, line: str) -> None:

@@ -42,22 +42,28 @@ class StorePlan:
 
     Attributes:
         facts: name, channels, pixel_size_um, account, fingerprint, provenance.
-        cells: One row a stored cell, in the order of the images.
-        dropped: One row a cell left out, with its reason.
+        cells: One row a stored cell, in the order of the images; lazy, for it may be what a filter leaves of a table
+            that is in memory already.
+        dropped: One row a cell left out, with its reason; lazy too.
         shape: (C, H, W) of a crop.
         dtype: Of the pixels.
     """
 
     facts: dict[str, Any]
-    cells: pl.DataFrame
-    dropped: pl.DataFrame
+    cells: pl.LazyFrame
+    dropped: pl.LazyFrame
     shape: tuple[int, int, int]
     dtype: np.dtype
 
     @property
+    def stored(self) -> int:
+        """Cells in the store."""
+        return int(self.facts["account"]["stored"])
+
+    @property
     def per_shard(self) -> int:
         """Cells in a shard."""
-        return cells_per_shard(self.shape, self.dtype, self.cells.height)
+        return cells_per_shard(self.shape, self.dtype, self.stored)
 
 
 class StoreWriter:
@@ -89,7 +95,7 @@ class StoreWriter:
         for index in range(self.shards):
             if index not in self._done:
                 start = index * self.plan.per_shard
-                yield index, slice(start, min(start + self.plan.per_shard, self.plan.cells.height))
+                yield index, slice(start, min(start + self.plan.per_shard, self.plan.stored))
 
     @property
     def left(self) -> int:
@@ -99,7 +105,7 @@ class StoreWriter:
     @property
     def shards(self) -> int:
         """Shards of the whole store."""
-        return -(-self.plan.cells.height // self.plan.per_shard)
+        return -(-self.plan.stored // self.plan.per_shard)
 
     def write(self, index: int, crops: np.ndarray) -> None:
         """Write a shard, and say so in the journal."""
@@ -122,7 +128,7 @@ class StoreWriter:
         write_parquet(self.path / "cells.parquet", plan.cells)
         write_parquet(self.path / "dropped.parquet", plan.dropped)
         write_parquet(self.path / "tiles.parquet", tiles)
-        metadata = array_metadata(plan.cells.height, plan.shape, plan.dtype, plan.per_shard)
+        metadata = array_metadata(plan.stored, plan.shape, plan.dtype, plan.per_shard)
         write_json(self.path / "images" / "zarr.json", metadata)
         sums = {name: sha256(self.path / name) for name in TABLES}
         sums |= {shard_name(i): line["sha256"] for i, line in sorted(self._done.items())}

@@ -83,10 +83,11 @@ def import_crops(
     if (finished := claim(out, made_from)) is not None:
         return finished
     writer = StoreWriter(plan, out)
+    ids = plan.cells.select(v.CELL_ID).collect().to_series()
     for index, rows in track(writer.todo(), "Importing cells", writer.shards):
-        writer.write(index, _finite(foreign.read(image[rows]), plan.cells[v.CELL_ID][rows]))
+        writer.write(index, _finite(foreign.read(image[rows]), ids[rows]))
     tiles = plan.cells.group_by(v.PLATE, v.WELL, v.TILE, maintain_order=True).agg(pl.len().alias("cells"))
-    return writer.finish(tiles.with_row_index("tile_index"))
+    return writer.finish(tiles.with_row_index("tile_index").collect())
 
 
 def _plan(
@@ -121,7 +122,7 @@ def _plan(
         "fingerprint": fingerprint([*made_from, table_digest(cells)]),
         "provenance": {"package": version("contrascope"), "source": kind, "options": told, WITHOUT_ROW: unlisted},
     }
-    return StorePlan(facts, kept, dropped, foreign.shape, foreign.dtype), image
+    return StorePlan(facts, kept.lazy(), dropped.lazy(), foreign.shape, foreign.dtype), image
 
 
 def _reasons(cells: pl.DataFrame, image: np.ndarray) -> pl.Series:
