@@ -46,13 +46,15 @@ def scan_table(path: Path, *, key: str | None = None) -> pl.LazyFrame:
         key: Which table of an HDF5 file; may be left out if there is one.
 
     Raises:
-        TableError: Not there, of another kind or unreadable.
+        TableError: Not there, of another kind, unreadable or without rows.
     """
     scan = _scanner(path, key)
     with _reading(path):
         table = scan()
-        table.collect_schema()
-        return table
+        empty = table.select(pl.first()).head(1).collect().is_empty()
+    if empty:  # before types are looked at: a CSV of a header alone says that all is text
+        raise TableError(f"The cell table {path} has no rows. A row for each cell was needed.")
+    return table
 
 
 def collected(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
@@ -63,13 +65,10 @@ def collected(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
         path: Where it is, for messages.
 
     Raises:
-        TableError: Unreadable, not of the types that are wanted, or empty.
+        TableError: Unreadable, or not of the types that are wanted.
     """
     with _reading(path):
-        read = table.collect(engine="streaming")
-    if read.is_empty():
-        raise TableError(f"The cell table {path} has no rows. A row for each cell was needed.")
-    return read
+        return table.collect(engine="streaming")
 
 
 @contextmanager
