@@ -175,7 +175,7 @@ class TrainingSettings(Settings):
         image_size: Pixels a crop is resized to, with anti-aliasing.
         background_size, salient_size: Z and S. A model without salient space uses Z + S for its one space. Where Z
             is too small for what cells do anyway, the salient space of perturbed cells is used to make up for it, and
-            fills with cell cycle and batch (docs/log.md).
+            fills with batch and place in the field (docs/log.md).
         likelihood_scale: ``closed-form`` is the per-channel optimum of sigma-VAE; ``learned`` one scalar.
         focus: ``cell`` weighs the likelihood's pixels down towards the crop's rim, where neighbours are; ``crop``
             weighs them all alike.

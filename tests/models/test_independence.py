@@ -77,6 +77,14 @@ def test_cells_that_are_all_alike_give_a_number() -> None:
     assert torch.isfinite(same.grad).all()
 
 
+def test_it_is_as_exact_under_the_autocast_that_models_train_in() -> None:
+    """HSIC is a small difference of large sums; in bfloat16 little of it would be left."""
+    x, y = normal(64, 8).float(), (normal(64, 8, seed=1) + 0.3 * normal(64, 8)).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        seen = dependence(x, y)
+    torch.testing.assert_close(seen, dependence(x, y), rtol=1e-5, atol=1e-6)
+
+
 def test_three_cells_are_too_few() -> None:
     with pytest.raises(ValueError, match="at least 4 cells, not 3"):
         dependence(normal(3, 2), normal(3, 2))

@@ -108,6 +108,21 @@ def test_an_unfinished_training_of_other_settings_is_begun_anew(
     assert results(train(store, tmp_path, **TWICE_AN_EPOCH)) == results(undisturbed)
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:200], lambda data: b"", lambda data: b"\xff" * len(data)])
+def test_a_damaged_checkpoint_is_named_and_left_to_the_user(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=8))
+        train(store, tmp_path, **TWICE_AN_EPOCH)
+    resume = tmp_path / "resume.safetensors"
+    resume.write_bytes(damage(resume.read_bytes()))
+    before = resume.read_bytes()
+    with pytest.raises(RunError, match=r"resume.safetensors, which is damaged.*Delete that file"):
+        train(store, tmp_path, **TWICE_AN_EPOCH)
+    assert resume.read_bytes() == before
+
+
 @pytest.mark.slow
 def test_sigkill_at_random_moments_changes_nothing(
     undisturbed: Run, store: CropStore, train: Train, tmp_path: Path

@@ -39,12 +39,15 @@ def hsic(K: Tensor, L: Tensor) -> Tensor:
     K, L = (matrix - torch.diag(matrix.diagonal()) for matrix in (K, L))
     trace = (K * L).sum()
     sums = K.sum() * L.sum() / ((B - 1) * (B - 2))
-    rows = 2 * (K.sum(0) @ L.sum(0)) / (B - 2)
+    rows = 2 * (K.sum(0) * L.sum(0)).sum() / (B - 2)
     return (trace + sums - rows) / (B * (B - 3))
 
 
 def gaussian_kernel(x: Tensor) -> Tensor:
     """(B, B) exp(-|x_i - x_j|^2 / m) with m the median of |x_i - x_j|^2 over pairs of cells; no gradient through m."""
-    square = (x[:, None] - x[None]).square().sum(2)
+    # In (B, B) numbers, not (B, B, Z); and in full precision, as what is left of the difference is small.
+    with torch.autocast(x.device.type, enabled=False):
+        length = x.square().sum(1)
+        square = (length[:, None] + length - 2 * x @ x.T).clamp_min(0)
     pairs = square.detach()[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
     return torch.exp(-square / pairs.median().clamp_min(1e-12))

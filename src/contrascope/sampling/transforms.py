@@ -76,7 +76,7 @@ class Transform(nn.Module):
         """
         if self.by is None:
             return self
-        of_cells = store.cells[self.by].cast(pl.String)
+        of_cells = store.column(self.by).cast(pl.String)
         if unknown := sorted(set(of_cells.unique()) - set(self.levels or [])):
             raise StoreError(
                 f"Pixels were normalised by {self.by}, and the store {store.path} has {first_few(unknown)} which the "
@@ -147,7 +147,7 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
     controls = rows[store.labels[rows] == 0]
     if by is None:
         return Transform(size, **_fitted(store, controls, seed, "the controls"))
-    column = store.cells[by].cast(pl.String).to_numpy()
+    column = store.column(by).cast(pl.String).to_numpy()
     levels = sorted(set(column))
     mine = {level: controls[column[controls] == level] for level in levels}
     if few := [f"{level} ({len(found)})" for level, found in mine.items() if len(found) < FEWEST_CONTROLS]:

@@ -33,7 +33,7 @@ def array_metadata(cells: int, shape: tuple[int, int, int], dtype: np.dtype, per
             "configuration": {
                 "cname": "lz4",
                 "clevel": 5,
-                # Bits pack a twelfth better than bytes, but take more than twice as long to come back. A byte alone
+                # Bits pack a tenth better than bytes, but take more than twice as long to come back. A byte alone
                 # has nothing to be shuffled with.
                 "shuffle": "shuffle" if dtype.itemsize > 1 else "bitshuffle",
                 "typesize": dtype.itemsize,

@@ -127,6 +127,10 @@ class CropStore:
         """The cell table, a row a cell in the order of the images."""
         return self._table("cells.parquet")
 
+    def column(self, name: str) -> pl.Series:
+        """One column of the cell table, (N,); the rest of the table is not read."""
+        return self._table("cells.parquet", [name])[name]
+
     @cached_property
     def tiles(self) -> pl.DataFrame:
         """One row a tile: size, cells, shifts, clip limits, and how it looks; see FORMAT.md."""

@@ -324,7 +324,8 @@ def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:
     if settings.split_by == "cell":
         return split_cells(store.labels, shares=settings.split, seed=settings.seed)
     of_group = {"guide": [v.GUIDE], "well": [v.PLATE, v.WELL], "plate": [v.PLATE]}[settings.split_by]
-    groups = store.cells.select(pl.struct(of_group).rank("dense") - 1).to_series().to_numpy()
+    columns = pl.DataFrame([store.column(name) for name in of_group])
+    groups = columns.select(pl.struct(of_group).rank("dense") - 1).to_series().to_numpy()
     return split_groups(store.labels, groups, shares=settings.split, seed=settings.seed)
 
 
@@ -345,8 +346,9 @@ def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingS
     }
     if lacking := [what for what, n in counts.items() if n == 0]:
         raise RunError(
-            f"The split {settings.split} of {len(labels):,} cells leaves no {' and no '.join(lacking)}. "
-            f"Give that part a larger share in training.split, or take more cells."
+            f"The split {settings.split} of {len(labels):,} cells by {settings.split_by} leaves no "
+            f"{' and no '.join(lacking)}. Give that part a larger share in training.split, "
+            + ("or take more cells." if settings.split_by == "cell" else "or use training.split_by: cell.")
         )
 
 

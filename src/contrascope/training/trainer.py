@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
@@ -132,7 +133,15 @@ def _fit(trainer: L.Trainer, module: TrainingModule, training: Any, held_out: An
 
 def _steps_taken(resume: Path) -> int:
     """Steps of the training that a checkpoint was taken of; 0 where there is none."""
-    return int(SafeCheckpoints().load_checkpoint(resume)["global_step"]) if resume.is_file() else 0
+    if not resume.is_file():
+        return 0
+    try:
+        return int(SafeCheckpoints().load_checkpoint(resume)["global_step"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"Training cannot go on from {resume}, which is damaged: {' '.join(str(error).split())[:300]}. Delete that "
+            f"file to train from the start."
+        ) from None
 
 
 def _refuse_no_weights(best: _BestWeights, step: int, settings: TrainingSettings, *, interrupted: bool) -> None:

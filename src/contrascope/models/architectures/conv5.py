@@ -3,7 +3,7 @@
     strides  2  1  2  1  2      widths  32 32 64 64 64      64 px -> 32 -> 32 -> 16 -> 16 -> 8 px
 
 GELU between layers, a linear head for mean and log-variance, tanh at the decoder's end, He initialisation.
-A transposed convolution of stride 1 is a convolution, and is written as one: its gradient takes 0.6 of the time.
+A transposed convolution of stride 1 is a convolution, and is written as one, whose gradient is cheaper on a CPU.
 """
 
 from __future__ import annotations
