@@ -20,7 +20,7 @@ def test_every_registered_name_leads_to_a_part(parts: Registry) -> None:
 
 
 def test_a_name_that_is_unknown_is_answered_with_those_that_are_known() -> None:
-    with pytest.raises(SettingsError, match="cvae, cvae-s, cvae-z, mcvae, vae"):
+    with pytest.raises(SettingsError, match="cvae, cvae-s, cvae-z, mcvae, three-space, vae"):
         MODELS["gan"]
 
 

@@ -187,8 +187,19 @@ class TrainingSettings(Settings):
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
         control_prior: Whether the mean of controls in the background space is 0 or learned, where a model's background
             prior knows perturbations (mcvae, cvae-z).
-        independence_weight: Weight, in nats, of the dependence of background and salient space (HSIC, about 0 to 1)
-            among perturbed cells; 0 leaves it out. It has no effect on a model without salient space.
+        technical: Columns of the cell table that say how a cell was imaged: its batch, its ``field_distance``. A
+            column of fractions is cut into eight levels. For models with a technical space, and the settings below.
+        technical_size: T, dimensions of the technical space.
+        decoder_knows: ``technical`` tells the decoder each cell's levels of the technical columns, so that no space
+            need hold them.
+        independence: How the dependence of background and salient space is measured: ``hsic``, about 0 to 1, or
+            ``total-correlation``, in nats, by a critic that learns beside the model.
+        independence_weight: Weight, in nats, of that dependence among perturbed cells. 0 leaves it out; it has no
+            effect on a model without salient space.
+        salient_technical_weight: Weight, in nats, of the dependence (HSIC) of the salient space on the technical
+            columns among perturbed cells.
+        technical_perturbation_weight: Weight, in nats, of the dependence (HSIC) of the technical space on the
+            perturbation, for a model with a technical space.
         beta_warmup_steps: Steps over which beta rises from 0 to 1.
         batch_size: Cells a step, half of them controls.
         loss_scale: The authors sum over control-perturbed pairs, 2; the mean per cell is 1.
@@ -213,7 +224,13 @@ class TrainingSettings(Settings):
     augment: bool
     wasserstein_weight: Annotated[float, Field(ge=0)]
     control_prior: Literal["fixed", "learned"]
+    technical: Annotated[list[str], Field(min_length=1)]
+    technical_size: Annotated[int, Field(ge=1)]
+    decoder_knows: Literal["nothing", "technical"]
+    independence: Literal["hsic", "total-correlation"]
     independence_weight: Annotated[float, Field(ge=0)]
+    salient_technical_weight: Annotated[float, Field(ge=0)]
+    technical_perturbation_weight: Annotated[float, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0)]
     learning_rate_decay: bool
     beta_warmup_steps: Annotated[int, Field(ge=0)]
@@ -252,7 +269,13 @@ _ARCHITECTURE = {
     "salient_size": 32,
     "wasserstein_weight": 8.0,
     "control_prior": "fixed",
+    "technical": ["batch"],
+    "technical_size": 16,
+    "decoder_knows": "nothing",
+    "independence": "hsic",
     "independence_weight": 0.0,
+    "salient_technical_weight": 0.0,
+    "technical_perturbation_weight": 100.0,
     "balance": "none",
     "split": (0.83, 0.02, 0.15),
     "split_by": "cell",

@@ -92,6 +92,7 @@ MODELS = Registry(
         "cvae-s": "contrascope.models.variants:cvae_s",
         "cvae-z": "contrascope.models.variants:cvae_z",
         "mcvae": "contrascope.models.variants:mcvae",
+        "three-space": "contrascope.models.variants:three_space",
     },
 )
 BENCHMARKS = Registry(

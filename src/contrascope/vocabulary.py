@@ -27,7 +27,7 @@ REQUIRED = (PLATE, WELL, TILE, Y, X, GUIDE, PERTURBATION)
 OPTIONAL = (CELL_ID, STAGE, TILE_ROW, TILE_COLUMN)
 """Columns that are used when they are there."""
 
-BACKGROUND, SALIENT, COMBINED = "background", "salient", "combined"
+BACKGROUND, SALIENT, TECHNICAL, COMBINED = "background", "salient", "technical", "combined"
 UNTRAINED, INTENSITY = "untrained", "intensity"
 """The two baselines that stand beside every embedding: a random encoder, and intensities per channel."""
 
@@ -39,8 +39,11 @@ class Batch(NamedTuple):
         images: (B, C, H, W) in the transform's range, about -1 to 1.
         perturbation: (B,) int64; 0 is control, 1 ... K are the perturbations in the run's order.
         rows: (B,) int64, the cells' rows in the store.
+        technical: (B, F) int64, how each cell was imaged: a level of each of F columns (``sampling/technical.py``);
+            None where no model asks.
     """
 
     images: torch.Tensor
     perturbation: torch.Tensor
     rows: torch.Tensor
+    technical: torch.Tensor | None = None

@@ -15,10 +15,11 @@ from contrascope.models.contrastive import ContrastiveVAE
 from contrascope.models.objective import Terms, objective
 from contrascope.models.variants import build_model
 from contrascope.registry import ARCHITECTURES, MODELS
+from contrascope.training.module import independence_weights
 from contrascope.vocabulary import Batch
 
 MEMBERS = list(product(MODELS, ARCHITECTURES))
-K = 3
+K, LEVELS = 3, (2, 3)
 
 
 def settings(**changes: Any) -> TrainingSettings:
@@ -33,18 +34,29 @@ def member(request: pytest.FixtureRequest) -> tuple[str, str]:
 def build(member: tuple[str, str], *, channels: int = 2, seed: int | None = None, **changes: Any) -> ContrastiveVAE:
     name, architecture = member
     return build_model(
-        name, settings(architecture=architecture, **changes), channels=channels, perturbations=K, seed=seed
+        name,
+        settings(architecture=architecture, **changes),
+        channels=channels,
+        perturbations=K,
+        levels=LEVELS,
+        seed=seed,
     )
 
 
 def cells(channels: int = 2, side: int = 16, seed: int = 0) -> Batch:
     g = torch.Generator().manual_seed(seed)
     images = torch.rand(8, channels, side, side, generator=g) * 2 - 1
-    return Batch(images, torch.tensor([0, 1, 0, 2, 0, 3, 0, 1]), torch.arange(8))
+    technical = torch.stack([torch.arange(8) % 2, torch.arange(8) % 3], dim=1)
+    return Batch(images, torch.tensor([0, 1, 0, 2, 0, 3, 0, 1]), torch.arange(8), technical)
 
 
 def terms(model: ContrastiveVAE, batch: Batch) -> Terms:
     return objective(model, batch, generator=torch.Generator().manual_seed(5))
+
+
+def values(t: Terms) -> list[torch.Tensor]:
+    """All but what was not asked for."""
+    return [value for value in t if isinstance(value, torch.Tensor)]
 
 
 def weights(model: ContrastiveVAE) -> dict[str, torch.Tensor]:
@@ -55,13 +67,14 @@ def weights(model: ContrastiveVAE) -> dict[str, torch.Tensor]:
 def test_any_number_of_channels_and_pixels_goes_through(member: tuple[str, str], channels: int, side: int) -> None:
     model = build(member, channels=channels, image_size=side)
     batch = cells(channels, side)
-    for values in terms(model, batch):
-        assert values.shape == (8,)
-        assert torch.isfinite(values).all()
+    for value in values(terms(model, batch)):
+        assert value.shape == (8,)
+        assert torch.isfinite(value).all()
     assert model.reconstruct(batch.images, control=batch.perturbation == 0).shape == batch.images.shape
     q = model.encode(batch.images)
     assert q.background.mean.shape == (8, model.sizes["background"])
     assert (q.salient is not None) == model.has_salient == ("salient" in model.sizes)
+    assert (q.technical is not None) == model.has_technical == ("technical" in model.sizes)
 
 
 @pytest.mark.parametrize("scale", ["closed-form", "learned"])
@@ -71,8 +84,33 @@ def test_every_parameter_feels_a_gradient(member: tuple[str, str], scale: str) -
     for name, p in model.named_parameters():
         assert p.grad is not None, name
         assert p.grad.any(), name
-        if name.endswith("means"):  # each perturbation of the batch moves its own
+        if "means" in name:  # each perturbation of the batch moves its own
             assert (p.grad != 0).any(1).all(), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decoder_knows": "technical"},
+        {"independence_weight": 5.0},
+        {"independence_weight": 5.0, "independence": "total-correlation"},
+        {"salient_technical_weight": 5.0},
+        {"control_prior": "learned"},
+        {"focus": "crop"},
+        {"wasserstein_weight": 0.5},
+    ],
+    ids=str,
+)
+def test_options_compose_with_every_member(member: tuple[str, str], changes: dict[str, Any]) -> None:
+    model, asked = build(member, **changes), settings(**changes)
+    weights = independence_weights(model, asked)
+    found = objective(model, cells(), generator=torch.Generator().manual_seed(5), independence=weights)
+    loss = found.total(beta=1.0, wasserstein_weight=asked.wasserstein_weight, independence=weights).mean()
+    loss.backward()
+    assert torch.isfinite(loss)
+    for name, p in model.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.any(), name
 
 
 def test_the_loss_falls(member: tuple[str, str]) -> None:
@@ -94,7 +132,7 @@ def test_evaluating_is_deterministic_and_changes_nothing(member: tuple[str, str]
     model.eval()
     before = weights(model)
     first, second = terms(model, batch), terms(model, batch)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(values(first), values(second), strict=True))
     a, b = model.encode(batch.images), model.encode(batch.images)
     assert torch.equal(a.background.mean, b.background.mean)
     assert all(torch.equal(w, before[name]) for name, w in model.state_dict().items())
@@ -107,7 +145,7 @@ def test_a_saved_model_comes_back_the_same(member: tuple[str, str], tmp_path: Pa
     again = build(member, seed=2)
     again.load_state_dict(load_file(tmp_path / "w.safetensors"))
     assert all(torch.equal(w, again.state_dict()[name]) for name, w in model.state_dict().items())
-    for one, other in zip(terms(model.eval(), batch), terms(again.eval(), batch), strict=True):
+    for one, other in zip(values(terms(model.eval(), batch)), values(terms(again.eval(), batch)), strict=True):
         assert torch.equal(one, other)
 
 
@@ -120,7 +158,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(member: tuple[str, str
 def test_without_a_seed_the_settings_have_one(member: tuple[str, str]) -> None:
     name, architecture = member
     asked = settings(architecture=architecture, seed=9)
-    one, same = build(member, seed=9), build_model(name, asked, channels=2, perturbations=K)
+    one, same = build(member, seed=9), build_model(name, asked, channels=2, perturbations=K, levels=LEVELS)
     assert all(torch.equal(w, same.state_dict()[key]) for key, w in one.state_dict().items())
 
 

@@ -16,7 +16,9 @@ from contrascope.vocabulary import Batch
 
 @pytest.fixture(scope="session")
 def small() -> TrainingSettings:
-    return training_settings(1000, image_size=16, background_size=3, salient_size=2, precision="fp32", focus="crop")
+    return training_settings(
+        1000, image_size=16, background_size=3, salient_size=2, technical_size=4, precision="fp32", focus="crop"
+    )
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def model(small: TrainingSettings) -> Callable[..., ContrastiveVAE]:
     """A member of the family by name, for 2 channels and 3 perturbations; weights large enough to matter."""
 
     def make(name: str = "mcvae", **changes: Any) -> ContrastiveVAE:
-        built = build_model(name, small.model_copy(update=changes), channels=2, perturbations=3)
+        built = build_model(name, small.model_copy(update=changes), channels=2, perturbations=3, levels=(2, 3))
         generator = torch.Generator().manual_seed(7)
         with torch.no_grad():
             for encoder in built.encoders.values():
@@ -43,3 +45,9 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(3)
     images = torch.rand(12, 2, 16, 16, generator=generator) * 2 - 1
     return Batch(images, torch.tensor([0, 1, 0, 2, 0, 3] * 2), torch.arange(12))
+
+
+@pytest.fixture
+def imaged(batch: Batch) -> Batch:
+    """The same cells with two batches, and three places in the field."""
+    return batch._replace(technical=torch.stack([torch.arange(12) // 2 % 2, torch.arange(12) % 3], dim=1))

@@ -88,3 +88,26 @@ def test_it_is_as_exact_under_the_autocast_that_models_train_in() -> None:
 def test_three_cells_are_too_few() -> None:
     with pytest.raises(ValueError, match="at least 4 cells, not 3"):
         dependence(normal(3, 2), normal(3, 2))
+
+
+def test_labels_that_say_the_same_as_numbers_depend_on_them() -> None:
+    label = torch.arange(60)[:, None] % 3
+    assert dependence(label.double() + 0.01 * normal(60, 1), label).item() > 0.7
+    assert dependence(label, label).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_labels_that_say_nothing_have_none_on_average() -> None:
+    label = torch.arange(32)[:, None] % 3
+    found = [dependence(normal(32, 3, seed=i), label).item() for i in range(400)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found))
+
+
+def test_one_of_two_kinds_of_labels_is_enough_to_depend_on() -> None:
+    kind, other = torch.arange(60) % 3, torch.arange(60) // 7 % 4
+    x = kind[:, None].double() + 0.01 * normal(60, 1)
+    both = dependence(x, torch.stack([kind, other], dim=1)).item()
+    assert 0.2 < both < dependence(x, kind[:, None]).item()
+
+
+def test_cells_of_one_label_give_a_number() -> None:
+    assert torch.isfinite(dependence(normal(8, 2).float(), torch.zeros(8, 1, dtype=torch.long)))

@@ -16,7 +16,15 @@ from torch import Tensor, distributions, nn
 from contrascope.models.contrastive import ContrastiveVAE, Normal
 from contrascope.models.independence import dependence
 from contrascope.models.likelihood import LearnedScale
-from contrascope.models.objective import Terms, kl_to_unit_normal, objective, squared_wasserstein_to_zero
+from contrascope.models.objective import (
+    BACKGROUND_SALIENT,
+    SALIENT_TECHNICAL,
+    TECHNICAL_PERTURBATION,
+    Terms,
+    kl_to_unit_normal,
+    objective,
+    squared_wasserstein_to_zero,
+)
 from contrascope.models.priors import PerturbationPrior, StandardPrior
 from contrascope.vocabulary import Batch
 
@@ -274,6 +282,39 @@ def test_the_exact_posterior_closes_the_gap_to_the_evidence() -> None:
     torch.testing.assert_close(elbo, log_evidence(toy, batch), rtol=0, atol=0.1)
 
 
+def test_prior_means_come_to_those_that_were_planted() -> None:
+    """A linear decoder; three perturbations that move s each its own way, and one that moves z."""
+    g, per = seeded(2), 300
+    m = torch.arange(5).repeat_interleave(per)
+    planted_s = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [-2.0, 2.0], [0.0, 0.0]])
+    planted_z = torch.tensor([[0.0], [0.0], [0.0], [0.0], [3.0]])
+    z = planted_z[m] + torch.randn(len(m), 1, generator=g)
+    s = torch.where((m > 0)[:, None], planted_s[m] + torch.randn(len(m), 2, generator=g), 0.0)
+    orthogonal = torch.linalg.qr(torch.randn(4, 4, generator=g)).Q[:, :3] * 2
+    images = torch.cat([z, s], dim=1) @ orthogonal.T + 0.1 * torch.randn(len(m), 4, generator=g)
+    data = Batch(images.reshape(-1, 1, 2, 2), m, torch.arange(len(m)))
+    toy = ContrastiveVAE(
+        encoders={n: nn.Sequential(nn.Flatten(), nn.Linear(4, 2 * d)) for n, d in (("background", 1), ("salient", 2))},
+        decoder=Linear(orthogonal.clone()),
+        priors={"background": PerturbationPrior(4, 1), "salient": PerturbationPrior(4, 2)},
+        likelihood=LearnedScale(1),
+        sizes={"background": 1, "salient": 2},
+    )
+    with torch.no_grad():
+        for p in toy.encoders.parameters():
+            p.normal_(std=0.1, generator=g)
+        toy.likelihood.log_sigma.fill_(math.log(0.1))
+    toy.decoder.requires_grad_(False)
+    optimizer = torch.optim.Adam(toy.parameters(), lr=0.02)
+    for _ in range(1500):
+        optimizer.zero_grad()
+        objective(toy, data, generator=g).total(beta=1.0, wasserstein_weight=1.0).mean().backward()
+        optimizer.step()
+    means = {name: prior(torch.arange(5)).detach() for name, prior in toy.priors.items()}
+    torch.testing.assert_close(means["salient"], planted_s, rtol=0, atol=0.3)
+    torch.testing.assert_close(means["background"], planted_z, rtol=0, atol=0.3)
+
+
 class Constant(nn.Module):
     """An encoder that says the same whatever it sees."""
 
@@ -291,16 +332,87 @@ def test_dependence_is_that_of_the_means_of_perturbed_cells(model: Make, batch: 
     assert q.salient is not None
     perturbed = batch.perturbation > 0
     expected = dependence(q.background.mean[perturbed], q.salient.mean[perturbed])
-    terms = objective(net, batch, generator=seeded(), dependent=True)
-    torch.testing.assert_close(terms.dependence, expected.expand(12))
+    terms = objective(net, batch, generator=seeded(), independence=[BACKGROUND_SALIENT])
+    torch.testing.assert_close(terms.dependence, {BACKGROUND_SALIENT: expected})
     plain = objective(net, batch, generator=seeded())
-    assert not plain.dependence.any()
-    difference = terms.total(beta=0.5, wasserstein_weight=8.0, independence_weight=10.0) - plain.total(
+    assert plain.dependence == {}
+    difference = terms.total(beta=0.5, wasserstein_weight=8.0, independence={BACKGROUND_SALIENT: 10.0}) - plain.total(
         beta=0.5, wasserstein_weight=8.0
     )
-    torch.testing.assert_close(difference, 5.0 * terms.dependence, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(difference, (5.0 * expected).expand(12), rtol=1e-3, atol=1e-3)
 
 
-def test_three_perturbed_cells_say_nothing_of_dependence(model: Make, batch: Batch) -> None:
-    few = Batch(batch.images[:6], batch.perturbation[:6], batch.rows[:6])
-    assert not objective(model("mcvae"), few, dependent=True).dependence.any()
+def test_what_s_says_of_how_cells_were_imaged_is_asked_of_perturbed_cells_alone(model: Make, batch: Batch) -> None:
+    net = model("mcvae").eval()
+    told = batch._replace(technical=torch.arange(12)[:, None] // 2 % 2)
+    q = net.encode(batch.images)
+    assert q.salient is not None
+    found = objective(net, told, independence=[SALIENT_TECHNICAL]).dependence[SALIENT_TECHNICAL]
+    perturbed = batch.perturbation > 0
+    torch.testing.assert_close(found, dependence(q.salient.mean[perturbed], told.technical[perturbed]))
+    other = told._replace(technical=torch.where(perturbed[:, None], told.technical, 1))
+    assert torch.equal(found, objective(net, other, independence=[SALIENT_TECHNICAL]).dependence[SALIENT_TECHNICAL])
+
+
+def test_what_t_says_of_the_perturbation_is_asked_of_all_cells(model: Make, imaged: Batch) -> None:
+    net = model("three-space").eval()
+    q = net.encode(imaged.images)
+    assert q.technical is not None
+    found = objective(net, imaged, independence=[TECHNICAL_PERTURBATION]).dependence[TECHNICAL_PERTURBATION]
+    torch.testing.assert_close(found, dependence(q.technical.mean, imaged.perturbation[:, None]))
+
+
+@pytest.mark.parametrize("name", [BACKGROUND_SALIENT, SALIENT_TECHNICAL])
+def test_three_perturbed_cells_say_nothing_of_dependence(model: Make, imaged: Batch, name: str) -> None:
+    few = Batch(*(value[:6] for value in imaged))
+    assert objective(model("mcvae"), few, independence=[name]).dependence[name] == 0
+
+
+def test_with_a_critic_dependence_is_total_correlation_of_the_samples(model: Make, batch: Batch) -> None:
+    net = model("mcvae", independence="total-correlation", independence_weight=1.0).eval()
+    q = net.encode(batch.images)
+    assert q.salient is not None
+    assert net.critic is not None
+    g = seeded(4)
+    z, s = (normal.sample(torch.randn(12, size, generator=g)) for normal, size in ((q.background, 3), (q.salient, 2)))
+    perturbed = batch.perturbation > 0
+    found = objective(net, batch, generator=seeded(4), independence=[BACKGROUND_SALIENT])
+    expected = net.critic(z[perturbed], s[perturbed]).mean()
+    torch.testing.assert_close(found.dependence[BACKGROUND_SALIENT], expected)
+
+
+def test_the_technical_space_costs_its_kl_to_the_prior_of_how_a_cell_was_imaged(model: Make, imaged: Batch) -> None:
+    net = model("three-space")
+    q = net.encode(imaged.images)
+    assert q.technical is not None
+    assert imaged.technical is not None
+    batch_means, place_means = net.priors["technical"].means
+    mean = batch_means[imaged.technical[:, 0]] + place_means[imaged.technical[:, 1]]
+    expected = distributions.kl_divergence(as_distribution(q.technical), distributions.Normal(mean, 1.0)).sum(1)
+    terms = objective(net, imaged, generator=seeded())
+    torch.testing.assert_close(terms.technical, expected)
+    kl = terms.background + terms.salient + terms.technical
+    torch.testing.assert_close(terms.total(beta=1.0, wasserstein_weight=0.0), terms.reconstruction + kl)
+
+
+def test_three_spaces_whose_decoder_ignores_t_are_mcvae_and_a_kl(model: Make, imaged: Batch) -> None:
+    mcvae, three = model("mcvae"), model("three-space")
+    for space in ("background", "salient"):
+        three.encoders[space].load_state_dict(mcvae.encoders[space].state_dict())
+        three.priors[space].load_state_dict(mcvae.priors[space].state_dict())
+    three.decoder.layers.load_state_dict(mcvae.decoder.layers.state_dict())
+    with torch.no_grad():
+        three.decoder.head.weight.copy_(torch.nn.functional.pad(mcvae.decoder.head.weight, (0, 4)))
+        three.decoder.head.bias.copy_(mcvae.decoder.head.bias)
+    one, other = objective(mcvae, imaged, generator=seeded()), objective(three, imaged, generator=seeded())
+    assert_same(one, other._replace(technical=one.technical))
+    assert (other.technical > 0).all()
+
+
+def test_a_decoder_that_is_told_gives_other_images_for_other_batches(model: Make, imaged: Batch) -> None:
+    net = model("mcvae", decoder_knows="technical").eval()
+    assert imaged.technical is not None
+    moved = imaged._replace(technical=(imaged.technical + 1) % 2)
+    one, other = objective(net, imaged, generator=seeded()), objective(net, moved, generator=seeded())
+    assert (one.reconstruction != other.reconstruction).all()
+    assert torch.equal(one.background, other.background)

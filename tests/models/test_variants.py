@@ -8,7 +8,7 @@ import torch
 from contrascope.config import TrainingSettings
 from contrascope.errors import SettingsError
 from contrascope.models.likelihood import ClosedFormScale, LearnedScale
-from contrascope.models.priors import PerturbationPrior, StandardPrior
+from contrascope.models.priors import LevelMeans, PerturbationPrior, StandardPrior
 from contrascope.models.variants import build_model
 
 
@@ -25,10 +25,14 @@ def test_a_vae_uses_both_sizes_for_its_one_space(small: TrainingSettings) -> Non
         ("cvae-s", {"background": StandardPrior, "salient": PerturbationPrior}),
         ("cvae-z", {"background": PerturbationPrior, "salient": StandardPrior}),
         ("mcvae", {"background": PerturbationPrior, "salient": PerturbationPrior}),
+        (
+            "three-space",
+            {"background": PerturbationPrior, "salient": PerturbationPrior, "technical": LevelMeans},
+        ),
     ],
 )
 def test_a_name_is_a_choice_of_priors(small: TrainingSettings, name: str, priors: dict[str, type]) -> None:
-    net = build_model(name, small, channels=2, perturbations=3)
+    net = build_model(name, small, channels=2, perturbations=3, levels=(2,))
     assert {space: type(prior) for space, prior in net.priors.items()} == priors
 
 
@@ -65,7 +69,7 @@ def test_the_likelihood_is_the_one_asked_for(small: TrainingSettings) -> None:
 
 
 def test_an_unknown_model_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
-    with pytest.raises(SettingsError, match=r"'supervae'.*cvae, cvae-s, cvae-z, mcvae, vae"):
+    with pytest.raises(SettingsError, match=r"'supervae'.*cvae, cvae-s, cvae-z, mcvae, three-space, vae"):
         build_model("supervae", small, channels=2, perturbations=3)
 
 

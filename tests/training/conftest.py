@@ -33,7 +33,8 @@ def make_store() -> Callable[..., CropStore]:
         images = changes.pop("images", images)
         control = np.arange(n) % 3 == 0
         name = np.where(control, "nontargeting", np.array(["a", "b"])[np.arange(n) % 2])
-        cells = pl.DataFrame({"guide": name, "perturbation": name, "control": control})
+        columns = {"guide": name, "perturbation": name, "control": control} | changes.pop("columns", {})
+        cells = pl.DataFrame(columns)
         return store_from_arrays(images, cells, path / "cells.zarr", channels=channels, **changes)
 
     return make

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from contrascope.errors import RunError
+from contrascope.embedding import embed
+from contrascope.errors import RunError, StoreError
 from contrascope.store.store import CropStore
-from contrascope.training.run import Run
+from contrascope.training.run import Run, open_run
 
 Train = Callable[..., Run]
 
@@ -82,3 +83,36 @@ def test_a_model_without_salient_space_or_means_says_so(vae: Run, store: CropSto
 
 def test_half_ablations_have_the_means_of_one_space(store: CropStore, train: Train, tmp_path: Path) -> None:
     assert list(train(store, tmp_path, model="cvae-s", epochs=1).prior_means().obsm) == ["salient"]
+
+
+@pytest.fixture(scope="module")
+def told(store: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three spaces, and a decoder that is told of how a cell was imaged."""
+    out = tmp_path_factory.mktemp("runs") / "told"
+    return train(store, out, model="three-space", technical_size=2, decoder_knows="technical")
+
+
+def test_a_technical_space_can_be_traversed_and_embedded(told: Run, store: CropStore, rows: np.ndarray) -> None:
+    q = told.model.encode(torch.from_numpy(told.images(store, rows[:1])))
+    assert q.technical is not None
+    here = q.technical.mean[0, 1].item()
+    seen = told.traverse(store, int(rows[0]), 1, np.array([here, here + 2]), space="technical")
+    np.testing.assert_allclose(seen[0], told.reconstruct(store, rows[:1])[1][0], atol=1e-6)
+    assert not np.allclose(seen[0], seen[1])
+    assert embed(store, told, baselines=False).obsm["technical"].shape == (len(store), 2)
+
+
+def test_a_told_decoder_comes_back_with_the_run(told: Run, store: CropStore, rows: np.ndarray) -> None:
+    again = open_run(told.path)
+    for one, other in zip(told.counterfactual(store, rows), again.counterfactual(store, rows), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert set(again.prior_means().obsm) == {"background", "salient"}
+
+
+def test_a_told_decoder_needs_cells_that_were_imaged_as_those_it_knows(
+    told: Run, make_store: Callable[..., CropStore], tmp_path: Path, rows: np.ndarray
+) -> None:
+    stranger = make_store(tmp_path, columns={"plate": ["P9"] * 120, "well": ["A1"] * 120})
+    with pytest.raises(StoreError, match=r"has P9.*, which it was not trained on"):
+        told.reconstruct(stranger, rows)
+    assert "technical" in embed(stranger, told, baselines=False).obsm  # encoders need not be told

@@ -1,7 +1,7 @@
-"""The network: encoders q(z|x) and q(s|x), and one decoder p(x|z, s).
+"""The network: encoders q(z|x), q(s|x) and q(t|x), and one decoder p(x|z, s, t).
 
-A space is an encoder with a prior. A model has a background space, and may have a salient one; controls
-are decoded from (z, 0). Which prior a space has is all that tells cvae from mcvae (``variants.py``).
+A space is an encoder with a prior. A model has a background space, and may have a salient and a technical one;
+controls are decoded from (z, 0, t). Which prior a space has is all that tells cvae from mcvae (``variants.py``).
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ class Normal(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """What the encoders say of a batch; ``salient`` is None for a model without that space."""
+    """What the encoders say of a batch; ``salient`` and ``technical`` are None for a model without that space."""
 
     background: Normal
     salient: Normal | None
+    technical: Normal | None = None
 
 
 class Architecture(NamedTuple):
@@ -52,11 +53,14 @@ class ContrastiveVAE(nn.Module):
     """Encoders, decoder, priors and likelihood, of any member of the family.
 
     Args:
-        encoders: One module a space, ``background`` and maybe ``salient``: (B, C, H, W) -> (B, 2 Z).
-        decoder: (B, Z + S) -> (B, C, H, W).
-        priors: One module a space, (B,) perturbations -> (B, Z) means.
+        encoders: One module a space, ``background`` and maybe ``salient`` and ``technical``: (B, C, H, W) -> (B, 2 Z).
+        decoder: (B, Z + S + T), and what ``condition`` says behind them, -> (B, C, H, W).
+        priors: One module a space -> (B, Z) means: of (B,) perturbations, the technical one of (B, F) levels.
         likelihood: (x, reconstruction) -> (B,) nats.
         sizes: Dimensions of each space.
+        condition: What the decoder is told of how a cell was imaged: (B, F) levels -> (B, D). None: nothing.
+        critic: (z, s) -> (B,) how much more likely they are one cell's than two cells' (``independence.py``), where
+            the two spaces are to be independent in that sense.
     """
 
     def __init__(
@@ -67,11 +71,14 @@ class ContrastiveVAE(nn.Module):
         priors: dict[str, nn.Module],
         likelihood: nn.Module,
         sizes: dict[str, int],
+        condition: nn.Module | None = None,
+        critic: nn.Module | None = None,
     ):
         super().__init__()
         assert encoders.keys() == priors.keys() == sizes.keys()
         self.encoders, self.priors = nn.ModuleDict(encoders), nn.ModuleDict(priors)
         self.decoder, self.likelihood = decoder, likelihood
+        self.condition, self.critic = condition, critic
         self.sizes = sizes
 
     @property
@@ -79,21 +86,29 @@ class ContrastiveVAE(nn.Module):
         """Whether there is a salient space."""
         return "salient" in self.encoders
 
+    @property
+    def has_technical(self) -> bool:
+        """Whether there is a technical space."""
+        return "technical" in self.encoders
+
     def encode(self, x: Tensor) -> Posterior:
-        """q(z|x) and q(s|x) of a batch of images, in float32 whatever the encoders compute in."""
+        """q(z|x), q(s|x) and q(t|x) of a batch of images, in float32 whatever the encoders compute in."""
         normals = {name: _normal(encoder(x)) for name, encoder in self.encoders.items()}
-        return Posterior(normals["background"], normals.get("salient"))
+        return Posterior(normals["background"], normals.get("salient"), normals.get("technical"))
 
-    def decode(self, z: Tensor, s: Tensor | None) -> Tensor:
-        """(B, C, H, W) mean image of (B, Z) and (B, S)."""
-        return self.decoder(z if s is None else torch.cat([z, s], dim=1)).float()
+    def decode(self, z: Tensor, s: Tensor | None, t: Tensor | None = None, *, levels: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) mean image of (B, Z), (B, S) and (B, T); a conditioned decoder needs (B, F) levels too."""
+        told = None
+        if self.condition is not None:
+            assert levels is not None, "this decoder is told how a cell was imaged"
+            told = self.condition(levels)
+        return self.decoder(torch.cat([part for part in (z, s, t, told) if part is not None], dim=1)).float()
 
-    def reconstruct(self, x: Tensor, *, control: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor, *, control: Tensor, levels: Tensor | None = None) -> Tensor:
         """Images decoded from the posterior means; where ``control`` (B,) is True, without salient part."""
         q = self.encode(x)
-        if q.salient is None:
-            return self.decode(q.background.mean, None)
-        return self.decode(q.background.mean, torch.where(control[:, None], 0.0, q.salient.mean))
+        s = None if q.salient is None else torch.where(control[:, None], 0.0, q.salient.mean)
+        return self.decode(q.background.mean, s, None if q.technical is None else q.technical.mean, levels=levels)
 
 
 def _normal(output: Tensor) -> Normal:

@@ -1,10 +1,11 @@
-"""How much two sets of numbers about the same cells depend on each other: the Hilbert-Schmidt independence criterion.
+"""How much two things about the same cells depend on each other: the Hilbert-Schmidt independence criterion.
 
     HSIC(x, y) = 0 exactly where x and y are independent, whatever the form of their dependence
 
-Used as a penalty it keeps the background space from saying again what the salient space says (Lopez et al. 2018).
-The estimator is the unbiased one of Song et al. 2012 (eq. 5), with Gaussian kernels as wide as the median distance
-between cells: a biased one is positive on every small batch, and its gradient then shrinks the spaces.
+Used as a penalty it keeps one space from saying what another says, or from saying how a cell was imaged or perturbed
+(Lopez et al. 2018). The estimator is the unbiased one of Song et al. 2012 (eq. 5): a biased one is positive on every
+small batch, and its gradient then shrinks the spaces. Kernels are Gaussian, as wide as the median distance between
+cells; of labels, 1 where two cells have the same and 0 where not.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ def dependence(x: Tensor, y: Tensor) -> Tensor:
 
     Args:
         x: (B, Z), at least four cells.
-        y: (B, S), the same cells.
+        y: (B, S) numbers of the same cells; or (B, F) whole numbers, a label of each of F kinds.
 
     Returns:
         (), about 0 to 1. On independent numbers it is 0 on average, so that single batches may lie below 0.
     """
-    K, L = gaussian_kernel(x), gaussian_kernel(y)
+    K, L = _kernel(x), _kernel(y)
     own = hsic(K, K).clamp_min(1e-12) * hsic(L, L).clamp_min(1e-12)
     return hsic(K, L) / own.sqrt()
 
@@ -51,3 +52,12 @@ def gaussian_kernel(x: Tensor) -> Tensor:
         square = (length[:, None] + length - 2 * x @ x.T).clamp_min(0)
     pairs = square.detach()[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
     return torch.exp(-square / pairs.median().clamp_min(1e-12))
+
+
+def label_kernel(labels: Tensor) -> Tensor:
+    """(B, B) share of the F labels that two cells have in common, float32, for (B, F) whole numbers."""
+    return (labels[:, None] == labels).float().mean(2)
+
+
+def _kernel(x: Tensor) -> Tensor:
+    return gaussian_kernel(x) if x.is_floating_point() else label_kernel(x)

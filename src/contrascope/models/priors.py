@@ -2,12 +2,17 @@
 
     StandardPrior      p(z | m) = N(0, I)
     PerturbationPrior  p(z | m) = N(mu[m], I), mu[0] = 0
+    LevelMeans         p(t | d) = N(sum over f of mu_f[d_f], I)
 
 m = 0 is control. Its mean stays at 0 (Fig. 1A of the paper): controls are the origin, perturbations are
 displacements from it. Where all cells drift away from the origin together, the mean of controls may be learned too.
+d is how a cell was imaged, its level d_f of each technical column f: its batch, say, and how far it lies from the
+middle of its tile.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,3 +55,23 @@ class PerturbationPrior(nn.Module):
         if self.control_mean is None:
             return nn.functional.embedding(m, nn.functional.pad(self.means, (0, 0, 1, 0)))
         return nn.functional.embedding(m, torch.cat([self.control_mean, self.means]))
+
+
+class LevelMeans(nn.Module):
+    """sum over f of mu_f[d_f], with a learned vector for each level of each of F technical columns.
+
+    It is the mean of the technical space's prior, N(., I), and what a conditioned decoder is told.
+
+    Args:
+        levels: How many levels each column has.
+        size: T, dimensions of each vector.
+        spread: Standard deviation of the entries they start with.
+    """
+
+    def __init__(self, levels: Sequence[int], size: int, *, spread: float = 0.0):
+        super().__init__()
+        self.means = nn.ParameterList(spread * torch.randn(n, size) for n in levels)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        """(B, T), for (B, F) levels of B cells."""
+        return torch.stack([nn.functional.embedding(d, mu) for d, mu in zip(levels.T, self.means, strict=True)]).sum(0)

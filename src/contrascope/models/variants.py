@@ -1,59 +1,94 @@
 """Members of the family, each a choice of priors.
 
-name    spaces           prior of z      prior of s
-vae     z (64)           N(0, I)         -
-cvae    z (32), s (32)   N(0, I)         N(0, I)
-cvae-s  z (32), s (32)   N(0, I)         N(mu_s[m], I)
-cvae-z  z (32), s (32)   N(mu_z[m], I)   N(0, I)
-mcvae   z (32), s (32)   N(mu_z[m], I)   N(mu_s[m], I)
+name         spaces    prior of z      prior of s
+vae          z         N(0, I)         -
+cvae         z, s      N(0, I)         N(0, I)
+cvae-s       z, s      N(0, I)         N(mu_s[m], I)
+cvae-z       z, s      N(mu_z[m], I)   N(0, I)
+mcvae        z, s      N(mu_z[m], I)   N(mu_s[m], I)
+three-space  z, s, t   N(mu_z[m], I)   N(mu_s[m], I)   and of t N(mu_t[d], I), d how a cell was imaged
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from contrascope.config import TrainingSettings
 from contrascope.models.contrastive import Architecture, ContrastiveVAE
+from contrascope.models.critic import Critic
 from contrascope.models.likelihood import SCALES, cell_weights
-from contrascope.models.priors import PerturbationPrior, StandardPrior
+from contrascope.models.priors import LevelMeans, PerturbationPrior, StandardPrior
 from contrascope.registry import ARCHITECTURES, MODELS
 
 Prior = Callable[[int, int], nn.Module]
 """(K perturbations, Z dimensions) -> a prior."""
 
+Spaces = dict[str, tuple[int, Prior]]
+"""Name of a space -> its dimensions and its prior."""
 
-def vae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+_TOLD = 32
+"""Dimensions of what a conditioned decoder is told, as many as the authors gave it."""
+
+
+class Facts(NamedTuple):
+    """What a store says of a model's shape.
+
+    Attributes:
+        channels: C.
+        perturbations: K, without control.
+        levels: How many levels each technical column has.
+    """
+
+    channels: int
+    perturbations: int
+    levels: Sequence[int] = ()
+
+
+def vae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """One space for all that varies; it sees controls and perturbed cells alike."""
-    size = settings.background_size + settings.salient_size
-    return _compose(settings, channels, perturbations, {"background": (size, StandardPrior)})
+    return _compose(settings, facts, {"background": (settings.background_size + settings.salient_size, StandardPrior)})
 
 
-def cvae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+def cvae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """Background and salient space; all perturbations are one group (Abid & Zou 2019)."""
-    return _two_spaces(settings, channels, perturbations, StandardPrior, StandardPrior)
+    return _compose(settings, facts, _two_spaces(settings, StandardPrior, StandardPrior))
 
 
-def cvae_s(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+def cvae_s(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """The perturbation is told to the salient space alone: a half-ablation of the paper's Fig. 2C."""
-    return _two_spaces(settings, channels, perturbations, StandardPrior, PerturbationPrior)
+    return _compose(settings, facts, _two_spaces(settings, StandardPrior, PerturbationPrior))
 
 
-def cvae_z(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+def cvae_z(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """The perturbation is told to the background space alone: the other half-ablation of Fig. 2C."""
-    return _two_spaces(settings, channels, perturbations, _background_prior(settings), StandardPrior)
+    return _compose(settings, facts, _two_spaces(settings, _background_prior(settings), StandardPrior))
 
 
-def mcvae(settings: TrainingSettings, *, channels: int, perturbations: int) -> ContrastiveVAE:
+def mcvae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """Background and salient space, with a mean for each perturbation in both: the paper's model."""
-    return _two_spaces(settings, channels, perturbations, _background_prior(settings), PerturbationPrior)
+    return _compose(settings, facts, _two_spaces(settings, _background_prior(settings), PerturbationPrior))
+
+
+def three_space(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
+    """mcvae with a space for what is technical: its prior is told how a cell was imaged (the paper's Discussion)."""
+    spaces = _two_spaces(settings, _background_prior(settings), PerturbationPrior)
+    technical = (settings.technical_size, lambda _, size: LevelMeans(facts.levels, size))
+    return _compose(settings, facts, spaces | {"technical": technical})
 
 
 def build_model(
-    name: str, settings: TrainingSettings, *, channels: int, perturbations: int, seed: int | None = None
+    name: str,
+    settings: TrainingSettings,
+    *,
+    channels: int,
+    perturbations: int,
+    levels: Sequence[int] = (),
+    seed: int | None = None,
 ) -> ContrastiveVAE:
     """A model of the registry with random weights.
 
@@ -62,11 +97,12 @@ def build_model(
         settings: Sizes, architecture and likelihood.
         channels: C.
         perturbations: K, without control.
+        levels: How many levels each technical column has, for models that are told of them.
         seed: Of the weights; the settings' own when None. torch's global generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed if seed is None else seed)
-        return MODELS[name](settings, channels=channels, perturbations=perturbations)
+        return MODELS[name](settings, Facts(channels, perturbations, levels))
 
 
 def _background_prior(settings: TrainingSettings) -> Prior:
@@ -74,29 +110,32 @@ def _background_prior(settings: TrainingSettings) -> Prior:
     return partial(PerturbationPrior, learned_control=settings.control_prior == "learned")
 
 
-def _two_spaces(
-    settings: TrainingSettings, channels: int, perturbations: int, background: Prior, salient: Prior
-) -> ContrastiveVAE:
-    spaces = {"background": (settings.background_size, background), "salient": (settings.salient_size, salient)}
-    return _compose(settings, channels, perturbations, spaces)
+def _two_spaces(settings: TrainingSettings, background: Prior, salient: Prior) -> Spaces:
+    return {"background": (settings.background_size, background), "salient": (settings.salient_size, salient)}
 
 
-def _compose(
-    settings: TrainingSettings, channels: int, perturbations: int, spaces: dict[str, tuple[int, Prior]]
-) -> ContrastiveVAE:
+def _compose(settings: TrainingSettings, facts: Facts, spaces: Spaces) -> ContrastiveVAE:
     architecture: Architecture = ARCHITECTURES[settings.architecture]
     sizes = {name: size for name, (size, _) in spaces.items()}
     encoders: dict[str, nn.Module] = {
-        name: architecture.encoder(channels, settings.image_size, size) for name, size in sizes.items()
+        name: architecture.encoder(facts.channels, settings.image_size, size) for name, size in sizes.items()
     }
+    told = _TOLD if settings.decoder_knows == "technical" else 0
     return ContrastiveVAE(
         encoders=encoders,
-        decoder=architecture.decoder(channels, settings.image_size, sum(sizes.values())),
-        priors={name: prior(perturbations, size) for name, (size, prior) in spaces.items()},
-        likelihood=SCALES[settings.likelihood_scale](channels, _weights(settings)),
+        decoder=architecture.decoder(facts.channels, settings.image_size, sum(sizes.values()) + told),
+        priors={name: prior(facts.perturbations, size) for name, (size, prior) in spaces.items()},
+        likelihood=SCALES[settings.likelihood_scale](facts.channels, _weights(settings)),
         sizes=sizes,
+        condition=LevelMeans(facts.levels, _TOLD, spread=1.0) if told else None,
+        critic=_critic(settings, sizes),
     )
 
 
 def _weights(settings: TrainingSettings) -> Tensor | None:
     return cell_weights(settings.image_size) if settings.focus == "cell" else None
+
+
+def _critic(settings: TrainingSettings, sizes: dict[str, int]) -> Critic | None:
+    wanted = settings.independence == "total-correlation" and settings.independence_weight > 0
+    return Critic(sizes["background"], sizes["salient"]) if wanted and "salient" in sizes else None

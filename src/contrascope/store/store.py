@@ -132,6 +132,14 @@ class CropStore:
         return self._table("cells.parquet", [name])[name]
 
     @cached_property
+    def column_names(self) -> list[str]:
+        """Columns of the cell table."""
+        try:
+            return list(pl.read_parquet_schema(self.path / "cells.parquet"))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise self._damaged(error) from None
+
+    @cached_property
     def tiles(self) -> pl.DataFrame:
         """One row a tile: size, cells, shifts, clip limits, and how it looks; see FORMAT.md."""
         return self._table("tiles.parquet")

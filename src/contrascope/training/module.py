@@ -11,8 +11,15 @@ from torch import Tensor
 from contrascope.config import TrainingSettings
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE
-from contrascope.models.objective import Terms, objective
+from contrascope.models.objective import (
+    BACKGROUND_SALIENT,
+    SALIENT_TECHNICAL,
+    TECHNICAL_PERTURBATION,
+    Terms,
+    objective,
+)
 from contrascope.sampling.augment import turned
+from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
 from contrascope.training.schedules import beta_at, learning_rate_at
 from contrascope.vocabulary import Batch
@@ -30,11 +37,22 @@ class TrainingModule(L.LightningModule):
         transform: From raw pixels to the model's range.
         settings: Learning rate, schedules, weights.
         steps: Steps of the whole training.
+        technical: How the cells were imaged, where the model or a weight asks for it.
     """
 
-    def __init__(self, model: ContrastiveVAE, transform: Transform, settings: TrainingSettings, *, steps: int):
+    def __init__(
+        self,
+        model: ContrastiveVAE,
+        transform: Transform,
+        settings: TrainingSettings,
+        *,
+        steps: int,
+        technical: Technical | None = None,
+    ):
         super().__init__()
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
+        self.technical = technical
+        self.independence = independence_weights(model, settings)
         self._noise_state: Tensor | None = None
 
     def on_fit_start(self) -> None:
@@ -67,7 +85,7 @@ class TrainingModule(L.LightningModule):
 
     def _seen(self, batch: Batch) -> Batch:
         """A batch as the model trains on it."""
-        batch = self.transform.batch(batch)
+        batch = self._told(batch)
         if not self.settings.augment:
             return batch
         images = turned(batch.images, generator=self._training_noise)
@@ -79,22 +97,21 @@ class TrainingModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """The objective on held-out cells, always at beta = 1."""
-        terms = self._terms(self.transform.batch(batch), self._validation_noise)
+        terms = self._terms(self._told(batch), self._validation_noise)
         loss = self._loss(terms, beta=1.0)
         self._log(terms, batch, "validation", loss=loss)
 
+    def _told(self, batch: Batch) -> Batch:
+        """A batch in the model's range, and with how its cells were imaged if that counts."""
+        batch = self.transform.batch(batch)
+        return batch if self.technical is None else self.technical.batch(batch)
+
     def _terms(self, batch: Batch, noise: torch.Generator) -> Terms:
-        return objective(self.model, batch, generator=noise, dependent=self._dependent)
+        return objective(self.model, batch, generator=noise, independence=self.independence)
 
     def _loss(self, terms: Terms, *, beta: float) -> Tensor:
-        s = self.settings
-        return terms.total(
-            beta=beta, wasserstein_weight=s.wasserstein_weight, independence_weight=s.independence_weight
-        ).mean()
-
-    @property
-    def _dependent(self) -> bool:
-        return self.model.has_salient and self.settings.independence_weight > 0
+        weight = self.settings.wasserstein_weight
+        return terms.total(beta=beta, wasserstein_weight=weight, independence=self.independence).mean()
 
     def configure_optimizers(self) -> Any:
         """Adam, with the learning rate of the schedule at each step."""
@@ -120,10 +137,29 @@ class TrainingModule(L.LightningModule):
         }
         if self.model.has_salient:
             values |= {f"{part}/KL salient": terms.salient[~control], f"{part}/leak of controls": terms.leak[control]}
-        if self._dependent:
-            values[f"{part}/dependence"] = terms.dependence
+        if self.model.has_technical:
+            values[f"{part}/KL technical"] = terms.technical
+        for name, value in terms.dependence.items():
+            values[f"{part}/dependence {name}"] = value[None].expand(len(control))
         if beta is not None:
             values["beta"] = torch.tensor([beta])
         for name, x in values.items():
             if len(x):  # a batch of validation may hold no control, or nothing else
                 self.log(name, x.mean(), batch_size=len(x), on_step=part == "train", on_epoch=part == "validation")
+
+
+def independence_weights(model: ContrastiveVAE, settings: TrainingSettings) -> dict[str, float]:
+    """Weight of each dependence that the settings ask for and the model has the spaces for."""
+    weights = {}
+    if model.has_salient:
+        weights[BACKGROUND_SALIENT] = settings.independence_weight
+        weights[SALIENT_TECHNICAL] = settings.salient_technical_weight
+    if model.has_technical:
+        weights[TECHNICAL_PERTURBATION] = settings.technical_perturbation_weight
+    return {name: weight for name, weight in weights.items() if weight > 0}
+
+
+def asks_how_imaged(model: ContrastiveVAE, settings: TrainingSettings) -> bool:
+    """Whether a model in training must be told how cells were imaged."""
+    asked = model.has_technical or model.condition is not None
+    return asked or SALIENT_TECHNICAL in independence_weights(model, settings)

@@ -35,6 +35,7 @@ from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
+from contrascope.sampling.technical import Technical, measured_technical
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
@@ -83,6 +84,11 @@ class Run:
         return Transform(**self.facts["transform"])
 
     @cached_property
+    def technical(self) -> Technical:
+        """Levels of the technical columns: how the cells it was trained on were imaged."""
+        return Technical(self.facts["technical"])
+
+    @cached_property
     def model(self) -> ContrastiveVAE:
         """The trained model, evaluating.
 
@@ -106,6 +112,7 @@ class Run:
             self.settings,
             channels=len(self.facts["channels"]),
             perturbations=len(self.perturbations),
+            levels=self.technical.levels,
             seed=seed,
         )
         return in_channels_last(model.eval())
@@ -179,7 +186,7 @@ class Run:
             row: The cell; all its other dimensions stay at their posterior mean, also if it is a control.
             dim: Which dimension of the space.
             values: (V,) what it is set to, in latent units.
-            space: ``background`` or ``salient``.
+            space: ``background``, ``salient`` or ``technical``.
 
         Returns:
             (V, C, H, W) float32 in the model's range.
@@ -196,7 +203,9 @@ class Run:
             q = self.model.encode(self._seen(store, np.array([row])))
             means = {name: normal.mean.repeat(len(values), 1) for name, normal in q._asdict().items() if normal}
             means[space][:, dim] = torch.as_tensor(np.asarray(values), dtype=torch.float32)
-            return self.model.decode(means[v.BACKGROUND], means.get(v.SALIENT)).numpy()
+            levels = self._levels(store, np.full(len(values), row))
+            latent = (means[v.BACKGROUND], means.get(v.SALIENT), means.get(v.TECHNICAL))
+            return self.model.decode(*latent, levels=levels).numpy()
 
     def prior_means(self) -> ad.AnnData:
         """Where the model expects each perturbation: mu[m] of each space that has them.
@@ -211,7 +220,11 @@ class Run:
         """
         m = torch.arange(1, len(self.perturbations) + 1)
         with torch.inference_mode():
-            means = {name: prior(m).numpy() for name, prior in self.model.priors.items() if list(prior.parameters())}
+            means = {
+                name: prior(m).numpy()
+                for name, prior in self.model.priors.items()
+                if name != v.TECHNICAL and list(prior.parameters())
+            }
         if not means:
             raise RunError(f"The priors of a {self.model_name} know no perturbations. Train an mcvae for such means.")
         obs = pd.DataFrame({v.PERTURBATION: self.perturbations}, index=pd.Index(self.perturbations, dtype=object))
@@ -221,13 +234,20 @@ class Run:
         transform = self.transform.bound(store)
         return transform(torch.from_numpy(store.read(rows)), torch.from_numpy(np.asarray(rows)))
 
+    def _levels(self, store: CropStore, rows: np.ndarray) -> torch.Tensor | None:
+        """(B, F) levels of cells, for a decoder that is told them."""
+        if self.model.condition is None:
+            return None
+        return self.technical.bound(store)(torch.from_numpy(np.asarray(rows)))
+
     def _decoded(
         self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         self.check_fits(store)
         with torch.inference_mode():
             images = self._seen(store, rows)
-            decoded = self.model.reconstruct(images, control=torch.from_numpy(without_salient))
+            levels = self._levels(store, rows)
+            decoded = self.model.reconstruct(images, control=torch.from_numpy(without_salient), levels=levels)
         return images.numpy(), decoded.numpy()
 
     def __repr__(self) -> str:
@@ -286,15 +306,23 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
     parts = _parts(store, settings)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
-    network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
+    technical = measured_technical(store, settings.technical)
+    network = build_model(
+        model,
+        settings,
+        channels=len(store.channels),
+        perturbations=len(store.perturbations),
+        levels=technical.levels,
+    )
     _make_room(out, made_from)
-    outcome = train(store, network, transform.bound(store), parts, settings, out)
+    outcome = train(store, network, transform.bound(store), technical, parts, settings, out)
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
         "format": _FORMAT,
         "model": model,
         "settings": settings.model_dump(mode="json"),
         "transform": transform.state(),
+        "technical": technical.state(),
         "channels": store.channels,
         "crop_size": list(store.crop_size),
         "perturbations": store.perturbations,

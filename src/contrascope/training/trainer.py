@@ -25,13 +25,14 @@ from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import TRAIN, VALIDATION
+from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
 from contrascope.store.files import appearing
 from contrascope.store.store import CropStore
 from contrascope.training.checkpoint import SafeCheckpoints
 from contrascope.training.data import TrainingStream, ValidationStream
 from contrascope.training.logs import TidyMetrics
-from contrascope.training.module import VALIDATION_LOSS, TrainingModule
+from contrascope.training.module import VALIDATION_LOSS, TrainingModule, asks_how_imaged
 
 WEIGHTS, METRICS, RESUME = "weights.safetensors", "metrics.csv", "resume.safetensors"
 CHECKPOINT_SECONDS = 300.0
@@ -42,6 +43,7 @@ def train(
     store: CropStore,
     network: ContrastiveVAE,
     transform: Transform,
+    technical: Technical,
     parts: np.ndarray,
     settings: TrainingSettings,
     out: Path,
@@ -52,6 +54,7 @@ def train(
         store: The cells.
         network: Freshly made from the settings.
         transform: From raw pixels to the model's range.
+        technical: Levels of the technical columns, not yet bound to the store.
         parts: (N,) part of each cell, of ``sampling.split``.
         settings: Of the training.
         out: The run's folder; the best weights and the metrics are in it afterwards.
@@ -67,7 +70,8 @@ def train(
         store.labels, training, batch_size=settings.batch_size, seed=settings.seed, balance=settings.balance
     )
     steps = settings.epochs * len(sampler)
-    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps)
+    told = technical.bound(store) if asks_how_imaged(network, settings) else None
+    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start = _steps_taken(resume)
     with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):

@@ -1,0 +1,129 @@
+"""How cells were imaged, as levels that a model can be told: a column of the cell table a kind.
+
+Text and whole numbers are levels as they stand: a batch, a tile. Fractions, such as how far a cell lies from the middle
+of its tile, are cut where an eighth of the cells lies between two cuts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from contrascope.errors import StoreError, first_few
+from contrascope.store.store import CropStore
+from contrascope.vocabulary import Batch
+
+_PARTS = 8
+MOST_LEVELS = 10_000
+"""Of a column: one with more says which cell it is, not how it was imaged."""
+
+Kind = list[str] | list[float]
+"""Levels of a column by name, or where it is cut."""
+
+
+class Technical(nn.Module):
+    """Levels of F technical columns, for the cells of a store once it is bound to one.
+
+    Args:
+        columns: Column -> names of its levels; or, of a column of fractions, the values between two levels each.
+    """
+
+    level_of_row: Tensor | None
+
+    def __init__(self, columns: dict[str, Kind]):
+        super().__init__()
+        self.columns = columns
+        self.register_buffer("level_of_row", None, persistent=False)
+
+    @property
+    def levels(self) -> list[int]:
+        """How many levels each column has."""
+        return [len(kind) + 1 if _cut(kind) else len(kind) for kind in self.columns.values()]
+
+    def bound(self, store: CropStore) -> Technical:
+        """The same for the cells of a store.
+
+        Raises:
+            StoreError: The store has no such column, cells without a value, or levels that are not known.
+        """
+        made = Technical(self.columns)
+        found = [_levels(store, name, kind) for name, kind in self.columns.items()]
+        made.level_of_row = torch.from_numpy(np.stack(found, axis=1))
+        return made
+
+    def batch(self, batch: Batch) -> Batch:
+        """The same batch with the levels of its cells."""
+        return batch._replace(technical=self(batch.rows))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(B, F) int64 levels of the cells in (B,) rows of the store it is bound to."""
+        assert self.level_of_row is not None, "bind it to a store first"
+        return self.level_of_row[rows].long()
+
+    def state(self) -> dict[str, Kind]:
+        """Its argument, as JSON can hold it."""
+        return self.columns
+
+
+def measured_technical(store: CropStore, names: list[str]) -> Technical:
+    """The levels that a store's cells have.
+
+    Args:
+        store: The cells.
+        names: Columns of its cell table.
+
+    Raises:
+        StoreError: There is no such column, or cells lack a value, or there are more than 10,000 levels.
+    """
+    return Technical({name: _kind(store, name) for name in names})
+
+
+def _kind(store: CropStore, name: str) -> Kind:
+    values = _column(store, name)
+    if values.dtype.is_float():
+        cuts = np.quantile(values.to_numpy(), np.arange(1, _PARTS) / _PARTS)
+        return sorted(set(cuts.tolist()))
+    levels = values.cast(pl.String).unique().sort().to_list()
+    if len(levels) > MOST_LEVELS:
+        raise StoreError(
+            f"training.technical names {name}, which has {len(levels):,} values in the store {store.path}; "
+            f"{MOST_LEVELS:,} is the most. Name columns that many cells share, such as batch or tile."
+        )
+    return levels
+
+
+def _levels(store: CropStore, name: str, kind: Kind) -> np.ndarray:
+    """(N,) int32 level of each cell."""
+    values = _column(store, name)
+    if _cut(kind):
+        return np.searchsorted(np.asarray(kind, float), values.to_numpy(), side="right").astype(np.int32)
+    text = values.cast(pl.String)
+    if unknown := sorted(set(text.unique()) - {str(level) for level in kind}):
+        raise StoreError(
+            f"The run was told of the {name} of each cell, and the store {store.path} has {first_few(unknown)}, which "
+            f"it was not trained on. Train on a store that has all."
+        )
+    return text.replace_strict({level: i for i, level in enumerate(kind)}, return_dtype=pl.Int32).to_numpy()
+
+
+def _column(store: CropStore, name: str) -> pl.Series:
+    """A column in which every cell has a value."""
+    if name not in (known := store.column_names):
+        raise StoreError(
+            f"training.technical names {name}, which the cell table of {store.path} does not have. It has: "
+            f"{', '.join(known)}."
+        )
+    values = store.column(name)
+    empty = values.is_null() | values.is_nan() if values.dtype.is_float() else values.is_null()
+    if lacking := int(empty.sum()):
+        raise StoreError(
+            f"training.technical names {name}, and {lacking:,} cells of {store.path} have no value there. Give them "
+            f"one in the cell table, or name another column."
+        )
+    return values
+
+
+def _cut(kind: Kind) -> bool:
+    return bool(kind) and isinstance(kind[0], float)
