@@ -129,7 +129,7 @@ def ingest(
 def train(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
     out: Annotated[Path, typer.Option(help="The run's folder.")],
-    model: Annotated[str, typer.Option(help="vae, cvae, cvae-s, cvae-z or mcvae.")] = "mcvae",
+    model: Annotated[str, typer.Option(help="vae, cvae, cvae-s, cvae-z, mcvae or three-space.")] = "mcvae",
     preset: Annotated[str, typer.Option(help="auto fits the screen at hand; paper is the authors'.")] = "auto",
     settings: Sets = None,
     quiet: Quiet = False,

@@ -99,7 +99,7 @@ def test_what_cannot_be_judged_is_left_out_with_its_reason() -> None:
     del one.obs["tile_row"]
     result = artifacts(one, spaces=["salient"])
     assert set(result.table["target"]) == {"field"}
-    assert "batch was left out: 1 batch(es) with 20 cells or more" in result.notes[0]
+    assert "batch was left out: 1 value(s) with 20 cells or more" in result.notes[0]
     assert "well was left out: the cells have no tile_row" in result.notes[1]
     assert result.table.notna().all(axis=None)
 
@@ -130,3 +130,21 @@ def test_a_constant_and_a_huge_feature_raise_no_warning() -> None:
     data = cells(800)
     data.obsm["odd"] = np.column_stack([np.ones(800), 1e8 * data.obsm["salient"][:, 0]])
     assert artifacts(data, spaces=["odd"]).table["value"].notna().all()
+
+
+def test_any_column_of_classes_can_be_asked_for() -> None:
+    data = cells()
+    data.obs["stage"] = np.where(data.obsm["salient"][:, 0] > 0, "mitotic", "interphase")
+    result = artifacts(data, spaces=["background", "salient"], columns=["stage"])
+    assert score(result, "salient", "stage")["value"] > 0.95
+    assert abs(score(result, "background", "stage")["value"] - 0.5) < 0.1
+    assert score(result, "salient", "stage", "F1")["value"] > 0.9
+    assert "stage AUROC" in set(result.headline["metric"])
+
+
+def test_a_column_that_is_not_there_is_refused_and_one_of_many_values_left_out() -> None:
+    data = cells()
+    with pytest.raises(BenchmarkError, match=r"asked for stage\. The cells have batch"):
+        artifacts(data, columns=["stage"])
+    notes = artifacts(data, columns=["field_distance"], spaces=["salient"]).notes
+    assert "field_distance was left out: 0 value(s) with 20 cells" in notes[0]

@@ -5,7 +5,9 @@ is judged on the other 40 % (stratified), after Multi-ContrastiveVAE, Figure 3B.
 
 - batch: plate + well, over all cells;
 - field: innermost against outermost cells of the field of view, within each batch, median over batches;
-- well: cells of tiles at the well's edge against as many central tiles, likewise.
+- well: cells of tiles at the well's edge against as many central tiles, likewise;
+- any column that the user names, its values the classes, over all cells. A cell's stage is no artefact, but can be
+  asked for alike.
 
 Scores near chance are good: nothing technical is left to read.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +40,8 @@ INNERMOST, OUTERMOST = 0.304, 0.811
 TEST_SHARE = 0.4
 MIN_CELLS = 20
 """Cells a class needs: with fewer, 40 % of them say nothing."""
+MOST_CLASSES = 1000
+"""Of a column: with more of them, a probe would take hours to learn little."""
 MAX_STEPS = 300
 PERMUTATIONS = 100
 F1, AUROC = "F1", "AUROC"
@@ -50,7 +55,7 @@ class Probe:
     """A target as classification problems: one over all cells, or one for each batch.
 
     Attributes:
-        target: batch, field or well.
+        target: batch, field, well, or the name of a column.
         problems: Rows of the cells and their classes, 0 ... K - 1.
         macro: F1 is the mean over classes; else that of class 1 (border cells, edge tiles).
     """
@@ -69,6 +74,7 @@ def artifacts(
     *,
     spaces: Sequence[str] | None = None,
     among: Literal["all", "controls"] = "all",
+    columns: Sequence[str] = (),
     seed: int = 0,
     max_cells: int = 20_000,
 ) -> Result:
@@ -78,6 +84,7 @@ def artifacts(
         cells: N cells; ``obs`` columns batch, field_distance, tile_row, tile_column as far as there are any.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
         among: All cells, or controls only, where no perturbation can differ between batches.
+        columns: Further targets: columns of ``obs`` with a few values each.
         seed: Of the choice of cells, the split and the permutations.
         max_cells: At most so many cells a target, chosen at random.
 
@@ -87,11 +94,11 @@ def artifacts(
         could not be judged and why.
 
     Raises:
-        BenchmarkError: None of the targets can be judged.
+        BenchmarkError: None of the targets can be judged, or there is no such column.
     """
     generator = np.random.default_rng(seed)
     rows = generator.permutation(_rows(cells, among))
-    probes, notes = _probes(cells.obs, rows, max_cells)
+    probes, notes = _probes(cells.obs, rows, max_cells, columns)
     table: list[dict[str, Any]] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)
@@ -106,14 +113,21 @@ def artifacts(
 
 def batch_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int) -> Probe:
     """Which of all batches is a cell from? Batches with too few cells are left out."""
-    _need(obs, BATCH)
+    return column_probe(obs, rows, max_cells=max_cells, column=BATCH)
+
+
+def column_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int, column: str) -> Probe:
+    """Which of the values of a column does a cell have? Values of too few cells are left out."""
+    _need(obs, column)
     rows = rows[:max_cells]
-    codes, _ = pd.factorize(obs[BATCH].to_numpy()[rows])
-    large = np.bincount(codes[codes >= 0]) >= MIN_CELLS
+    codes, _ = pd.factorize(obs[column].to_numpy()[rows])
+    large = np.bincount(codes[codes >= 0], minlength=1) >= MIN_CELLS
     keep = (codes >= 0) & np.append(large, False)[codes]
-    if large.sum() < 2:
-        raise _NotComputable(f"{int(large.sum())} batch(es) with {MIN_CELLS} cells or more, two were needed")
-    return Probe("batch", [(rows[keep], np.unique(codes[keep], return_inverse=True)[1])], macro=True)
+    if not 2 <= large.sum() <= MOST_CLASSES:
+        raise _NotComputable(
+            f"{int(large.sum())} value(s) with {MIN_CELLS} cells or more, two to {MOST_CLASSES} were needed"
+        )
+    return Probe(column, [(rows[keep], np.unique(codes[keep], return_inverse=True)[1])], macro=True)
 
 
 def field_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int) -> Probe:
@@ -174,10 +188,15 @@ def _rows(cells: AnnData, among: str) -> Rows:
     return np.flatnonzero(cells.obs[CONTROL].to_numpy(dtype=bool))
 
 
-def _probes(obs: pd.DataFrame, rows: Rows, max_cells: int) -> tuple[list[Probe], list[str]]:
+def _probes(obs: pd.DataFrame, rows: Rows, max_cells: int, columns: Sequence[str]) -> tuple[list[Probe], list[str]]:
     """The targets that can be judged, and a sentence for each that cannot."""
+    if unknown := [name for name in columns if name not in obs]:
+        raise BenchmarkError(
+            f"artifacts was asked for {first_few(unknown)}. The cells have {first_few(obs.columns, 12)}."
+        )
     probes, notes = [], []
-    for target, make in TARGETS:
+    targets = list(TARGETS) + [(name, partial(column_probe, column=name)) for name in columns]
+    for target, make in targets:
         try:
             probes.append(make(obs, rows, max_cells=max_cells))
         except _NotComputable as reason:
@@ -213,7 +232,7 @@ def _judge(probe: Probe, matrix: NDArray[np.float64], seed: int) -> tuple[list[d
         "n_batches": len(probe.problems),
         N: sum(len(rows) for rows, _ in probe.problems),
     }
-    if probe.target == "batch":
+    if probe.target == BATCH:
         shared["n_batches"] = shared["n_classes"]
     scores = [
         {METRIC: F1, VALUE: np.median(f1), CHANCE: np.median(chance)} | shared,

@@ -11,9 +11,10 @@ from __future__ import annotations
 from anndata import AnnData
 
 from contrascope.profiles.aggregate import By, averaged
+from contrascope.profiles.effects import salient_share
 from contrascope.profiles.normalize import centred, zscored
 
-__all__ = ["By", "averaged", "centred", "profile", "zscored"]
+__all__ = ["By", "averaged", "centred", "profile", "salient_share", "zscored"]
 
 
 def profile(cells: AnnData, *, by: By = "perturbation") -> AnnData:
