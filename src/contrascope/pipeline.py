@@ -29,9 +29,9 @@ from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.errors import RunError, StoreError
 from contrascope.figures.curves import training_curves
-from contrascope.figures.gallery import composites, pairs
+from contrascope.figures.gallery import composites, counterfactuals, pairs
 from contrascope.figures.umap import umap
-from contrascope.profiles import profile
+from contrascope.profiles import profile, typical_cells
 from contrascope.profiles.aggregate import By
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report as report_progress
@@ -237,13 +237,16 @@ class Line:
     def figures(self) -> Path:
         """Pictures of cells, training and maps, each with its numbers as CSV."""
         folder, made_from = self.out / "figures", self._key("figures", self._record["profiles"])
-        names = ("cells", "reconstructions", "training", "umap_batch", "umap_field", "umap_perturbation")
+        names = ["cells", "reconstructions", "training", "umap_batch", "umap_field", "umap_perturbation"]
+        names += [sections.COUNTERFACTUALS] * self.run_now.model.has_salient
         if self._is_done("figures", made_from, *(folder / f"{name}.png" for name in names)):
             self.say("figures: done before")
             return folder
         folder.mkdir(exist_ok=True)
         shown = _farthest(self.profiles_now[v.PERTURBATION])
         self._draw_cells(folder, shown)
+        if self.run_now.model.has_salient:
+            self._draw_counterfactuals(folder, shown)
         self._draw_training(folder)
         self._draw_maps(folder, shown)
         self._is_made("figures", made_from)
@@ -350,6 +353,16 @@ class Line:
         error = np.square(images - decoded).mean((2, 3))
         errors = {f"mean squared error {name}": error[:, c] for c, name in enumerate(store.channels)}
         _save(figure, folder / "reconstructions", pd.DataFrame({"row": rows, v.PERTURBATION: names} | errors))
+
+    def _draw_counterfactuals(self, folder: Path, shown: list[str]) -> None:
+        store, run = self.store_now, self.run_now
+        rows = np.concatenate(typical_cells(self.cells_now, shown, space=v.SALIENT))
+        actual, without = run.counterfactual(store, rows)
+        scale = _shown_pixel(store, run)
+        figure = counterfactuals(actual, without, channels=store.channels, rows=shown, pixel_size_um=scale)
+        change = (actual - without).mean((2, 3))
+        changes = {f"mean difference {name}": change[:, c] for c, name in enumerate(store.channels)}
+        _save(figure, folder / sections.COUNTERFACTUALS, pd.DataFrame({"row": rows, v.PERTURBATION: shown} | changes))
 
     def _draw_training(self, folder: Path) -> None:
         metrics = self.run_now.metrics().to_pandas()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrascope.figures.gallery import composite, composites, gallery, limits_of, pairs
+from contrascope.figures.gallery import composite, composites, counterfactuals, gallery, limits_of, pairs
 
 CHANNELS = ["DAPI", "Tubulin"]
 
@@ -80,3 +80,26 @@ def test_pictures_that_do_not_fit_together_are_refused() -> None:
         composites(images(), ["a", "b"], channels=CHANNELS)
     with pytest.raises(ValueError, match="the same was needed"):
         pairs(images(), images()[:2], channels=CHANNELS)
+
+
+def test_a_difference_is_orange_where_light_is_added_and_blue_where_it_is_taken() -> None:
+    actual = np.zeros((1, 1, 8, 8))
+    actual[0, 0, :4] = 1.0
+    without = np.zeros((1, 1, 8, 8))
+    without[0, 0, 4:] = 1.0
+    canvas = np.asarray(counterfactuals(actual, without, channels=["DNA"]).axes[0].images[0].get_array())
+    difference = canvas[:8, -8:]
+    red, blue = difference[..., 0], difference[..., 2]
+    assert (red[:4] > blue[:4]).all()
+    assert (blue[4:] > red[4:]).all()
+
+
+def test_equal_pictures_have_a_white_difference() -> None:
+    canvas = np.asarray(counterfactuals(images(), images(), channels=CHANNELS).axes[0].images[0].get_array())
+    side = images().shape[-1]
+    np.testing.assert_allclose(canvas[:side, -side:], 1.0)
+
+
+def test_counterfactuals_of_two_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="the same was needed"):
+        counterfactuals(images(), images()[:2], channels=CHANNELS)

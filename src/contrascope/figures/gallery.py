@@ -22,6 +22,8 @@ CHANNEL_COLOURS = ((0.25, 0.45, 1.0), (0.1, 0.9, 0.3), (1.0, 0.2, 0.55), (1.0, 0
 """Blue first: a nuclear stain usually is. Further channels begin again."""
 GAP, BLOCK_GAP = 0.03, 0.12
 """White space between pictures and between blocks of them, as shares of a picture."""
+ADDED, TAKEN = (0.835, 0.369, 0.0), (0.0, 0.447, 0.698)
+"""Orange and blue of a difference, told apart by any eye."""
 BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
@@ -103,6 +105,42 @@ def pairs(
 
 
 @styled
+def counterfactuals(
+    actual: Images,
+    without: Images,
+    *,
+    channels: Sequence[str],
+    rows: Sequence[str] | None = None,
+    pixel_size_um: float | None = None,
+) -> Figure:
+    """A row a cell; for each channel the cell as decoded, decoded without its salient part, and the difference.
+
+    The difference is orange where the salient part adds light and blue where it takes some away, in full colour at
+    half the contrast of the pictures beside it.
+
+    Args:
+        actual, without: (N, C, H, W), in the same unit.
+        channels: C names.
+        rows: N labels.
+        pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
+    """
+    _check(actual, channels, rows)
+    if actual.shape != without.shape:
+        raise ValueError(f"actual is {actual.shape}, without {without.shape}: the same was needed")
+    limits = limits_of(np.concatenate([actual, without]))
+    width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
+    first, second = _scaled(actual, limits), _scaled(without, limits)
+    difference = 2 * (actual.astype(float) - without.astype(float)) / width[None, :, None, None]
+    columns = [
+        picture
+        for c in range(len(channels))
+        for picture in (_as_colour(first[:, c]), _as_colour(second[:, c]), _diverging(difference[:, c]))
+    ]
+    titles = [text for name in channels for text in (name, "without", "difference")]
+    return _mosaic(columns, titles, rows, blocks=3, pixel_size_um=pixel_size_um)
+
+
+@styled
 def composites(
     images: Images,
     labels: Sequence[str],
@@ -149,6 +187,13 @@ def _scaled(images: Images, limits: Limits) -> NDArray[np.float64]:
 
 def _as_colour(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _diverging(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values (N, H, W) as colours: 0 white, 1 and more orange, -1 and less blue."""
+    share = np.clip(np.abs(values), 0, 1)[..., None]
+    tint = np.where(values[..., None] > 0, ADDED, TAKEN)
+    return 1 - share * (1 - tint)
 
 
 def _mosaic(

@@ -13,8 +13,9 @@ from anndata import AnnData
 from contrascope.profiles.aggregate import By, averaged
 from contrascope.profiles.effects import salient_share
 from contrascope.profiles.normalize import centred, zscored
+from contrascope.profiles.typical import typical_cells
 
-__all__ = ["By", "averaged", "centred", "profile", "salient_share", "zscored"]
+__all__ = ["By", "averaged", "centred", "profile", "salient_share", "typical_cells", "zscored"]
 
 
 def profile(cells: AnnData, *, by: By = "perturbation") -> AnnData:

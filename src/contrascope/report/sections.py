@@ -61,8 +61,19 @@ def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame) -> Sectio
     return Section("What went in", blocks)
 
 
+COUNTERFACTUALS = "counterfactuals"
+"""Name of the figure that shows what a perturbation does; a model without salient space has none."""
+
+
 def cells_section(figures: Path) -> Section:
-    """Example cells, and what the model keeps of them."""
+    """Example cells, what the model keeps of them, and what it lays to their perturbation."""
+    counterfactuals = Picture(
+        figures / f"{COUNTERFACTUALS}.png",
+        "What a perturbation does, as the model sees it: for each perturbation above the cell nearest to "
+        "its salient mean, decoded with its salient part, then without: what the same cell would have looked like. The "
+        "difference is orange where the perturbation adds light and blue where it takes some away. "
+        "A decoded image is smoother than a cell.",
+    )
     return Section(
         "Cells",
         [
@@ -77,6 +88,7 @@ def cells_section(figures: Path) -> Section:
                 "equal within a pair. "
                 "What is missing on the right, the embedding does not know.",
             ),
+            *([counterfactuals] if counterfactuals.path.exists() else []),
         ],
     )
 
