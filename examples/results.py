@@ -82,12 +82,11 @@ def models_section(out: Path) -> str:
     table = pd.DataFrame(rows).T.rename_axis("model")
     return (
         "## Every model, the same screens\n\n"
-        "Mean over the three seeds, and in brackets each. The same cells, settings (`auto`) and number of steps for all. "
-        "`one space` is the salient space of a model that has one, else its only space. AP is the average precision of "
-        "complexes. Novelty: how well the salient share of a gene's effect tells genes of novel complexes from those of "
-        "shifted ones, as AUROC. Batch, field, stage: AUROC of reading them from a cell; stage is cell cycle, which all "
-        "cells have, so it belongs in the "
-        "background.\n\n" + markdown(table)
+        "Mean over the three seeds, and in brackets each. The same cells, settings (`auto`) and number of steps for "
+        "all. `one space` is the salient space of a model that has one, else its only space. AP is the average "
+        "precision of complexes. Novelty: how well the salient share of a gene's effect tells genes of novel complexes "
+        "from those of shifted ones, as AUROC. Batch, field, stage: AUROC of reading them from a cell; stage is cell "
+        "cycle, which all cells have, so it belongs in the background.\n\n" + markdown(table)
     )
 
 
