@@ -184,6 +184,9 @@ class TrainingSettings(Settings):
         normalize_by: Whose controls offset and spread are measured on: all of the ``screen``, or those of a cell's own
             ``batch`` or ``plate``, which takes gain and offset of a well away.
         augment: Flip and turn each cell at random while training, by right angles.
+        gain_spread: While training, make each channel of each cell brighter or dimmer at random, by factors whose
+            logarithm has this standard deviation: the model then knows brightness as something that controls vary in.
+            0 leaves it out.
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
         control_prior: Whether the mean of controls in the background space is 0 or learned, where a model's background
             prior knows perturbations (mcvae, cvae-z).
@@ -222,6 +225,7 @@ class TrainingSettings(Settings):
     normalization: Literal["measured", "paper"]
     normalize_by: Literal["screen", "batch", "plate"]
     augment: bool
+    gain_spread: Annotated[float, Field(ge=0, le=1)]
     wasserstein_weight: Annotated[float, Field(ge=0)]
     control_prior: Literal["fixed", "learned"]
     technical: Annotated[list[str], Field(min_length=1)]
@@ -269,6 +273,7 @@ _ARCHITECTURE = {
     "salient_size": 32,
     "wasserstein_weight": 8.0,
     "control_prior": "fixed",
+    "gain_spread": 0.0,
     "technical": ["batch"],
     "technical_size": 16,
     "decoder_knows": "nothing",

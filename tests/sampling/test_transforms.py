@@ -276,3 +276,12 @@ def test_a_batch_that_was_not_trained_on_is_named(tmp_path: Path) -> None:
     known = t.state() | {"levels": ["P_A1", "elsewhere"]}
     with pytest.raises(StoreError, match=r"P_A2.*not trained on"):
         Transform(**known).bound(store)
+
+
+def test_a_gain_is_that_of_brighter_light_above_the_offset() -> None:
+    transform = Transform(16, offset=[100.0] * 2, cofactor=[50.0] * 2, center=[1.0] * 2, spread=[2.0] * 2)
+    pixels = torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0)) * 1000 + 100
+    gain = torch.tensor([[1.0, 2.0], [0.5, 1.0], [1.0, 1.0]])
+    brighter = (pixels - 100) * gain[..., None, None] + 100
+    torch.testing.assert_close(transform(pixels, gain=gain), transform(brighter))
+    assert torch.equal(transform(pixels, gain=gain)[2], transform(pixels)[2])

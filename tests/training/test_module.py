@@ -115,20 +115,40 @@ def test_a_validation_gives_the_same_loss_whenever_it_is_asked() -> None:
     assert len(set(losses)) == 1
 
 
-def test_cells_are_turned_to_train_on_and_never_to_validate_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, list[Tensor]] = {"training": [], "validation": []}
+Seen = dict[str, list[Tensor]]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """Images that models were shown in training and in validation."""
+    shown: Seen = {"training": [], "validation": []}
 
     def watched(model: Any, batch: Batch, **changes: Any) -> Any:
-        seen["training" if model.training else "validation"].append(batch.images)
+        shown["training" if model.training else "validation"].append(batch.images)
         return objective(model, batch, **changes)
 
     monkeypatch.setattr("contrascope.training.module.objective", watched)
+    return shown
+
+
+def test_cells_are_turned_to_train_on_and_never_to_validate_on(seen: Seen) -> None:
     m = module(augment=True)
     through_lightning(m, [cells()], [cells()], every=1)
     (trained,), (validated,), plain = *seen.values(), m.transform.batch(cells()).images
     assert torch.equal(validated, plain)
     assert not torch.equal(trained, plain)
     assert torch.equal(trained.flatten(2).sort().values, plain.flatten(2).sort().values)
+
+
+def test_channels_are_made_brighter_or_dimmer_to_train_on_and_never_to_validate_on(seen: Seen) -> None:
+    m = module(augment=False, gain_spread=0.2)
+    through_lightning(m, [cells(i) for i in range(50)], [cells()], every=50)
+    plain = torch.cat([m.transform.batch(cells(i)).images for i in range(50)])
+    assert torch.equal(seen["validation"][0], plain[:4])
+    # With paper's transform, v = (arcsinh(pixel) - 7) / 7, so that light is sinh(7 v + 7).
+    gain = (torch.sinh(7 * torch.cat(seen["training"]) + 7) / torch.sinh(7 * plain + 7)).flatten(2)
+    torch.testing.assert_close(gain.std(2), torch.zeros(200, 2), rtol=0, atol=0.01)
+    assert gain.mean(2).log().std().item() == pytest.approx(0.2, rel=0.15)
 
 
 @pytest.mark.parametrize("warmup", [0, 100, 10_000])

@@ -87,23 +87,27 @@ class Transform(nn.Module):
         made.level_of_row = torch.from_numpy(of_cells.replace_strict(code, return_dtype=pl.Int64).to_numpy().copy())
         return made
 
-    def forward(self, pixels: Tensor, rows: Tensor | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, rows: Tensor | None = None, *, gain: Tensor | None = None) -> Tensor:
         """Resized with anti-aliasing, then arcsinh, then normalised.
 
         Args:
             pixels: (B, C, H, W).
             rows: (B,) rows of the cells in the store that the transform is bound to; needed with ``by`` only.
+            gain: (B, C) what the light above the offset is multiplied with, to make cells brighter or dimmer.
         """
         x = pixels.float()
         if x.shape[-2:] != (self.size, self.size):
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
         offset, cofactor, center, spread = self._values(rows)
-        x = (torch.asinh((x - offset) / cofactor) - center) / spread
+        light = (x - offset) / cofactor
+        if gain is not None:
+            light = light * gain[..., None, None]
+        x = (torch.asinh(light) - center) / spread
         return x.contiguous(memory_format=torch.channels_last)
 
-    def batch(self, batch: Batch) -> Batch:
+    def batch(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
         """The same batch with its images transformed."""
-        return batch._replace(images=self(batch.images, batch.rows))
+        return batch._replace(images=self(batch.images, batch.rows, gain=gain))
 
     def inverse(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """(B, C, size, size) in the store's intensities, from a model's range."""

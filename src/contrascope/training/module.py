@@ -85,7 +85,7 @@ class TrainingModule(L.LightningModule):
 
     def _seen(self, batch: Batch) -> Batch:
         """A batch as the model trains on it."""
-        batch = self._told(batch)
+        batch = self._told(batch, gain=self._gain(batch))
         if not self.settings.augment:
             return batch
         images = turned(batch.images, generator=self._training_noise)
@@ -101,9 +101,16 @@ class TrainingModule(L.LightningModule):
         loss = self._loss(terms, beta=1.0)
         self._log(terms, batch, "validation", loss=loss)
 
-    def _told(self, batch: Batch) -> Batch:
+    def _gain(self, batch: Batch) -> Tensor | None:
+        """(B, C) random gains, whose logarithms are normal."""
+        if not self.settings.gain_spread:
+            return None
+        shape, noise = batch.images.shape[:2], self._training_noise
+        return torch.exp(self.settings.gain_spread * torch.randn(shape, generator=noise, device=noise.device))
+
+    def _told(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
         """A batch in the model's range, and with how its cells were imaged if that counts."""
-        batch = self.transform.batch(batch)
+        batch = self.transform.batch(batch, gain=gain)
         return batch if self.technical is None else self.technical.batch(batch)
 
     def _terms(self, batch: Batch, noise: torch.Generator) -> Terms:
