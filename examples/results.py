@@ -20,19 +20,19 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 import contrascope as cs
+from contrascope.config import CLEAN
 from contrascope.profiles import salient_share
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
 SPACES = ["background", "salient", "combined", "untrained", "intensity"]
-CLEAN = {"normalize_by": "batch", "salient_technical_weight": 300.0, "technical": ["batch", "field_distance"]}
 FAMILY: dict[str, tuple[str, dict[str, object]]] = {
     "vae": ("vae", {}),
     "cvae": ("cvae", {}),
     "cvae-s": ("cvae-s", {}),
     "cvae-z": ("cvae-z", {}),
     "mcvae": ("mcvae", {}),
-    "mcvae, clean": ("mcvae", CLEAN),
+    "mcvae, settings of `clean`": ("mcvae", CLEAN),
     "three-space": ("three-space", {}),
 }
 METRICS = [

@@ -76,7 +76,7 @@ def test_both_presets_set_every_setting(preset: object) -> None:
 
 
 def test_an_unknown_preset_is_named_together_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match=r"'fast'.*auto, paper"):
+    with pytest.raises(SettingsError, match=r"'fast'.*auto, clean, paper"):
         training_settings(10, preset="fast")
 
 
@@ -94,3 +94,9 @@ def test_an_unknown_preset_is_named_together_with_those_there_are() -> None:
 def test_a_setting_out_of_range_is_named(change: dict[str, object], complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
         training_settings(10_000, **change)
+
+
+def test_the_clean_preset_is_auto_and_what_keeps_technique_out_of_the_salient_space() -> None:
+    auto, clean = (training_settings(10_000, preset=name).model_dump() for name in ("auto", "clean"))
+    differ = {name for name in auto if auto[name] != clean[name]}
+    assert differ == {"preset", "normalize_by", "technical", "salient_technical_weight"}

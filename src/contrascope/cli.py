@@ -130,7 +130,12 @@ def train(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
     out: Annotated[Path, typer.Option(help="The run's folder.")],
     model: Annotated[str, typer.Option(help="vae, cvae, cvae-s, cvae-z, mcvae or three-space.")] = "mcvae",
-    preset: Annotated[str, typer.Option(help="auto fits the screen at hand; paper is the authors'.")] = "auto",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="auto fits the screen; clean keeps batch and place in the field out of s; paper is the authors'."
+        ),
+    ] = "auto",
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
