@@ -33,6 +33,8 @@ _GAP = 2**16
 """Bytes between two parts of a file that are read rather than asked around: a request costs more."""
 _BLOCK = 2**23
 """Bytes of a large file that one request asks for."""
+_BLOCKS = 4
+"""Blocks that are on their way at once, and in memory, where a file is read from end to end."""
 _WAITS = (0.5, 2.0)
 """Seconds before a server that could not be reached is asked again."""
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
@@ -107,8 +109,8 @@ class Remote:
     def sha256(self, name: str) -> str:
         """SHA-256 of a file, in hexadecimal."""
         size, digest = self._size(name), hashlib.sha256()
-        for start in range(0, size, _BLOCK):
-            digest.update(self._large(name, start, min(start + _BLOCK, size)))
+        for start in range(0, size, _BLOCKS * _BLOCK):
+            digest.update(self._large(name, start, min(start + _BLOCKS * _BLOCK, size)))
         return digest.hexdigest()
 
     def _large(self, name: str, start: int, end: int) -> bytes:
@@ -155,8 +157,8 @@ class Remote:
 
 
 ENDPOINT = (
-    "For S3 they are those of the AWS tools (AWS_PROFILE, or FSSPEC_S3_ANON=true for what is public), and storage that "
-    "is not Amazon's is named by AWS_ENDPOINT_URL."
+    "Credentials for S3 are those of the AWS tools (AWS_PROFILE; FSSPEC_S3_ANON=true for what is public), and storage "
+    "that is not Amazon's is named by AWS_ENDPOINT_URL."
 )
 """What to do about a server that is not found, for messages."""
 
