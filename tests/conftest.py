@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import polars as pl
 import pytest
@@ -36,6 +37,36 @@ def tiny_screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_store(tiny_screen: Path, tmp_path_factory: pytest.TempPathFactory) -> CropStore:
     """The crops of the tiny screen. Read only."""
     return extract_crops(open_screen(tiny_screen), tmp_path_factory.mktemp("tiny") / "cells.zarr")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Callable[[str | Path, str], str]]:
+    """A server of S3 on this machine: a function that copies a folder into a bucket, and gives its URL."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",  # nobody is asked for other credentials
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }.items():
+            patch.setenv(name, value)
+
+        def copied(folder: str | Path, to: str) -> str:
+            bucket = fsspec.filesystem("s3")
+            bucket.makedirs(to.partition("/")[0], exist_ok=True)
+            bucket.put(str(folder), to, recursive=True)
+            return f"s3://{to}"
+
+        yield copied
+    server.stop()
 
 
 @pytest.fixture(scope="session")

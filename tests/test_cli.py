@@ -263,6 +263,39 @@ def test_a_single_stage_refuses_what_it_cannot_use(
     one_paragraph(command(*(word.format(store=tiny_store.path, tmp=tmp_path) for word in words)))
 
 
+def test_commands_that_take_a_store_take_its_url(
+    s3: Callable[[str | Path, str], str], tiny_store: CropStore, tmp_path: Path, command: Callable[..., Said]
+) -> None:
+    url = s3(tiny_store.path, "commands/cells.zarr")
+    here, there = (json.loads(command("info", path, "--json").out) for path in (tiny_store.path, url))
+    assert there == here
+    assert command("verify", url).out.startswith(f"{url} is sound")
+    settings = ("epochs=1", "image_size=16", "background_size=2", "salient_size=2")
+    said = command("train", url, "--out", tmp_path / "run", "--json", *(w for s in settings for w in ("--set", s)))
+    assert json.loads(said.out)["steps"] > 0
+    assert "4 x 64 x 64" in command("info", url).out
+    said = command("embed", url, tmp_path / "run", "--out", tmp_path / "cells.h5ad", "--json")
+    assert json.loads(said.out)["n"] == len(tiny_store)
+
+
+def test_a_store_that_is_not_there_and_a_url_to_write_to_are_refused(
+    s3: Callable[[str | Path, str], str], tiny_store: CropStore, tiny_screen: Path, command: Callable[..., Said]
+) -> None:
+    for words in (["info"], ["verify"], ["train", "--out", "x"]):
+        assert "no bucket of this name" in one_paragraph(command(*words, "s3://nowhere/cells.zarr"), "StoreError")
+    out = ["--out", "s3://bucket/out.h5ad"]
+    for words in (
+        ["ingest", tiny_screen],
+        ["run", tiny_screen],
+        ["train", tiny_store.path],
+        ["embed", tiny_store.path, "run"],
+        ["profile", "cells.h5ad"],
+        ["benchmark", "cells.h5ad", "dose"],
+        ["find-cells", tiny_screen, "--channel", "DAPI"],
+    ):
+        assert "s3://bucket/out.h5ad is a URL" in one_paragraph(command(*words, *out), "SettingsError")
+
+
 def test_the_last_line_as_json_can_be_parsed(
     tmp_path: Path, tiny_store: CropStore, command: Callable[..., Said], write_screen: WriteScreen
 ) -> None:

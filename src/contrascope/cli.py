@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contrascope import commands_find, commands_import
+from contrascope.addresses import is_url, local_path
 from contrascope.errors import ContrascopeError, SettingsError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the screen file, such as crop.size=64."),
 ]
+Store = Annotated[str, typer.Argument(metavar="STORE", help="A crop store: its folder, or a URL such as s3://...")]
 ScreenFile = Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="The screen file.")]
 
 
@@ -127,7 +129,7 @@ def ingest(
 
 @app.command()
 def train(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    store: Store,
     out: Annotated[Path, typer.Option(help="The run's folder.")],
     model: Annotated[str, typer.Option(help="vae, cvae, cvae-s, cvae-z, mcvae or three-space.")] = "mcvae",
     preset: Annotated[
@@ -157,7 +159,7 @@ def train(
 
 @app.command()
 def embed(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    store: Store,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
     quiet: Quiet = False,
@@ -173,6 +175,7 @@ def embed(
     from contrascope.training.run import open_run
 
     with _telling(quiet):
+        out = local_path(out)  # before the work
         cells = embed_cells(open_store(store), open_run(run))
         write_anndata(cells, out)
     spaces = {name: int(values.shape[1]) for name, values in cells.obsm.items()}
@@ -195,6 +198,7 @@ def profile(
     from contrascope.tables import read_anndata, write_anndata
 
     with _telling(quiet):
+        out = local_path(out)  # before the work
         profiles = profile_cells(read_anndata(cells), by=by)
         write_anndata(profiles, out)
     _last(json_, {"profiles": str(out), "n": profiles.n_obs}, f"{out}: {profiles.n_obs:,} profiles by {by}")
@@ -220,6 +224,7 @@ def benchmark(
     from contrascope.tables import read_anndata
 
     with _telling(quiet):
+        out = local_path(out)  # before the work
         result = ask(read_anndata(data), name, **_changes(settings))
         result.save(out)
     _last(json_, {"benchmark": name, "headline": result.headline.to_dict("records")}, str(result))
@@ -246,7 +251,7 @@ def report(
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(metavar="STORE|RUN", help="A crop store or a run's folder.")],
+    path: Annotated[str, typer.Argument(metavar="STORE|RUN", help="A crop store or its URL, or a run's folder.")],
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -257,7 +262,7 @@ def info(
     from contrascope.store.store import open_store
     from contrascope.training.run import open_run
 
-    if (path / "run.json").exists():
+    if not is_url(path) and (Path(path) / "run.json").exists():
         trained = open_run(path)
         _last(json_, trained.facts, f"{trained}\n{yaml.safe_dump(trained.facts['settings'], sort_keys=False)}")
         return
@@ -278,7 +283,7 @@ def info(
 
 @app.command()
 def verify(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="A crop store.")],
+    store: Store,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from contrascope.addresses import local_path
 from contrascope.errors import SettingsError
 
 Facts = dict[str, Any]
@@ -39,6 +40,7 @@ def find_cells(
     """
     from contrascope.screen.find_cells import find_cells
 
+    out = local_path(out)
     if out.suffix not in (".parquet", ".csv"):
         raise SettingsError(f"{out} has an ending we do not write. Name it .parquet or .csv.")
     given = {"diameter": diameter, "method": method, "threshold": threshold}

@@ -24,6 +24,7 @@ import pandas as pd
 import polars as pl
 
 from contrascope import vocabulary as v
+from contrascope.addresses import local_path
 from contrascope.benchmarks import Result, benchmark
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
@@ -75,7 +76,7 @@ def run_screen(
     Raises:
         ContrascopeError: Any of its kinds; what is finished stays.
     """
-    line = Line(open_screen(screen_file, overrides), Path(out), say)
+    line = Line(open_screen(screen_file, overrides), local_path(out), say)
     line.store()
     line.quality()
     line.run()
@@ -98,7 +99,7 @@ def report_again(
     Raises:
         RunError: A stage is not done.
     """
-    line = Line(open_screen(screen_file, overrides), Path(out), say)
+    line = Line(open_screen(screen_file, overrides), local_path(out), say)
     if not (line.out / "report.html").exists():
         raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
     line.quality()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anndata as ad
 
+from contrascope.addresses import local_path
 from contrascope.errors import BenchmarkError, SettingsError
 
 
@@ -15,8 +16,9 @@ def read_anndata(path: str | Path) -> ad.AnnData:
 
     Raises:
         BenchmarkError: Not there, or no AnnData.
+        SettingsError: A URL.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
         raise BenchmarkError(f"There is no {path}. An AnnData file (.h5ad or .zarr) was needed.")
     try:
@@ -31,9 +33,9 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     """Write ``.h5ad`` or ``.zarr``, by the name's ending; what was there is replaced once the new is whole.
 
     Raises:
-        SettingsError: Another ending.
+        SettingsError: Another ending, or a URL.
     """
-    path = Path(path)
+    path = local_path(path)
     if path.suffix not in (".h5ad", ".zarr"):
         raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from contrascope.store import images
 from contrascope.store.images import StoredImages
+from contrascope.store.places import Folder
 from contrascope.store.shards import array_metadata, encode_shard, shard_name, write_shard
 
 SHAPES = hnp.array_shapes(min_dims=4, max_dims=4, min_side=1, max_side=6)
@@ -27,7 +28,7 @@ def written(folder: Path, pixels: np.ndarray, per_shard: int) -> StoredImages:
         write_shard(folder, index, pixels[start : start + per_shard], per_shard)
     metadata = array_metadata(len(pixels), pixels.shape[1:], pixels.dtype, per_shard)  # type: ignore[arg-type]
     (folder / "images/zarr.json").write_text(json.dumps(metadata))
-    return StoredImages(folder, pixels.dtype, per_shard)
+    return StoredImages(Folder(folder), pixels.dtype, per_shard)
 
 
 @given(data=st.data(), dtype=st.sampled_from(["uint8", "uint16", "float32"]), shape=SHAPES, per_shard=st.integers(1, 4))
@@ -93,4 +94,4 @@ def test_metadata_of_other_crops_are_refused(tmp_path: Path) -> None:
     written(tmp_path, PIXELS[:8], 4)
     for dtype, per_shard in ((np.dtype("uint8"), 4), (PIXELS.dtype, 8)):
         with pytest.raises(ValueError, match="does not describe"):
-            StoredImages(tmp_path, dtype, per_shard)
+            StoredImages(Folder(tmp_path), dtype, per_shard)

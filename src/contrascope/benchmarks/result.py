@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from contrascope.addresses import local_path
 from contrascope.registry import Registry
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Result:
         Returns:
             The paths written.
         """
-        folder = Path(folder)
+        folder = local_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         table, headline = folder / f"{self.name}.csv", folder / f"{self.name}_headline.csv"
         self.table.to_csv(table, index=False)

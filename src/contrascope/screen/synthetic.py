@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from contrascope.addresses import local_path
 from contrascope.screen.simulation import artifacts, shapes, truth, write
 from contrascope.screen.simulation.cells import draw_cells, place_cells
 from contrascope.screen.simulation.design import CHANNELS, NONTARGETING, Design, Preset, design_screen, preset_named
@@ -59,10 +60,10 @@ def synthetic_screen(
         progress: Called after each tile with tiles done and tiles in all.
 
     Raises:
-        SettingsError: Unknown preset.
+        SettingsError: Unknown preset, or ``out`` is a URL.
         ScreenError: ``out`` is not empty.
     """
-    chosen, out = preset_named(preset), Path(out)
+    chosen, out = preset_named(preset), local_path(out)
     write.prepare_folder(out)
     design = design_screen(chosen, np.random.default_rng([seed, 0]))
     microscope = _microscope(design, seed)

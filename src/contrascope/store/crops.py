@@ -24,6 +24,7 @@ import polars as pl
 from scipy import ndimage
 
 from contrascope import vocabulary as v
+from contrascope.addresses import local_path
 from contrascope.config import fingerprint
 from contrascope.errors import StoreError, TableError
 from contrascope.progress import track
@@ -59,10 +60,12 @@ def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, schedule
         scheduler: Address of a Dask scheduler, whose workers are used instead.
 
     Raises:
+        SettingsError: ``out`` is a URL.
         StoreError: ``out`` holds a store made from other inputs, or cannot be written.
         TileError: Tiles cannot be read.
     """
-    out, made_from = Path(out), store_fingerprint(screen)
+    out = local_path(out)
+    made_from = store_fingerprint(screen)
     if (finished := claim(out, made_from)) is not None:
         return finished
     with calling(workers, scheduler) as each:
@@ -151,8 +154,10 @@ def store_from_arrays(
         pixel_size_um: Width of a pixel in micrometres.
 
     Raises:
+        SettingsError: ``out`` is a URL.
         StoreError: Shapes, types or columns do not fit, or ``out`` holds something else.
     """
+    out = local_path(out)
     if images.ndim != 4 or len(images) != cells.height or images.shape[1] != len(channels):
         raise StoreError(
             f"Images of shape {images.shape} do not fit {cells.height} cells and channels {channels}: (N, C, H, W) "
@@ -189,9 +194,9 @@ def store_from_arrays(
     }
     shape = (images.shape[1], images.shape[2], images.shape[3])
     plan = StorePlan(facts, cells.lazy(), dropped.lazy(), shape, images.dtype)
-    if (finished := claim(Path(out), plan.facts["fingerprint"])) is not None:
+    if (finished := claim(out, plan.facts["fingerprint"])) is not None:
         return finished
-    writer = StoreWriter(plan, Path(out))
+    writer = StoreWriter(plan, out)
     for index, rows in track(writer.todo(), "Storing cells", writer.shards):
         writer.write(index, np.ascontiguousarray(images[rows]))
     tiles = cells.group_by(v.PLATE, v.WELL, v.TILE, maintain_order=True).agg(pl.len().alias("cells"))

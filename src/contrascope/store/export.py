@@ -79,7 +79,7 @@ def _lazily(store: CropStore) -> Any:
 
 
 class _Images:
-    """The images of a store as something that is sliced; it travels to another process as a path."""
+    """The images of a store as something that is sliced; it travels to another process as a path or URL."""
 
     def __init__(self, store: CropStore):
         self._store = store
@@ -92,11 +92,11 @@ class _Images:
             return self._store.read(np.arange(self.shape[0])[rows])[(slice(None), *rest)]
         return self._store.read(np.atleast_1d(rows))[(slice(None), *rest)]
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    def __reduce__(self) -> tuple[Any, tuple[Path | str]]:
         return _opened, (self._store.path,)
 
 
-def _opened(path: Path) -> _Images:
+def _opened(path: Path | str) -> _Images:
     from contrascope.store.store import CropStore
 
     return _Images(CropStore(path))

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,19 @@ def read_json(path: Path) -> Any:
     Raises:
         StoreError: It is damaged.
     """
+    return json_of(path, path.read_bytes)
+
+
+def json_of(where: object, read: Callable[[], bytes]) -> Any:
+    """What is said by a JSON file of ours, wherever it lies.
+
+    Raises:
+        StoreError: It is damaged.
+    """
     try:
-        return json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise StoreError(f"{path} is damaged: {error}. Make the folder it is in again.") from None
+        return json.loads(read().decode())
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{where} is damaged: {error}. Make the folder it is in again.") from None
 
 
 def write_parquet(path: Path, table: pl.DataFrame | pl.LazyFrame) -> None:

@@ -1,4 +1,4 @@
-"""The images of a store, read at random: each cell one read of a file, one checksum, one decompression.
+"""The images of a store, read at random: each cell one read of a part of a file, one checksum, one decompression.
 
 A shard is cells one after another, each compressed by itself, and at its end an index of where they lie. An index
 is read once and kept, in eight bytes a cell; nothing else is. A cell is decompressed where it will stay, in the
@@ -9,19 +9,20 @@ nearly twice the work: it looks the index up for each batch, and decompresses in
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from threading import Lock
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
 from imagecodecs import blosc_decode
 
-from contrascope.store.files import read_json
+from contrascope.store.files import json_of
+from contrascope.store.places import Place, Wanted
 from contrascope.store.shards import array_metadata, shard_name
 
+_METADATA = "images/zarr.json"
 _CELLS_A_TASK = 64
 _CHECKSUM = 4
 """Bytes of a CRC-32C."""
@@ -56,10 +57,10 @@ class Asked(NamedTuple):
 
 
 class StoredImages:
-    """Images of N cells on disk.
+    """Images of N cells.
 
     Args:
-        store: The store's folder.
+        place: Where the store lies.
         dtype: Of the pixels.
         per_shard: Cells in a shard.
 
@@ -68,9 +69,9 @@ class StoredImages:
         StoreError: The metadata are no JSON.
     """
 
-    def __init__(self, store: Path, dtype: np.dtype, per_shard: int):
-        self._store, self.dtype, self._per_shard = store, dtype, per_shard
-        metadata = read_json(store / "images" / "zarr.json")
+    def __init__(self, place: Place, dtype: np.dtype, per_shard: int):
+        self._place, self.dtype, self._per_shard = place, dtype, per_shard
+        metadata = json_of(f"{place}/{_METADATA}", lambda: place.read(_METADATA))
         try:
             N, C, H, W = self.shape = tuple(metadata["shape"])
         except (KeyError, TypeError, ValueError):
@@ -88,28 +89,39 @@ class StoredImages:
 
     def _fill(self, images: np.ndarray, rows: np.ndarray, part: np.ndarray) -> None:
         """Read cells into their places; ``part`` (B,) says which, in the order of their rows."""
-        shards = rows[part] // self._per_shard
-        for mine in np.split(part, np.flatnonzero(np.diff(shards)) + 1):
-            shard = int(rows[mine[0]] // self._per_shard)
-            with (self._store / shard_name(shard)).open("rb", buffering=0) as file:
-                for place, cell in zip(mine.tolist(), self._cells(file, shard, rows[mine]), strict=True):
-                    _decompress(cell, images[place])
+        mine = rows[part]
+        cells = self._place.pieces(self._places(mine))
+        for place, row, cell in zip(part.tolist(), mine.tolist(), cells, strict=True):
+            shard = row // self._per_shard
+            _decompress(_confirmed(cell, f"cell {row} in {shard_name(shard)}"), images[place])
 
-    def _cells(self, file: BinaryIO, shard: int, rows: np.ndarray) -> Iterator[bytes]:
-        """Compressed pixels of each cell, their checksum confirmed."""
-        if shard not in self._indices:
-            self._indices[shard] = self._index(file, shard)
-        places = self._indices[shard][rows % self._per_shard]
-        for row, (start, size) in zip(rows.tolist(), places.tolist(), strict=True):
-            file.seek(start)
-            yield _confirmed(file.read(size), f"cell {row} in {shard_name(shard)}")
+    def _places(self, rows: np.ndarray) -> list[Wanted]:
+        """Where cells lie, in the order of these sorted rows."""
+        shards = rows // self._per_shard
+        parts = np.split(rows, np.flatnonzero(np.diff(shards)) + 1)
+        numbers = [int(part[0] // self._per_shard) for part in parts]
+        self._learn([shard for shard in numbers if shard not in self._indices])
+        return [
+            (shard_name(shard), self._indices[shard][part % self._per_shard].tolist())
+            for shard, part in zip(numbers, parts, strict=True)
+        ]
 
-    def _index(self, file: BinaryIO, shard: int) -> np.ndarray:
-        """(per_shard, 2) uint32 first byte and number of bytes of each cell; a cell that is not there has none."""
-        file.seek(-(2 * _PLACE.itemsize * self._per_shard + _CHECKSUM), os.SEEK_END)
-        index = _confirmed(file.read(), f"the index of {shard_name(shard)}")
-        places = np.frombuffer(index, _PLACE).reshape(-1, 2)
-        return np.where(places == _NOWHERE, 0, places).astype(np.uint32)
+    def _learn(self, shards: list[int]) -> None:
+        """Read the indices of these shards, unless another thread does so meanwhile."""
+        if not shards:
+            return
+        with _turn():
+            shards = [shard for shard in shards if shard not in self._indices]
+            size = 2 * _PLACE.itemsize * self._per_shard + _CHECKSUM
+            tails = self._place.tails([shard_name(shard) for shard in shards], size)
+            for shard, tail in zip(shards, tails, strict=True):
+                self._indices[shard] = _index(_confirmed(tail, f"the index of {shard_name(shard)}"))
+
+
+def _index(data: bytes) -> np.ndarray:
+    """(cells, 2) uint32 first byte and number of bytes of each cell; a cell that is not there has none."""
+    places = np.frombuffer(data, _PLACE).reshape(-1, 2)
+    return np.where(places == _NOWHERE, 0, places).astype(np.uint32)
 
 
 def _decompress(cell: bytes, image: np.ndarray) -> None:
@@ -134,6 +146,13 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(max(2, os.cpu_count() or 1), 8), thread_name_prefix="contrascope-read")
 
 
+@cache
+def _turn() -> Lock:
+    """Held by the thread that reads indices: two that need the same one shall not read it twice."""
+    return Lock()
+
+
 if hasattr(os, "register_at_fork"):
-    # A forked process has none of its parent's threads.
+    # A forked process has none of its parent's threads, and nobody to give back the turn.
     os.register_at_fork(after_in_child=_threads.cache_clear)
+    os.register_at_fork(after_in_child=_turn.cache_clear)

@@ -7,6 +7,7 @@ cell table is read when it is asked for.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
 from contrascope.progress import track
-from contrascope.store.files import read_json, sha256
+from contrascope.store.files import json_of
 from contrascope.store.images import Asked, StoredImages
+from contrascope.store.places import Folder, Place, place_of
 from contrascope.store.shards import shard_name
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 CHECKSUMS = "checksums.json"
+_GROUP = "zarr.json"
 TABLES = ("cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json")
 """Files that a store has besides its shards, its description and its checksums."""
 _FACTS = {"name", "channels", "dtype", "pixel_size_um", "shard_cells", "account", "fingerprint", "provenance"}
@@ -60,21 +64,26 @@ class CropStore:
     """Crops of N cells and their table.
 
     Args:
-        path: A folder written by ``extract_crops`` or ``store_from_arrays``.
+        path: A folder written by ``extract_crops`` or ``store_from_arrays``, or the URL of its copy elsewhere.
 
     Raises:
-        StoreError: No store, an unfinished one, or one of a format we do not know.
+        StoreError: No store, an unfinished one, or one of a format we do not know; or a server that says no.
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self._facts = _facts(self.path)
+        self._place = place_of(path)
+        self._facts = _facts(self._place)
         try:
-            self._images = StoredImages(self.path, self.dtype, self.shard_cells)
+            self._images = StoredImages(self._place, self.dtype, self.shard_cells)
         except (ValueError, TypeError) as error:
             raise self._damaged(error) from None
         if self._images.shape[0] != self.account.stored:
             raise self._damaged(f"{self._images.shape[0]} images for {self.account.stored} cells")
+
+    @property
+    def path(self) -> Path | str:
+        """Where the store lies: a path, or a URL as text."""
+        return self._place.path if isinstance(self._place, Folder) else str(self._place)
 
     @property
     def name(self) -> str:
@@ -135,8 +144,8 @@ class CropStore:
     def column_names(self) -> list[str]:
         """Columns of the cell table."""
         try:
-            return list(pl.read_parquet_schema(self.path / "cells.parquet"))
-        except (pl.exceptions.PolarsError, OSError) as error:
+            return self._place.columns("cells.parquet")
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise self._damaged(error) from None
 
     @cached_property
@@ -185,7 +194,7 @@ class CropStore:
         """(B, C, H, W) pixels of the cells asked for.
 
         Raises:
-            StoreError: A shard is damaged.
+            StoreError: A shard is damaged, or cannot be fetched.
         """
         try:
             return asked.result()
@@ -204,7 +213,7 @@ class CropStore:
 
     def damage(self) -> list[str]:
         """Names of files whose bytes are not what was written; empty if the store is sound."""
-        return damaged_files(self.path)
+        return _damaged_files(self._place)
 
     def _assignments(self) -> pl.DataFrame:
         """Perturbation of each cell, and whether it is control: two columns of the cell table, which may be large."""
@@ -212,8 +221,8 @@ class CropStore:
 
     def _table(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         try:
-            table = pl.read_parquet(self.path / name, columns=columns, glob=False)
-        except (pl.exceptions.PolarsError, OSError) as error:
+            table = self._place.table(name, columns)
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise self._damaged(error) from None
         if name == "cells.parquet" and table.height != len(self):
             raise self._damaged(f"{name} has {table.height} rows for {len(self)} cells")
@@ -221,8 +230,8 @@ class CropStore:
 
     def _damaged(self, why: object) -> StoreError:
         return StoreError(
-            f"The store {self.path} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify "
-            f"{self.path}` to see which files, then delete them or the store and extract the crops again."
+            f"The store {self._place} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify "
+            f"{self._place}` to see which files, then {_remedy(self._place)}."
         )
 
 
@@ -231,67 +240,106 @@ def _perturbations(cells: pl.DataFrame) -> list[str]:
 
 
 def open_store(path: str | Path) -> CropStore:
-    """A finished crop store."""
+    """A finished crop store.
+
+    Args:
+        path: Its folder, or a URL that fsspec opens: ``s3://bucket/cells.zarr``, ``gs://``, ``https://``. The store is
+            read where it lies, a few cells at a time. Credentials and servers are configured as fsspec and its clients
+            are: ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` for storage that is not Amazon's, ``FSSPEC_S3_ANON=true``.
+
+    Raises:
+        StoreError: No store, or one that is unfinished, damaged or out of reach.
+    """
     return CropStore(path)
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    if not (path / "zarr.json").is_file():
-        what = "its extraction was not finished" if (path / "ingest.json").exists() else "there is no store"
-        raise StoreError(f"{path} cannot be opened: {what}. Run `contrascope ingest SCREEN.yaml --out {path}`.")
-    facts = read_json(path / "zarr.json").get("attributes", {}).get("contrascope")
+def _facts(place: Place) -> dict[str, Any]:
+    if not place.has(_GROUP):
+        raise _nothing_there(place)
+    facts = json_of(f"{place}/{_GROUP}", lambda: place.read(_GROUP)).get("attributes", {}).get("contrascope")
     if not facts:
-        raise StoreError(f"{path} is a Zarr group, but no store of contrascope. Give the path of a store.")
+        raise StoreError(f"{place} is a Zarr group, but no store of contrascope. Give the path of a store.")
     if facts.get("format") != FORMAT_VERSION:
         raise StoreError(
-            f"{path} has store format {facts.get('format')}, this version reads {FORMAT_VERSION}. "
+            f"{place} has store format {facts.get('format')}, this version reads {FORMAT_VERSION}. "
             f"Extract the crops again."
         )
     if lacking := _FACTS - facts.keys():
-        raise StoreError(f"{path / 'zarr.json'} is damaged: it lacks {first_few(sorted(lacking))}. Extract again.")
+        raise StoreError(f"{place}/{_GROUP} is damaged: it lacks {first_few(sorted(lacking))}. Extract again.")
     account = facts["account"]
     if set(account) != {"rows", "stored", "dropped"} or not Account(**account).adds_up or facts["shard_cells"] < 1:
-        raise StoreError(f"{path / 'zarr.json'} is damaged: its account does not add up: {account}. Extract again.")
+        raise StoreError(f"{place}/{_GROUP} is damaged: its account does not add up: {account}. Extract again.")
     return facts
 
 
-def damaged_files(path: Path) -> list[str]:
+def _nothing_there(place: Place) -> StoreError:
+    unfinished = place.has("ingest.json")
+    what = "its extraction was not finished" if unfinished else "there is no store"
+    if isinstance(place, Folder):
+        return StoreError(f"{place} cannot be opened: {what}. Run `contrascope ingest SCREEN.yaml --out {place}`.")
+    if unfinished:
+        return StoreError(f"{place} cannot be opened: {what}. Finish it where it is made, then copy it there again.")
+    from contrascope.store.remote import ENDPOINT
+
+    return StoreError(
+        f"{place} cannot be opened: {what}, or no bucket of this name. Check the address, or copy a finished store "
+        f"there with all its files. {ENDPOINT}"
+    )
+
+
+def _remedy(place: Place) -> str:
+    """What to do about damaged files."""
+    if isinstance(place, Folder):
+        return "delete them or the store and extract the crops again"
+    return "copy those files there again from a store that is sound"
+
+
+def damaged_files(path: str | Path) -> list[str]:
     """Names of a finished store's files whose bytes are not what was written.
+
+    Args:
+        path: The store's folder or URL.
 
     Raises:
         StoreError: No finished store, or its description cannot be read.
     """
-    facts = _facts(path)
+    return _damaged_files(place_of(path))
+
+
+def _damaged_files(place: Place) -> list[str]:
+    facts = _facts(place)
     shards = -(-facts["account"]["stored"] // facts["shard_cells"])
-    names = {*TABLES, "zarr.json", *(shard_name(index) for index in range(shards))}
+    names = {*TABLES, _GROUP, *(shard_name(index) for index in range(shards))}
     try:
-        sums = read_json(path / CHECKSUMS)
-    except StoreError:
+        sums = json.loads(place.read(CHECKSUMS))
+    except (ValueError, OSError):
         return [CHECKSUMS]
     # A name that is lacking would be a file that nobody checks; how many there must be, a sound description says.
-    described = isinstance(sums, dict) and is_sound(path / "zarr.json", sums.get("zarr.json", ""))
+    described = isinstance(sums, dict) and is_sound(place, _GROUP, sums.get(_GROUP, ""))
     if not isinstance(sums, dict) or (described and sums.keys() != names):
         return [CHECKSUMS]
     files = track(sums.items(), "Checking files", len(sums))
-    return [name for name, digest in files if not is_sound(path / name, digest)]
+    return [name for name, digest in files if not is_sound(place, name, digest)]
 
 
-def is_sound(path: Path, digest: str) -> bool:
+def is_sound(place: Place, name: str, digest: str) -> bool:
     """Whether a file is there, can be read and has this SHA-256."""
     try:
-        return sha256(path) == digest
+        return place.sha256(name) == digest
     except OSError:
         return False
 
 
-def damage_report(path: Path) -> None:
+def damage_report(path: str | Path) -> None:
     """Check every checksum of a finished store.
 
     Raises:
         StoreError: Files are damaged or missing; the message names them.
     """
-    if damaged := damaged_files(path):
+    place = place_of(path)
+    if damaged := _damaged_files(place):
+        again = "Run the same ingest again, which makes them anew, or" if isinstance(place, Folder) else "Now"
         raise StoreError(
-            f"{len(damaged):,} files of the store {path} are not what was written: {first_few(damaged)}. Run the same "
-            f"ingest again, which makes them anew, or delete the store and extract the crops again."
+            f"{len(damaged):,} files of the store {place} are not what was written: {first_few(damaged)}. "
+            f"{again} {_remedy(place)}."
         )

@@ -30,6 +30,7 @@ from contrascope.store.files import (
     write_json,
     write_parquet,
 )
+from contrascope.store.places import Folder
 from contrascope.store.shards import array_metadata, cells_per_shard, shard_name, write_shard
 from contrascope.store.store import CHECKSUMS, FORMAT_VERSION, TABLES, CropStore, damaged_files, is_sound
 
@@ -261,6 +262,6 @@ def _finished_shards(path: Path) -> dict[int, dict[str, Any]]:
             index, digest = int(line["shard"]), line["sha256"]
         except (ValueError, KeyError, TypeError):
             continue
-        if is_sound(path / shard_name(index), digest):
+        if is_sound(Folder(path), shard_name(index), digest):
             done[index] = line
     return done

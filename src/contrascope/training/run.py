@@ -30,6 +30,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from contrascope import vocabulary as v
+from contrascope.addresses import local_path
 from contrascope.config import TrainingSettings, fingerprint, training_settings, validated
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
@@ -263,8 +264,9 @@ def open_run(path: str | Path) -> Run:
 
     Raises:
         RunError: There is none, it was not finished, or its format is not ours.
+        SettingsError: A URL.
     """
-    path = Path(path)
+    path = local_path(path)
     if not (path / _FACTS).is_file():
         raise RunError(f"{path} holds no finished run. Train one with `contrascope train STORE --out {path}`.")
     facts = read_json(path / _FACTS)
@@ -287,12 +289,12 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
         **changes: Single settings of ``config.TrainingSettings``.
 
     Raises:
-        SettingsError: Unknown model, preset or setting.
+        SettingsError: Unknown model, preset or setting, or ``out`` is a URL.
         RunError: ``out`` holds something else, the store has too few cells to split, or training diverged or was
             stopped by Ctrl-C.
         StoreError: The store is damaged.
     """
-    out, settings = Path(out), training_settings(len(store), preset=preset, **changes)
+    out, settings = local_path(out), training_settings(len(store), preset=preset, **changes)
     made_from = run_fingerprint(store, model, settings)
     if (out / _FACTS).is_file():
         run = open_run(out)

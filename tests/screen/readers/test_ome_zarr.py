@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,19 @@ def test_a_url_and_a_folder_say_the_same(pattern: str, version: str, tmp_path: P
         if file.is_file():
             server.pipe(f"{memory}/{file.relative_to(tmp_path).as_posix()}", file.read_bytes())
     here, there = reader(tmp_path / pattern), reader(f"{memory}/{pattern}")
+    assert np.array_equal(there.read(KEY), TILE)
+    assert there.shape(KEY) == here.shape(KEY)
+    assert there.inventory() == here.inventory()
+
+
+@VERSIONS
+@pytest.mark.parametrize("pattern", ["{plate}.zarr", "{plate}.zarr/{row}/{column}/{tile}"])
+def test_a_bucket_and_a_folder_say_the_same(
+    pattern: str, version: str, tmp_path: Path, s3: Callable[[str | Path, str], str]
+) -> None:
+    write_plate(str(tmp_path / "P1.zarr"), {"B/3": {"0": TILE + 1, "1": TILE}}, version)
+    url = s3(tmp_path / "P1.zarr", f"tiles-{version}/screen 1/P1.zarr")
+    here, there = reader(tmp_path / pattern), reader(f"{url.rpartition('/')[0]}/{pattern}")
     assert np.array_equal(there.read(KEY), TILE)
     assert there.shape(KEY) == here.shape(KEY)
     assert there.inventory() == here.inventory()

@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from contrascope import vocabulary as v
+from contrascope.addresses import local_path
 from contrascope.config import fingerprint
 from contrascope.errors import SettingsError, StoreError, TableError
 from contrascope.progress import track
@@ -71,15 +72,15 @@ def import_crops(
         options: The kind's own keywords.
 
     Raises:
-        SettingsError: No such kind, or an option it does not have or lacks.
+        SettingsError: No such kind, an option it does not have or lacks, or ``out`` is a URL.
         TableError: The cell table cannot be used.
         StoreError: The source cannot be read, or ``out`` holds something else.
     """
-    importer = IMPORTERS[kind]
+    out, importer = local_path(out), IMPORTERS[kind]
     _check_options(kind, importer, options)
     foreign: ForeignCrops = importer(source, cells=read_cell_table(cells, columns or {}), channels=channels, **options)
     plan, image = _plan(foreign, kind, control=control, name=name, pixel_size_um=pixel_size_um, options=options)
-    out, made_from = Path(out), plan.facts["fingerprint"]
+    made_from = plan.facts["fingerprint"]
     if (finished := claim(out, made_from)) is not None:
         return finished
     writer = StoreWriter(plan, out)
