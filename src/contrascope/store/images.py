@@ -2,8 +2,9 @@
 
 A shard is cells one after another, each compressed by itself, and at its end an index of where they lie. An index
 is read once and kept, in eight bytes a cell; nothing else is. A cell is decompressed where it will stay, in the
-batch, by threads that share a batch among them. Any reader of Zarr finds the same pixels, TensorStore at
-nearly twice the work: it looks the index up for each batch, and decompresses into memory of its own.
+batch, by threads that share a batch among them; memory of batches that are gone is used again. Any reader of
+Zarr finds the same pixels, TensorStore at more than twice the work: it looks the index up for each batch, and
+decompresses into memory of its own.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
 from imagecodecs import blosc_decode
 
 from contrascope.store.files import read_json
+from contrascope.store.memory import Memory
 from contrascope.store.shards import array_metadata, shard_name
 
 _CELLS_A_TASK = 64
 _CHECKSUM = 4
 """Bytes of a CRC-32C."""
+_SOUND = 0x48674BC7
+"""CRC-32C of any bytes with their own CRC-32C behind them: so a cell need not be copied to leave its checksum out."""
 _PLACE = np.dtype("<u8")
 """An index has two for each cell: its first byte, and how many it has."""
 _NOWHERE = np.iinfo(_PLACE).max
@@ -78,54 +83,65 @@ class StoredImages:
         if metadata != array_metadata(N, (C, H, W), dtype, per_shard):
             raise ValueError(f"images/zarr.json does not describe crops in {dtype} with {per_shard} cells a shard")
         self._indices: dict[int, np.ndarray] = {}
+        self._memory = Memory()
 
     def ask(self, rows: np.ndarray) -> Asked:
         """Start reading the cells of these rows, all of them less than N."""
-        images = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        images = self._memory.empty((len(rows), *self.shape[1:]), self.dtype)
         order = np.argsort(rows, kind="stable")
         parts = [order[at : at + _CELLS_A_TASK] for at in range(0, len(order), _CELLS_A_TASK)]
         return Asked(images, [_threads().submit(self._fill, images, rows, part) for part in parts])
 
     def _fill(self, images: np.ndarray, rows: np.ndarray, part: np.ndarray) -> None:
         """Read cells into their places; ``part`` (B,) says which, in the order of their rows."""
-        shards = rows[part] // self._per_shard
+        shards, pixels, size = rows[part] // self._per_shard, images.data.cast("B"), images[0].nbytes
         for mine in np.split(part, np.flatnonzero(np.diff(shards)) + 1):
             shard = int(rows[mine[0]] // self._per_shard)
-            with (self._store / shard_name(shard)).open("rb", buffering=0) as file:
+            with _opened(f"{self._store}/{shard_name(shard)}") as file:
                 for place, cell in zip(mine.tolist(), self._cells(file, shard, rows[mine]), strict=True):
-                    _decompress(cell, images[place])
+                    _decompress(cell, pixels[place * size : (place + 1) * size])
 
-    def _cells(self, file: BinaryIO, shard: int, rows: np.ndarray) -> Iterator[bytes]:
-        """Compressed pixels of each cell, their checksum confirmed."""
+    def _cells(self, file: int, shard: int, rows: np.ndarray) -> Iterator[bytes]:
+        """Compressed pixels of each cell, their checksum confirmed and still behind them."""
         if shard not in self._indices:
             self._indices[shard] = self._index(file, shard)
         places = self._indices[shard][rows % self._per_shard]
         for row, (start, size) in zip(rows.tolist(), places.tolist(), strict=True):
-            file.seek(start)
-            yield _confirmed(file.read(size), f"cell {row} in {shard_name(shard)}")
+            os.lseek(file, start, os.SEEK_SET)
+            yield _confirmed(os.read(file, size), f"cell {row} in {shard_name(shard)}")
 
-    def _index(self, file: BinaryIO, shard: int) -> np.ndarray:
+    def _index(self, file: int, shard: int) -> np.ndarray:
         """(per_shard, 2) uint32 first byte and number of bytes of each cell; a cell that is not there has none."""
-        file.seek(-(2 * _PLACE.itemsize * self._per_shard + _CHECKSUM), os.SEEK_END)
-        index = _confirmed(file.read(), f"the index of {shard_name(shard)}")
-        places = np.frombuffer(index, _PLACE).reshape(-1, 2)
+        size = 2 * _PLACE.itemsize * self._per_shard + _CHECKSUM
+        os.lseek(file, -size, os.SEEK_END)
+        index = _confirmed(os.read(file, size), f"the index of {shard_name(shard)}")
+        places = np.frombuffer(index, _PLACE, 2 * self._per_shard).reshape(-1, 2)
         return np.where(places == _NOWHERE, 0, places).astype(np.uint32)
 
 
-def _decompress(cell: bytes, image: np.ndarray) -> None:
-    """Into a contiguous image."""
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """A file's descriptor: in a large store nearly every cell is in a file of its own, and objects are dear to open."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _decompress(cell: bytes, pixels: memoryview) -> None:
+    """Into its place; what lies behind the compressed pixels is not looked at."""
     size = int.from_bytes(cell[_UNPACKED], "little")
-    if size != image.nbytes:
-        raise ValueError(f"a cell has {size} bytes of pixels where {image.nbytes} were needed")
-    blosc_decode(cell, numthreads=1, out=image.data.cast("B"))
+    if size != len(pixels):
+        raise ValueError(f"a cell has {size} bytes of pixels where {len(pixels)} were needed")
+    blosc_decode(cell, numthreads=1, out=pixels)
 
 
 def _confirmed(data: bytes, what: str) -> bytes:
-    """The bytes without the checksum that closes them."""
-    body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
-    if not body or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
+    """The bytes, once the checksum that closes them has been found right."""
+    if len(data) <= _CHECKSUM or google_crc32c.value(data) != _SOUND:
         raise ValueError(f"{what} is not there, or its checksum is wrong")
-    return body
+    return data
 
 
 @cache
