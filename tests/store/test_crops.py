@@ -26,6 +26,7 @@ from contrascope.store.crops import (
     extract_crops,
     plan_store,
     store_from_arrays,
+    windows,
 )
 from contrascope.store.measure import Recipe, clip_limits, measure_tile, value_counts
 from contrascope.store.store import CropStore
@@ -161,6 +162,18 @@ def test_a_fraction_of_a_pixel_is_undone_as_a_fourier_shift_would(dy: float, dx:
     assert np.array_equal(
         whole[inside, inside], np.roll(moved, np.rint((-dy, -dx)).astype(int), (0, 1))[inside, inside]
     )
+
+
+@given(data=st.data(), seed=st.integers(0, 99), size=st.integers(1, 9))
+def test_windows_are_what_the_whole_cleaned_tile_shows(data: st.DataObject, seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    tile = rng.integers(0, 65_536, (3, 11, 13)).astype(np.uint16)
+    limits = np.sort(rng.uniform(0, 65_535, (3, 2)), axis=1).round()
+    shifts = data.draw(hnp.arrays(np.int64, (3, 2), elements=st.integers(-30, 30)))
+    corners = rng.integers(0, (12 - size, 14 - size), (5, 2))
+    whole = cleaned(tile, limits, shifts)
+    expected = [whole[:, y : y + size, x : x + size] for y, x in corners]
+    np.testing.assert_array_equal(windows(tile, limits, shifts, corners, size), expected)
 
 
 def test_interpolation_keeps_the_type_and_makes_no_value_outside_the_range() -> None:

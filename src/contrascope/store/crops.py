@@ -254,22 +254,60 @@ class _CutShards:
     per_shard: int
 
     def __call__(self, task: list[tuple[int, list[_Piece]]]) -> list[tuple[int, str, int]]:
-        done = []
-        for index, pieces in task:
-            crops = []
-            for piece in pieces:
-                tile = _cleaned_tile(self.reader, piece.key, piece.limits, piece.shifts)  # type: ignore[arg-type]
-                crops += [tile[:, y : y + self.size, x : x + self.size] for y, x in piece.corners]
-            done.append((index, *write_shard(self.path, index, np.stack(crops), self.per_shard)))
-        return done
+        return [(index, *write_shard(self.path, index, self._crops(pieces), self.per_shard)) for index, pieces in task]
+
+    def _crops(self, pieces: list[_Piece]) -> np.ndarray:
+        """(B, C, H, W) of the cells of all pieces."""
+        tiles = (_tile_in_hand(self.reader, piece.key, piece.limits, piece.shifts) for piece in pieces)  # type: ignore[arg-type]
+        cut = [
+            windows(tile, np.array(piece.limits), shifts, piece.corners, self.size)
+            for piece, (tile, shifts) in zip(pieces, tiles, strict=True)
+        ]
+        return cut[0] if len(cut) == 1 else np.concatenate(cut)
 
 
 @lru_cache(maxsize=1)
-def _cleaned_tile(
+def _tile_in_hand(
     reader: TileReader, key: TileKey, limits: tuple[tuple[float, float], ...], shifts: tuple[tuple[float, float], ...]
-) -> np.ndarray:
-    """The tile in hand: neighbouring shards ask for the same one."""
-    return cleaned(reader.read(key), np.array(limits), np.array(shifts))
+) -> tuple[np.ndarray, np.ndarray]:
+    """A tile to cut from, and the whole pixels (C, 2) still to undo; neighbouring shards ask for the same one.
+
+    Only what is interpolated is cleaned as a whole.
+    """
+    tile, undo = reader.read(key), np.array(shifts)
+    if (undo == np.rint(undo)).all():
+        return tile, undo.astype(int)
+    return cleaned(tile, np.array(limits), undo), np.zeros(undo.shape, int)
+
+
+def windows(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:
+    """What ``cleaned`` shows in windows of ``size`` x ``size``, at the price of the windows and not of the tile.
+
+    Args:
+        tile: (C, H, W) pixels.
+        limits: (C, 2) lowest and highest intensity.
+        shifts: (C, 2) whole pixels to undo.
+        corners: (B, 2) first row and column of each window.
+        size: Of a window.
+
+    Returns:
+        (B, C, size, size)
+    """
+    cut = np.empty((len(corners), len(tile), size, size), tile.dtype)
+    last = np.array(tile.shape[1:]) - size
+    for c, (channel, shift) in enumerate(zip(tile, shifts, strict=True)):
+        moved = corners + shift
+        inside = ((moved >= 0) & (moved <= last)).all(axis=1)
+        for b, (y, x) in enumerate(moved.tolist()):
+            cut[b, c] = channel[y : y + size, x : x + size] if inside[b] else _at_the_edge(channel, y, x, size)
+    low, high = limits.T[:, :, None, None].astype(tile.dtype)
+    return np.clip(cut, low, high, out=cut)
+
+
+def _at_the_edge(channel: np.ndarray, y: int, x: int, size: int) -> np.ndarray:
+    """A window that leaves the tile, whose edge is repeated."""
+    H, W = channel.shape
+    return channel[np.arange(y, y + size).clip(0, H - 1)[:, None], np.arange(x, x + size).clip(0, W - 1)]
 
 
 def cleaned(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray) -> np.ndarray:
