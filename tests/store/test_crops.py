@@ -113,6 +113,20 @@ def test_a_tile_of_which_no_cell_is_left_has_a_row_without_measurements(
     assert store.tiles["clip_low DNA"].is_null().to_list() == [True, False, False, False]
 
 
+def test_a_dropped_cell_keeps_its_tiles_place_in_the_well_where_the_table_has_one(
+    tmp_path: Path, write_screen: WriteScreen, toy_cells: pl.DataFrame
+) -> None:
+    cells = toy_cells.with_columns(tile_row=pl.col("tile") + 3, tile_column=pl.lit(8))
+    for name, table in (("with", cells), ("without", toy_cells)):
+        (tmp_path / name).mkdir()
+        dropped = plan_store(open_screen(write_screen(tmp_path / name, cells=table))).dropped.collect()
+        assert dropped.height == 4
+        assert ("tile_row" in dropped.columns) == (name == "with")
+        if name == "with":
+            assert dropped["tile_row"].to_list() == [int(tile) + 3 for tile in dropped["tile"]]
+            assert set(dropped["tile_column"]) == {8}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     channel=st.sampled_from(["uint8", "uint16"]).flatmap(

@@ -41,7 +41,8 @@ TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
 BAD_TILE = "the tile cannot be read"
 _WHY = pl.Enum([TOO_CLOSE, NO_LABEL, BAD_TILE])
-_DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.Y, v.X)
+_DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.TILE_ROW, v.TILE_COLUMN, v.Y, v.X)
+"""What is kept of a cell that is dropped, as far as the table has it."""
 _SHARDS_A_TASK = 4
 """Shards that a worker of a cluster is given at a time."""
 
@@ -96,7 +97,8 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
     size, settings = screen.settings.crop.size, screen.settings
     reason = _reasons(screen, tiles, size)
     cells = as_text(screen.cells.with_columns(reason).lazy())
-    dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*_DROPPED, pl.col(reason.name).cast(pl.String))
+    told = [name for name in _DROPPED if name in screen.cells.columns]
+    dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*told, pl.col(reason.name).cast(pl.String))
     counts = dict(reason.drop_nulls().cast(pl.String).value_counts(sort=True).iter_rows())
     stored = reason.null_count()
     _refuse_one_sided(stored, int((screen.cells[v.CONTROL] & reason.is_null()).sum()), counts)
