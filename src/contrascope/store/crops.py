@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import ndimage
 
 from contrascope import vocabulary as v
 from contrascope.config import fingerprint
@@ -31,10 +30,11 @@ from contrascope.screen.cells import as_text
 from contrascope.screen.screen import TILE_INDEX, Screen, of_cells
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.files import write_parquet
-from contrascope.store.measure import READABLE, Each, clipped, measured_tiles
+from contrascope.store.measure import READABLE, Each, measured_tiles
 from contrascope.store.parallel import calling
 from contrascope.store.shards import write_shard
 from contrascope.store.store import CropStore
+from contrascope.store.windows import cleaned, windows
 from contrascope.store.writer import StorePlan, StoreWriter, claim
 
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
@@ -57,7 +57,9 @@ def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, schedule
         screen: Tiles and cells.
         out: The store's folder, ``NAME.zarr``.
         workers: Processes; 1 works in this one.
-        scheduler: Address of a Dask scheduler, whose workers are used instead.
+        scheduler: Address of a Dask scheduler, whose workers are used instead. Started with the variables
+            ``MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=536870912 MALLOC_TRIM_THRESHOLD_=536870912``, as ours are, they
+            have about half the work: see ``local_cluster``.
 
     Raises:
         StoreError: ``out`` holds a store made from other inputs, or cannot be written.
@@ -200,31 +202,6 @@ def store_from_arrays(
     return writer.finish(tiles.with_row_index(TILE_INDEX))
 
 
-def _moved(channel: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """The channel with what lay at (y + dy, x + dx) brought to (y, x)."""
-    H, W = channel.shape
-    whole = np.rint(shift).astype(int)
-    rows, columns = np.arange(H) + whole[0], np.arange(W) + whole[1]
-    moved = channel[rows.clip(0, H - 1)[:, None], columns.clip(0, W - 1)]
-    return _interpolated(moved, shift - whole) if (shift != whole).any() else moved
-
-
-def _interpolated(channel: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """The channel moved by half a pixel at most along each axis, within the range of its values."""
-    values = channel.astype(np.float32)
-    for axis in (0, 1):
-        values = ndimage.correlate1d(values, _cubic(float(rest[axis])), axis=axis, mode="nearest")
-    values = np.clip(values, channel.min(), channel.max())
-    return (np.rint(values) if channel.dtype.kind == "u" else values).astype(channel.dtype)
-
-
-def _cubic(rest: float) -> np.ndarray:
-    """Weights of the pixels from -2 to 2 in a cubic convolution at ``rest`` (Keys 1981, a = -1/2)."""
-    d = np.abs(np.arange(-2, 3) - rest)
-    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-    return np.select([d <= 1, d < 2], [near, far], 0.0)
-
-
 def _corner(position: Any, size: int) -> Any:
     """First pixel of a window of ``size`` around a position: y = 10 lies at the centre of pixel 10."""
     return (position + 0.5).floor() - size // 2
@@ -260,11 +237,10 @@ class _CutShards:
 
     def _crops(self, pieces: list[_Piece]) -> np.ndarray:
         """(B, C, H, W) of the cells of all pieces."""
-        tiles = (_tile_in_hand(self.reader, piece.key, piece.limits, piece.shifts) for piece in pieces)  # type: ignore[arg-type]
-        cut = [
-            windows(tile, np.array(piece.limits), shifts, piece.corners, self.size)
-            for piece, (tile, shifts) in zip(pieces, tiles, strict=True)
-        ]
+        cut = []
+        for piece in pieces:
+            tile, shifts = _tile_in_hand(self.reader, piece.key, piece.limits, piece.shifts)  # type: ignore[arg-type]
+            cut.append(windows(tile, np.array(piece.limits), shifts, piece.corners, self.size))
         return cut[0] if len(cut) == 1 else np.concatenate(cut)
 
 
@@ -280,50 +256,6 @@ def _tile_in_hand(
     if (undo == np.rint(undo)).all():
         return tile, undo.astype(int)
     return cleaned(tile, np.array(limits), undo), np.zeros(undo.shape, int)
-
-
-def windows(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:
-    """What ``cleaned`` shows in windows of ``size`` x ``size``, at the price of the windows and not of the tile.
-
-    Args:
-        tile: (C, H, W) pixels.
-        limits: (C, 2) lowest and highest intensity.
-        shifts: (C, 2) whole pixels to undo.
-        corners: (B, 2) first row and column of each window.
-        size: Of a window.
-
-    Returns:
-        (B, C, size, size)
-    """
-    cut = np.empty((len(corners), len(tile), size, size), tile.dtype)
-    last = np.array(tile.shape[1:]) - size
-    for c, (channel, shift) in enumerate(zip(tile, shifts, strict=True)):
-        moved = corners + shift
-        inside = ((moved >= 0) & (moved <= last)).all(axis=1)
-        for b, (y, x) in enumerate(moved.tolist()):
-            cut[b, c] = channel[y : y + size, x : x + size] if inside[b] else _at_the_edge(channel, y, x, size)
-    low, high = limits.T[:, :, None, None].astype(tile.dtype)
-    return np.clip(cut, low, high, out=cut)
-
-
-def _at_the_edge(channel: np.ndarray, y: int, x: int, size: int) -> np.ndarray:
-    """A window that leaves the tile, whose edge is repeated."""
-    H, W = channel.shape
-    return channel[np.arange(y, y + size).clip(0, H - 1)[:, None], np.arange(x, x + size).clip(0, W - 1)]
-
-
-def cleaned(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """A tile with intensities clipped and channels moved onto the reference channel.
-
-    Args:
-        tile: (C, H, W) pixels.
-        limits: (C, 2) lowest and highest intensity.
-        shifts: (C, 2) pixels to undo. What is whole in them moves pixels; a fraction is interpolated.
-
-    Returns:
-        (C, H, W); pixels that a shift brings in from outside repeat the tile's edge.
-    """
-    return np.stack([_moved(c, shift) for c, shift in zip(clipped(tile, limits), shifts, strict=True)])
 
 
 def _tiles_once(screen: Screen, out: Path, each: Each) -> pl.DataFrame:
