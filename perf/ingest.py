@@ -22,14 +22,15 @@ import numpy as np
 import polars as pl
 import tifffile
 import yaml
-from dask.distributed import Client, LocalCluster
+from dask.distributed import Client
 from scipy import ndimage
 
 import contrascope as cs
-from contrascope.store.crops import cleaned
 from contrascope.store.measure import clip_limits, measure_tile, recipe_of, value_counts
+from contrascope.store.parallel import local_cluster
 from contrascope.store.quality import looks_of
 from contrascope.store.shards import encode_shard
+from contrascope.store.windows import windows
 
 SIDE, CELLS, DIFFERENT = 2960, 1000, 4
 
@@ -78,8 +79,8 @@ def parts(screen: cs.Screen) -> None:
     timed("clip limits of counts", lambda: [clip_limits(c, recipe.clip_percentiles, n) for c, n in pairs])
     timed("intensity, saturation, focus", lambda: looks_of(tile, counts))
     measured = timed("all of these, and shifts", lambda: measure_tile(tile, recipe))
-    clean = timed("clip and move", lambda: cleaned(tile, measured.limits, np.rint(measured.shifts).astype(int)))
-    crops = timed("cut 1,000 cells", lambda: np.stack([clean[:, y : y + 100, y : y + 100] for y in range(CELLS)]))
+    shifts, corners = np.rint(measured.shifts).astype(int), np.random.default_rng(0).integers(0, SIDE - 100, (CELLS, 2))
+    crops = timed("cut 1,000 cells", lambda: windows(tile, measured.limits, shifts, corners, 100))
     timed("encode 1,000 cells", lambda: encode_shard(crops, 1024))
 
 
@@ -111,7 +112,7 @@ def main() -> None:
         cores = core_seconds()
         two = ingested("2 workers, with the start of their cluster", screen, Path(name) / "2.zarr", workers=2)
         print(f"  {(core_seconds() - cores) / tiles:.2f} core-seconds a tile, with what the start costs")
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with local_cluster(2) as cluster:
             with Client(cluster) as client:
                 client.run(import_module, "contrascope.store.crops")
             address = cluster.scheduler_address

@@ -63,6 +63,22 @@ def test_counts_are_those_of_a_slow_loop() -> None:
     assert quality.drops.rows() == expected
 
 
+def test_a_tile_of_which_no_cell_is_stored_has_its_place_in_the_well_all_the_same() -> None:
+    tiles, cells, dropped = tables()
+    place = [
+        (pl.col("tile").cast(pl.Int64) // 7).alias("tile_row"),
+        (pl.col("tile").cast(pl.Int64) % 7).alias("tile_column"),
+    ]
+    lost = cells.filter(pl.col("tile") == "11").with_columns(pl.lit("at the edge").alias("reason"))
+    kept, dropped = cells.filter(pl.col("tile") != "11"), pl.concat([dropped, lost])
+    shown = judge_quality(tiles, kept.with_columns(place), dropped.with_columns(place), ["DNA"]).tiles
+    assert shown["tile_row"].to_list() == [int(tile) // 7 for tile in tiles["tile"]]
+    assert shown["tile_column"].to_list() == [int(tile) % 7 for tile in tiles["tile"]]
+    assert shown.columns[-3:] == ["at the edge", "no label", "cells"]
+    older = judge_quality(tiles, kept.with_columns(place), dropped, ["DNA"]).tiles
+    assert older["tile_row"].null_count() == 2
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_tiles_that_differ_by_chance_do_not_stick_out(seed: int) -> None:
     assert judge_quality(*tables(seed), ["DNA"]).outliers().is_empty()

@@ -21,8 +21,8 @@ from contrascope.screen.alignment import (
     measured_shifts,
 )
 from contrascope.screen.synthetic import synthetic_screen
-from contrascope.store.crops import cleaned
 from contrascope.store.measure import Recipe, measure_tile
+from contrascope.store.windows import cleaned
 
 
 def field(seed: int, *, size: tuple[int, int] = (320, 300)) -> np.ndarray:

@@ -14,7 +14,6 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import ndimage
 
 from contrascope.errors import StoreError, TableError, TileError
 from contrascope.screen.screen import open_screen
@@ -22,13 +21,13 @@ from contrascope.store import shards
 from contrascope.store.crops import (
     NO_LABEL,
     TOO_CLOSE,
-    cleaned,
     extract_crops,
     plan_store,
     store_from_arrays,
 )
 from contrascope.store.measure import Recipe, clip_limits, measure_tile, value_counts
 from contrascope.store.store import CropStore
+from contrascope.store.windows import cleaned
 
 WriteScreen = Callable[..., Path]
 
@@ -112,6 +111,20 @@ def test_a_tile_of_which_no_cell_is_left_has_a_row_without_measurements(
     assert store.tiles["clip_low DNA"].is_null().to_list() == [True, False, False, False]
 
 
+def test_a_dropped_cell_keeps_its_tiles_place_in_the_well_where_the_table_has_one(
+    tmp_path: Path, write_screen: WriteScreen, toy_cells: pl.DataFrame
+) -> None:
+    cells = toy_cells.with_columns(tile_row=pl.col("tile") + 3, tile_column=pl.lit(8))
+    for name, table in (("with", cells), ("without", toy_cells)):
+        (tmp_path / name).mkdir()
+        dropped = plan_store(open_screen(write_screen(tmp_path / name, cells=table))).dropped.collect()
+        assert dropped.height == 4
+        assert ("tile_row" in dropped.columns) == (name == "with")
+        if name == "with":
+            assert dropped["tile_row"].to_list() == [int(tile) + 3 for tile in dropped["tile"]]
+            assert set(dropped["tile_column"]) == {8}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     channel=st.sampled_from(["uint8", "uint16"]).flatmap(
@@ -144,34 +157,6 @@ def test_a_hot_pixel_does_not_set_the_scale(toy_tiles: dict[str, np.ndarray]) ->
     inside = (tile >= limits[:, :1, None]) & (tile <= limits[:, 1:, None])
     assert np.array_equal(clean[inside], tile[inside])
     assert clean.dtype == tile.dtype
-
-
-@settings(max_examples=30, deadline=None)
-@given(dy=st.floats(-9, 9), dx=st.floats(-9, 9), seed=st.integers(0, 99))
-def test_a_fraction_of_a_pixel_is_undone_as_a_fourier_shift_would(dy: float, dx: float, seed: int) -> None:
-    """Blurred noise is back where it was, and where scipy's spline puts it, to 3 % of its spread."""
-    light = 1000 * ndimage.gaussian_filter(np.random.default_rng(seed).random((64, 64)), 1.5, mode="wrap") - 400
-    moved = np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(light), (dy, dx))).real.astype(np.float32)
-    limits, inside = np.array([[-1e6, 1e6]]), slice(14, -14)
-    undone = cleaned(moved[None], limits, np.array([[dy, dx]]))[0]
-    spline = ndimage.shift(moved, (-dy, -dx), order=3, mode="nearest")
-    assert (undone - light)[inside, inside].std() < 0.03 * light.std()
-    assert (undone - spline)[inside, inside].std() < 0.03 * light.std()
-    whole = cleaned(moved[None], limits, np.rint([[dy, dx]]))[0]
-    assert np.array_equal(
-        whole[inside, inside], np.roll(moved, np.rint((-dy, -dx)).astype(int), (0, 1))[inside, inside]
-    )
-
-
-def test_interpolation_keeps_the_type_and_makes_no_value_outside_the_range() -> None:
-    tile = np.random.default_rng(0).integers(0, 65_536, (2, 30, 30)).astype(np.uint16)
-    tile[0, 10:20] = 65_535
-    limits = np.array([[300.0, 60_000.0], [0.0, 65_535.0]])
-    undone = cleaned(tile, limits, np.array([[0.5, -3.3], [0.0, 0.0]]))
-    assert undone.dtype == np.uint16
-    assert undone[0].min() >= 300
-    assert undone[0].max() <= 60_000
-    assert np.array_equal(undone[1], tile[1])
 
 
 def test_a_store_resampled_between_pixels_differs_only_where_a_shift_has_a_fraction(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from contrascope.store import images
+from contrascope.store import images, memory
 from contrascope.store.images import StoredImages
 from contrascope.store.places import Folder
 from contrascope.store.shards import array_metadata, encode_shard, shard_name, write_shard
@@ -49,6 +51,47 @@ def test_many_batches_at_once_do_not_mix(tmp_path: Path) -> None:
     wanted = [rng.integers(0, len(PIXELS), n) for n in rng.integers(1, 500, 40)]
     for rows, asked in [(rows, stored.ask(rows)) for rows in wanted]:
         np.testing.assert_array_equal(asked.result(), PIXELS[rows])
+
+
+@given(data=st.data())
+def test_batches_that_are_kept_do_not_change_while_others_are_read(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stored, kept = written(tmp_path_factory.mktemp("images"), PIXELS[:40], 16), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "_LENT", range(1, 2**20))
+        for rows in data.draw(st.lists(hnp.arrays(np.int64, st.integers(1, 9), elements=st.integers(0, 39)))):
+            asked = stored.ask(rows)
+            if data.draw(st.booleans()):
+                kept.append((rows, torch.from_numpy(asked.result())[:, 1]))
+        for rows, images in kept:
+            np.testing.assert_array_equal(images, PIXELS[rows, 1])
+
+
+def test_the_memory_of_a_batch_that_nobody_waited_for_is_not_used_before_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_LENT", range(1, 2**20))
+    stored, asked, going, decode = (
+        written(tmp_path, PIXELS, 16),
+        threading.Event(),
+        threading.Event(),
+        images.blosc_decode,
+    )
+
+    def slow(*given: object, **how: object) -> None:
+        asked.set()
+        assert going.wait(60)
+        decode(*given, **how)
+
+    monkeypatch.setattr(images, "blosc_decode", slow)
+    stored.ask(np.arange(9))
+    assert asked.wait(60)
+    monkeypatch.setattr(images, "blosc_decode", decode)
+    later = stored.ask(np.arange(20, 29)).result()
+    going.set()
+    stored.ask(np.arange(50)).result()
+    np.testing.assert_array_equal(later, PIXELS[20:29])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

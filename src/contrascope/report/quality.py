@@ -28,6 +28,7 @@ INTENSITY, SATURATION, FOCUS = "intensity", "saturated", "focus"
 _LOOKS = (INTENSITY, SATURATION, FOCUS)
 _PLACE = (v.PLATE, v.WELL, v.TILE)
 _READABLE = "readable"
+_OF_DROPPED = " of dropped cells"
 
 
 class Scale(NamedTuple):
@@ -113,7 +114,7 @@ def judge_quality(tiles: pl.DataFrame, cells: pl.DataFrame, dropped: pl.DataFram
     Args:
         tiles: The store's table of tiles; one made before tiles were measured lacks columns, and is counted only.
         cells: The store's cells: ``plate well tile``, and ``tile_row tile_column`` if the screen knows them.
-        dropped: The cells that are not stored: ``plate well tile reason``.
+        dropped: The cells that are not stored: ``plate well tile reason``, and a place in the grid as above.
         channels: Names of the channels.
     """
     drops = dropped.group_by(REASON).agg(pl.len().alias(CELLS)).sort(CELLS, REASON, descending=[True, False])
@@ -126,11 +127,16 @@ def judge_quality(tiles: pl.DataFrame, cells: pl.DataFrame, dropped: pl.DataFram
 
 def _counted(tiles: pl.DataFrame, cells: pl.DataFrame, dropped: pl.DataFrame, reasons: list[str]) -> pl.DataFrame:
     """The table of tiles with the cells stored and dropped in each, and its place in the well's grid."""
-    grid = [pl.col(name).first() for name in (v.TILE_ROW, v.TILE_COLUMN) if name in cells.columns]
-    stored = cells.group_by(_PLACE).agg(pl.len().alias(STORED), *grid)
-    lost = dropped.group_by(_PLACE).agg((pl.col(REASON) == why).sum().alias(why) for why in reasons)
+    grid = [name for name in (v.TILE_ROW, v.TILE_COLUMN) if name in cells.columns]
+    stored = cells.group_by(_PLACE).agg(pl.len().alias(STORED), pl.col(grid).first())
+    # A tile of which no cell is stored has its place from those that were dropped.
+    known = [name for name in grid if name in dropped.columns]
+    counts = [(pl.col(REASON) == why).sum().alias(why) for why in reasons]
+    lost = dropped.group_by(_PLACE).agg(*counts, pl.col(known).first().name.suffix(_OF_DROPPED))
     table = tiles.drop(CELLS, strict=False).join(stored, on=_PLACE, how="left", maintain_order="left")
     table = table.join(lost, on=_PLACE, how="left", maintain_order="left")
+    table = table.with_columns(pl.coalesce(name, name + _OF_DROPPED) for name in known)
+    table = table.drop(name + _OF_DROPPED for name in known)
     table = table.with_columns(pl.col(STORED, *reasons).fill_null(0).cast(pl.Int64))
     return table.with_columns(pl.sum_horizontal(STORED, *reasons).alias(CELLS))
 

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import ndimage
 
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
@@ -32,17 +31,19 @@ from contrascope.screen.cells import as_text
 from contrascope.screen.screen import TILE_INDEX, Screen, of_cells
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.files import write_parquet
-from contrascope.store.measure import READABLE, Each, clipped, measured_tiles
+from contrascope.store.measure import READABLE, Each, measured_tiles
 from contrascope.store.parallel import calling
 from contrascope.store.shards import write_shard
 from contrascope.store.store import CropStore
+from contrascope.store.windows import cleaned, windows
 from contrascope.store.writer import StorePlan, StoreWriter, claim
 
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
 BAD_TILE = "the tile cannot be read"
 _WHY = pl.Enum([TOO_CLOSE, NO_LABEL, BAD_TILE])
-_DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.Y, v.X)
+_DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.TILE_ROW, v.TILE_COLUMN, v.Y, v.X)
+"""What is kept of a cell that is dropped, as far as the table has it."""
 _SHARDS_A_TASK = 4
 """Shards that a worker of a cluster is given at a time."""
 
@@ -57,7 +58,9 @@ def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, schedule
         screen: Tiles and cells.
         out: The store's folder, ``NAME.zarr``.
         workers: Processes; 1 works in this one.
-        scheduler: Address of a Dask scheduler, whose workers are used instead.
+        scheduler: Address of a Dask scheduler, whose workers are used instead. Started with the variables
+            ``MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=536870912 MALLOC_TRIM_THRESHOLD_=536870912``, as ours are, they
+            have about half the work: see ``local_cluster``.
 
     Raises:
         SettingsError: ``out`` is a URL.
@@ -99,7 +102,8 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
     size, settings = screen.settings.crop.size, screen.settings
     reason = _reasons(screen, tiles, size)
     cells = as_text(screen.cells.with_columns(reason).lazy())
-    dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*_DROPPED, pl.col(reason.name).cast(pl.String))
+    told = [name for name in _DROPPED if name in screen.cells.columns]
+    dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*told, pl.col(reason.name).cast(pl.String))
     counts = dict(reason.drop_nulls().cast(pl.String).value_counts(sort=True).iter_rows())
     stored = reason.null_count()
     _refuse_one_sided(stored, int((screen.cells[v.CONTROL] & reason.is_null()).sum()), counts)
@@ -203,31 +207,6 @@ def store_from_arrays(
     return writer.finish(tiles.with_row_index(TILE_INDEX))
 
 
-def _moved(channel: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """The channel with what lay at (y + dy, x + dx) brought to (y, x)."""
-    H, W = channel.shape
-    whole = np.rint(shift).astype(int)
-    rows, columns = np.arange(H) + whole[0], np.arange(W) + whole[1]
-    moved = channel[rows.clip(0, H - 1)[:, None], columns.clip(0, W - 1)]
-    return _interpolated(moved, shift - whole) if (shift != whole).any() else moved
-
-
-def _interpolated(channel: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """The channel moved by half a pixel at most along each axis, within the range of its values."""
-    values = channel.astype(np.float32)
-    for axis in (0, 1):
-        values = ndimage.correlate1d(values, _cubic(float(rest[axis])), axis=axis, mode="nearest")
-    values = np.clip(values, channel.min(), channel.max())
-    return (np.rint(values) if channel.dtype.kind == "u" else values).astype(channel.dtype)
-
-
-def _cubic(rest: float) -> np.ndarray:
-    """Weights of the pixels from -2 to 2 in a cubic convolution at ``rest`` (Keys 1981, a = -1/2)."""
-    d = np.abs(np.arange(-2, 3) - rest)
-    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-    return np.select([d <= 1, d < 2], [near, far], 0.0)
-
-
 def _corner(position: Any, size: int) -> Any:
     """First pixel of a window of ``size`` around a position: y = 10 lies at the centre of pixel 10."""
     return (position + 0.5).floor() - size // 2
@@ -259,36 +238,29 @@ class _CutShards:
     per_shard: int
 
     def __call__(self, task: list[tuple[int, list[_Piece]]]) -> list[tuple[int, str, int]]:
-        done = []
-        for index, pieces in task:
-            crops = []
-            for piece in pieces:
-                tile = _cleaned_tile(self.reader, piece.key, piece.limits, piece.shifts)  # type: ignore[arg-type]
-                crops += [tile[:, y : y + self.size, x : x + self.size] for y, x in piece.corners]
-            done.append((index, *write_shard(self.path, index, np.stack(crops), self.per_shard)))
-        return done
+        return [(index, *write_shard(self.path, index, self._crops(pieces), self.per_shard)) for index, pieces in task]
+
+    def _crops(self, pieces: list[_Piece]) -> np.ndarray:
+        """(B, C, H, W) of the cells of all pieces."""
+        cut = []
+        for piece in pieces:
+            tile, shifts = _tile_in_hand(self.reader, piece.key, piece.limits, piece.shifts)  # type: ignore[arg-type]
+            cut.append(windows(tile, np.array(piece.limits), shifts, piece.corners, self.size))
+        return cut[0] if len(cut) == 1 else np.concatenate(cut)
 
 
 @lru_cache(maxsize=1)
-def _cleaned_tile(
+def _tile_in_hand(
     reader: TileReader, key: TileKey, limits: tuple[tuple[float, float], ...], shifts: tuple[tuple[float, float], ...]
-) -> np.ndarray:
-    """The tile in hand: neighbouring shards ask for the same one."""
-    return cleaned(reader.read(key), np.array(limits), np.array(shifts))
+) -> tuple[np.ndarray, np.ndarray]:
+    """A tile to cut from, and the whole pixels (C, 2) still to undo; neighbouring shards ask for the same one.
 
-
-def cleaned(tile: np.ndarray, limits: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """A tile with intensities clipped and channels moved onto the reference channel.
-
-    Args:
-        tile: (C, H, W) pixels.
-        limits: (C, 2) lowest and highest intensity.
-        shifts: (C, 2) pixels to undo. What is whole in them moves pixels; a fraction is interpolated.
-
-    Returns:
-        (C, H, W); pixels that a shift brings in from outside repeat the tile's edge.
+    Only what is interpolated is cleaned as a whole.
     """
-    return np.stack([_moved(c, shift) for c, shift in zip(clipped(tile, limits), shifts, strict=True)])
+    tile, undo = reader.read(key), np.array(shifts)
+    if (undo == np.rint(undo)).all():
+        return tile, undo.astype(int)
+    return cleaned(tile, np.array(limits), undo), np.zeros(undo.shape, int)
 
 
 def _tiles_once(screen: Screen, out: Path, each: Each) -> pl.DataFrame:

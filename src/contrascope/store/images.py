@@ -2,8 +2,9 @@
 
 A shard is cells one after another, each compressed by itself, and at its end an index of where they lie. An index
 is read once and kept, in eight bytes a cell; nothing else is. A cell is decompressed where it will stay, in the
-batch, by threads that share a batch among them. Any reader of Zarr finds the same pixels, TensorStore at
-nearly twice the work: it looks the index up for each batch, and decompresses into memory of its own.
+batch, by threads that share a batch among them; memory of batches that are gone is used again. Any reader of
+Zarr finds the same pixels, TensorStore at more than twice the work: it looks the index up for each batch, and
+decompresses into memory of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from imagecodecs import blosc_decode
 
 from contrascope.store.files import json_of
+from contrascope.store.memory import Memory
 from contrascope.store.places import Place, Wanted
 from contrascope.store.shards import array_metadata, shard_name
 
@@ -26,6 +28,8 @@ _METADATA = "images/zarr.json"
 _CELLS_A_TASK = 64
 _CHECKSUM = 4
 """Bytes of a CRC-32C."""
+_SOUND = 0x48674BC7
+"""CRC-32C of any bytes with their own CRC-32C behind them: so a cell need not be copied to leave its checksum out."""
 _PLACE = np.dtype("<u8")
 """An index has two for each cell: its first byte, and how many it has."""
 _NOWHERE = np.iinfo(_PLACE).max
@@ -79,21 +83,22 @@ class StoredImages:
         if metadata != array_metadata(N, (C, H, W), dtype, per_shard):
             raise ValueError(f"images/zarr.json does not describe crops in {dtype} with {per_shard} cells a shard")
         self._indices: dict[int, np.ndarray] = {}
+        self._memory = Memory()
 
     def ask(self, rows: np.ndarray) -> Asked:
         """Start reading the cells of these rows, all of them less than N."""
-        images = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        images = self._memory.empty((len(rows), *self.shape[1:]), self.dtype)
         order = np.argsort(rows, kind="stable")
         parts = [order[at : at + _CELLS_A_TASK] for at in range(0, len(order), _CELLS_A_TASK)]
         return Asked(images, [_threads().submit(self._fill, images, rows, part) for part in parts])
 
     def _fill(self, images: np.ndarray, rows: np.ndarray, part: np.ndarray) -> None:
         """Read cells into their places; ``part`` (B,) says which, in the order of their rows."""
-        mine = rows[part]
+        mine, pixels, size = rows[part], images.data.cast("B"), images[0].nbytes
         cells = self._place.pieces(self._places(mine))
         for place, row, cell in zip(part.tolist(), mine.tolist(), cells, strict=True):
-            shard = row // self._per_shard
-            _decompress(_confirmed(cell, f"cell {row} in {shard_name(shard)}"), images[place])
+            found = _confirmed(cell, f"cell {row} in {shard_name(row // self._per_shard)}")
+            _decompress(found, pixels[place * size : (place + 1) * size])
 
     def _places(self, rows: np.ndarray) -> list[Wanted]:
         """Where cells lie, in the order of these sorted rows."""
@@ -115,7 +120,8 @@ class StoredImages:
             size = 2 * _PLACE.itemsize * self._per_shard + _CHECKSUM
             tails = self._place.tails([shard_name(shard) for shard in shards], size)
             for shard, tail in zip(shards, tails, strict=True):
-                self._indices[shard] = _index(_confirmed(tail, f"the index of {shard_name(shard)}"))
+                found = _confirmed(tail, f"the index of {shard_name(shard)}")
+                self._indices[shard] = _index(found[:-_CHECKSUM])
 
 
 def _index(data: bytes) -> np.ndarray:
@@ -124,20 +130,19 @@ def _index(data: bytes) -> np.ndarray:
     return np.where(places == _NOWHERE, 0, places).astype(np.uint32)
 
 
-def _decompress(cell: bytes, image: np.ndarray) -> None:
-    """Into a contiguous image."""
+def _decompress(cell: bytes, pixels: memoryview) -> None:
+    """Into its place; what lies behind the compressed pixels is not looked at."""
     size = int.from_bytes(cell[_UNPACKED], "little")
-    if size != image.nbytes:
-        raise ValueError(f"a cell has {size} bytes of pixels where {image.nbytes} were needed")
-    blosc_decode(cell, numthreads=1, out=image.data.cast("B"))
+    if size != len(pixels):
+        raise ValueError(f"a cell has {size} bytes of pixels where {len(pixels)} were needed")
+    blosc_decode(cell, numthreads=1, out=pixels)
 
 
 def _confirmed(data: bytes, what: str) -> bytes:
-    """The bytes without the checksum that closes them."""
-    body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
-    if not body or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
+    """The bytes, once the checksum that closes them has been found right."""
+    if len(data) <= _CHECKSUM or google_crc32c.value(data) != _SOUND:
         raise ValueError(f"{what} is not there, or its checksum is wrong")
-    return body
+    return data
 
 
 @cache

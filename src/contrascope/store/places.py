@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -79,10 +80,10 @@ class Folder:
     def pieces(self, wanted: Iterable[Wanted]) -> Iterator[bytes]:
         """Parts of files, each read when its turn comes."""
         for name, parts in wanted:
-            with (self.path / name).open("rb", buffering=0) as file:
+            with _opened(f"{self.path}/{name}") as file:
                 for start, size in parts:
-                    file.seek(start)
-                    yield file.read(size)
+                    os.lseek(file, start, os.SEEK_SET)
+                    yield os.read(file, size)
 
     def table(self, name: str, columns: list[str] | None) -> pl.DataFrame:
         """A Parquet file, or these columns of it."""
@@ -100,6 +101,16 @@ class Folder:
         with (self.path / name).open("rb", buffering=0) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read()
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """A file's descriptor: in a large store nearly every cell is in a file of its own, and objects are dear to open."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 def place_of(path: str | Path) -> Place:

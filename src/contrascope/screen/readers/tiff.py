@@ -62,7 +62,8 @@ class TiffReader:
 
     def read(self, key: TileKey) -> np.ndarray:
         """(C, H, W) pixels as stored, channels in the settings' order."""
-        return np.concatenate([_pixels(file) for file in self._files[key]])
+        parts = [_pixels(file) for file in self._files[key]]
+        return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
     def inventory(self) -> list[tuple[str, str, str]]:
         """Tile, file name and a digest of the file's size and a sample of its bytes, for every file that is used."""
