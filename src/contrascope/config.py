@@ -53,7 +53,7 @@ class ImageSettings(Settings):
             other channels against it: ``{first: {channels: [DNA, GFP], reference: DNA}, second: {channels: [DNA2,
             p53], reference: DNA2}}``. Every channel is in one round.
         max_round_shift: Largest shift between rounds that is looked for, in pixels. Cells of which a round shows
-            less than the whole crop are kept: what it does not show repeats its edge.
+            less than the whole crop are dropped, and counted.
         resample: ``whole`` moves channels by whole pixels and leaves every value as it was; ``subpixel`` interpolates
             the fraction that is left, for what depends on where channels touch, at the price of some noise smoothed.
         on_bad_tile: ``fail`` names all tiles that cannot be read; ``skip`` goes on and accounts for their cells.

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from contrascope.errors import TileError
 from contrascope.screen.alignment import TRUSTED, agreed_shifts
-from contrascope.screen.screen import open_screen
-from contrascope.store.crops import BAD_TILE, extract_crops
+from contrascope.screen.screen import Screen, open_screen
+from contrascope.store.crops import BAD_TILE, NOT_SHOWN, extract_crops
 
 WriteScreen = Callable[..., Path]
 
@@ -68,19 +68,22 @@ def test_bad_tiles_may_be_skipped_and_their_cells_are_counted(tmp_path: Path, wr
     assert np.array_equal(store.read(np.arange(len(store))), whole.read(np.flatnonzero(~kept.to_numpy())))
 
 
-def test_a_store_of_two_rounds_has_both_rounds_in_place(tmp_path: Path, write_screen: WriteScreen) -> None:
-    """The second round shows the first one's structures 30 rows and 45 columns away, and says so tile by tile."""
+PLACES = [(0, 0), (1, -2), (30, 45), (33, 45)]
+"""Where the two channels of each of two rounds lie: the second round some 30 rows and 45 columns away."""
+
+
+def two_rounds(folder: Path, write_screen: WriteScreen, *, low: float, high: float) -> Screen:
+    """A tile of 400 x 400 pixels imaged in two rounds, with 40 cells between two positions."""
     rng = np.random.default_rng(0)
     cells = pl.DataFrame(
         {
             "cell_id": [f"c{i}" for i in range(40)], "plate": "P1", "well": "A1", "tile": "0",
-            "y": rng.uniform(80, 300, 40), "x": rng.uniform(80, 300, 40),
+            "y": rng.uniform(low, high, 40), "x": rng.uniform(low, high, 40),
             "guide": [f"g{i % 4}" for i in range(40)], "perturbation": ["control", "GENE1"] * 20,
         }
     )  # fmt: skip
     light = ndimage.gaussian_filter(rng.random((2, 600, 600)), (0, 2, 2)) * 8000
-    places = [(0, 0), (1, -2), (30, 45), (33, 45)]
-    planes = [np.roll(light[k % 2] + light[0], shift, (0, 1))[100:-100, 100:-100] for k, shift in enumerate(places)]
+    planes = [np.roll(light[k % 2] + light[0], shift, (0, 1))[100:-100, 100:-100] for k, shift in enumerate(PLACES)]
     images = {
         "channels": ["DNA", "GFP", "DNA2", "p53"],
         "align": True,
@@ -92,9 +95,28 @@ def test_a_store_of_two_rounds_has_both_rounds_in_place(tmp_path: Path, write_sc
         },
     }
     tiles = {"P1_A1_0.tif": rng.poisson(np.stack(planes)).astype(np.uint16)}
-    store = extract_crops(open_screen(write_screen(tmp_path, cells=cells, tiles=tiles, images=images)), tmp_path / "s")
-    found = [store.tiles.select(f"shift_y {n}", f"shift_x {n}").row(0) for n in images["channels"]]
-    assert np.abs(np.array(found) - places).max() < 0.25
+    return open_screen(write_screen(folder, cells=cells, tiles=tiles, images=images))
+
+
+def test_a_store_of_two_rounds_has_both_rounds_in_place(tmp_path: Path, write_screen: WriteScreen) -> None:
+    store = extract_crops(two_rounds(tmp_path, write_screen, low=80, high=300), tmp_path / "s")
+    found = [store.tiles.select(f"shift_y {n}", f"shift_x {n}").row(0) for n in store.channels]
+    assert np.abs(np.array(found) - PLACES).max() < 0.25
+    assert len(store) == 40
     crops = store.read(np.arange(len(store))).astype(float)
     assert np.corrcoef(crops[:, 0].ravel(), crops[:, 2].ravel())[0, 1] > 0.95
     assert np.corrcoef(crops[:, 1].ravel(), crops[:, 3].ravel())[0, 1] > 0.95
+
+
+def test_cells_that_a_round_does_not_wholly_show_are_dropped_and_counted(
+    tmp_path: Path, write_screen: WriteScreen
+) -> None:
+    screen = two_rounds(tmp_path, write_screen, low=20, high=385)
+    store = extract_crops(screen, tmp_path / "s")
+    # The far end of a crop of 16 pixels, moved by the farthest channel, must lie in the tile.
+    y, x = (np.floor(screen.cells[name].to_numpy() + 0.5) for name in ("y", "x"))
+    shown = (y + 8 + 33 <= 400) & (x + 8 + 45 <= 400)
+    assert 0 < shown.sum() < 40
+    assert store.account.dropped == {NOT_SHOWN: int((~shown).sum())}
+    assert sorted(store.cells["cell_id"]) == sorted(screen.cells["cell_id"].cast(pl.String).filter(pl.Series(shown)))
+    assert (store.dropped["reason"] == NOT_SHOWN).all()

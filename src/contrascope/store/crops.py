@@ -41,7 +41,8 @@ from contrascope.store.writer import StorePlan, StoreWriter, claim
 TOO_CLOSE = "too close to the tile's edge for a whole crop"
 NO_LABEL = "no guide or no perturbation in the table"
 BAD_TILE = "the tile cannot be read"
-_WHY = pl.Enum([TOO_CLOSE, NO_LABEL, BAD_TILE])
+NOT_SHOWN = "not wholly shown by every round of imaging"
+_WHY = pl.Enum([TOO_CLOSE, NO_LABEL, BAD_TILE, NOT_SHOWN])
 _DROPPED = (v.CELL_ID, v.PLATE, v.WELL, v.TILE, v.TILE_ROW, v.TILE_COLUMN, v.Y, v.X)
 """What is kept of a cell that is dropped, as far as the table has it."""
 _SHARDS_A_TASK = 4
@@ -94,7 +95,8 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
 
     Args:
         screen: Tiles and cells.
-        tiles: The measured tiles; those not readable lose their cells. None takes all for readable.
+        tiles: The measured tiles: those not readable lose their cells, and so do crops that a shifted round does not
+            show. None takes all for readable and in place.
 
     Raises:
         TableError: No cell is left, or none on one side of the comparison.
@@ -124,8 +126,11 @@ def _reasons(screen: Screen, tiles: pl.DataFrame | None, size: int) -> pl.Series
     """Why each cell is left out; null where it is stored."""
     known = screen.tiles.select("height", "width").with_row_index(TILE_INDEX)
     known = known.with_columns(pl.lit(value=True).alias(READABLE) if tiles is None else tiles[READABLE])
+    known = known.with_columns(_reach(screen, tiles))
     top, left = _corner(pl.col(v.Y), size), _corner(pl.col(v.X), size)
-    inside = (top >= 0) & (left >= 0) & (top + size <= pl.col("height")) & (left + size <= pl.col("width"))
+    inside = _within(top, left, size)
+    shown = _within(top + pl.col("up"), left + pl.col("left"), size)
+    shown &= _within(top + pl.col("down"), left + pl.col("right"), size)
     reason = (
         pl.when(~pl.col(READABLE))
         .then(pl.lit(BAD_TILE, _WHY))
@@ -133,8 +138,28 @@ def _reasons(screen: Screen, tiles: pl.DataFrame | None, size: int) -> pl.Series
         .then(pl.lit(NO_LABEL, _WHY))
         .when(~inside)
         .then(pl.lit(TOO_CLOSE, _WHY))
+        .when(~shown)
+        .then(pl.lit(NOT_SHOWN, _WHY))
     )
     return of_cells(reason.alias("reason"), screen.cells, known, on=(TILE_INDEX,))
+
+
+def _within(top: pl.Expr, left: pl.Expr, size: int) -> pl.Expr:
+    """Whether a window lies in its tile."""
+    return (top >= 0) & (left >= 0) & (top + size <= pl.col("height")) & (left + size <= pl.col("width"))
+
+
+def _reach(screen: Screen, tiles: pl.DataFrame | None) -> list[pl.Series]:
+    """How far each tile's channels move a window ``up left down right``, where several rounds may move it far.
+
+    Within a round a few pixels of the tile's edge are repeated instead.
+    """
+    still = np.zeros((screen.tiles.height, 4), np.int64)
+    columns = _shift_columns(screen)
+    if screen.settings.images.rounds and tiles is not None and columns[0][0] in tiles.columns:
+        shifts = np.nan_to_num(np.rint(_pairs(tiles, columns).astype(float)))
+        still = np.concatenate([shifts.min(axis=1), shifts.max(axis=1)], axis=1).astype(np.int64)
+    return [pl.Series(name, still[:, i]) for i, name in enumerate(("up", "left", "down", "right"))]
 
 
 def store_from_arrays(
@@ -281,11 +306,15 @@ def _tasks(
     places = writer.plan.cells.select(TILE_INDEX, *corners).collect()
     names, keys = screen.settings.images.channel_names, screen.keys()
     limits = _pairs(tiles, [(f"clip_low {n}", f"clip_high {n}") for n in names])
-    shifts = _pairs(tiles, [(f"shift_y {n}", f"shift_x {n}") for n in names])
+    shifts = _pairs(tiles, _shift_columns(screen))
     if screen.settings.images.resample == "whole":
         shifts = np.rint(shifts)
     for start in range(0, len(todo), shards):
         yield [(index, _pieces(places[rows], keys, limits, shifts)) for index, rows in todo[start : start + shards]]
+
+
+def _shift_columns(screen: Screen) -> list[tuple[str, str]]:
+    return [(f"shift_y {n}", f"shift_x {n}") for n in screen.settings.images.channel_names]
 
 
 def _pairs(tiles: pl.DataFrame, columns: list[tuple[str, str]]) -> np.ndarray:
