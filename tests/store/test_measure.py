@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import tifffile
 from scipy import ndimage
 
 from contrascope.errors import TileError
@@ -66,6 +67,33 @@ def test_bad_tiles_may_be_skipped_and_their_cells_are_counted(tmp_path: Path, wr
     assert store.tiles["readable"].to_list() == [True, False, True, True]
     kept = whole.cells["cell_id"].is_in(lost["cell_id"].to_list())
     assert np.array_equal(store.read(np.arange(len(store))), whole.read(np.flatnonzero(~kept.to_numpy())))
+
+
+@pytest.mark.parametrize("damage", ["half of its channels", "no header"])
+def test_a_tile_that_is_no_tile_can_be_skipped_before_it_is_read(
+    damage: str, tmp_path: Path, write_screen: WriteScreen, toy_tiles: dict[str, np.ndarray]
+) -> None:
+    whole = extract_crops(open_screen(write_screen(tmp_path)), tmp_path / "whole.zarr")
+    path, bad = write_screen(tmp_path), tmp_path / "tiles" / "P1_A1_1.tif"
+    if damage == "no header":
+        bad.write_bytes(b"II*")
+    else:  # what is left of a file of several pages that was cut short
+        tifffile.imwrite(bad, toy_tiles[bad.name][:1], photometric="minisblack", metadata={"axes": "CYX"})
+    with pytest.raises(TileError, match=r"1 of 4 tiles .*plate P1 well A01 tile 1.*on_bad_tile"):
+        open_screen(path)
+    store = extract_crops(open_screen(path, {"images.on_bad_tile": "skip"}), tmp_path / "s.zarr")
+    assert store.account.dropped[BAD_TILE] == 6
+    assert store.tiles["readable"].to_list() == [True, False, True, True]
+    kept = ~whole.cells["cell_id"].is_in(store.dropped["cell_id"].to_list())
+    assert np.array_equal(store.read(np.arange(len(store))), whole.read(np.flatnonzero(kept.to_numpy())))
+
+
+def test_with_no_tile_left_there_is_nothing_to_skip(tmp_path: Path, write_screen: WriteScreen) -> None:
+    path = write_screen(tmp_path, images={"on_bad_tile": "skip"})
+    for tile in (tmp_path / "tiles").iterdir():
+        tile.write_bytes(b"II*")
+    with pytest.raises(TileError, match="4 of 4 tiles cannot be read"):
+        open_screen(path)
 
 
 PLACES = [(0, 0), (1, -2), (30, 45), (33, 45)]

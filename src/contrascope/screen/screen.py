@@ -15,13 +15,13 @@ import numpy as np
 import polars as pl
 
 from contrascope import vocabulary as v
-from contrascope.config import ScreenSettings, fingerprint, load_screen_settings
+from contrascope.config import ImageSettings, ScreenSettings, fingerprint, load_screen_settings
 from contrascope.errors import ScreenError, TableError, TileError, first_few
 from contrascope.progress import track
 from contrascope.registry import READERS
 from contrascope.screen.cells import read_cells
 from contrascope.screen.table_files import digest_of_table
-from contrascope.screen.tiles import TileKey, TileReader, canonical_name, canonical_well
+from contrascope.screen.tiles import TileKey, TileReader, TileShape, canonical_name, canonical_well
 
 TILE_INDEX = "tile_index"
 _PLACE = (v.PLATE, v.WELL, v.TILE)
@@ -115,28 +115,56 @@ def _with_canonical_places(cells: pl.DataFrame) -> pl.DataFrame:
 def _with_shapes(
     tiles: pl.DataFrame, keys: list[TileKey], reader: TileReader, settings: ScreenSettings
 ) -> tuple[pl.DataFrame, np.dtype]:
-    """Height and width of each tile, once channels and dtype are what they must be."""
-    channels = len(settings.images.channel_names)
-    shapes = [reader.shape(key) for key in track(keys, "Checking tiles", len(keys))]
-    if wrong := [(k, s.channels) for k, s in zip(keys, shapes, strict=True) if s.channels != channels]:
-        raise TileError(
-            f"{len(wrong):,} of {len(keys):,} tiles do not have the {channels} channels that the screen file names "
-            f"({', '.join(settings.images.channel_names)}): {first_few([f'{k} has {n}' for k, n in wrong], 3)}. "
-            f"Name all channels under images.channels, in the order of the planes."
-        )
-    dtypes = sorted({str(s.dtype) for s in shapes})
+    """Height and width of each tile, once channels and dtype are what they must be; null where it is to be skipped."""
+    found = [_shape(reader, key) for key in track(keys, "Checking tiles", len(keys))]
+    shapes = _without_bad(found, keys, settings.images)
+    good = [s for s in shapes if s is not None]
+    dtypes = sorted({str(s.dtype) for s in good})
     if len(dtypes) > 1:
         raise TileError(f"Tiles are of different types: {', '.join(dtypes)}. Write them all as one.")
     if dtypes[0] not in ("uint8", "uint16", "float32"):
         raise TileError(f"Tiles are of type {dtypes[0]}. We read uint8, uint16 and float32: convert them.")
-    sizes = pl.DataFrame({"height": [s.height for s in shapes], "width": [s.width for s in shapes]})
-    size, smallest = settings.crop.size, min(min(s.height, s.width) for s in shapes)
+    sizes = pl.DataFrame({side: [getattr(s, side, None) for s in shapes] for side in ("height", "width")})
+    size, smallest = settings.crop.size, min(min(s.height, s.width) for s in good)
     if size > smallest:
         raise ScreenError(
             f"A crop of {size} x {size} pixels is larger than the smallest tile, whose shorter side is {smallest}. "
             f"Set crop.size to {smallest} or less."
         )
     return tiles.hstack(sizes), np.dtype(dtypes[0])
+
+
+def _shape(reader: TileReader, key: TileKey) -> TileShape | str:
+    """The shape of a tile, or why there is none."""
+    try:
+        return reader.shape(key)
+    except TileError as error:
+        return str(error)
+
+
+def _without_bad(found: list[TileShape | str], keys: list[TileKey], images: ImageSettings) -> list[TileShape | None]:
+    """Shapes of the tiles, None for one that cannot be used and may be skipped.
+
+    Raises:
+        TileError: Tiles cannot be used, and the screen does not say to skip them, or none can; it names them all.
+    """
+    channels, skip = len(images.channel_names), images.on_bad_tile == "skip"
+    shapes = [s if isinstance(s, TileShape) and s.channels == channels else None for s in found]
+    if all(shapes) or (skip and any(shapes)):
+        return shapes
+    unreadable = [f"{key}: {s}" for key, s in zip(keys, found, strict=True) if isinstance(s, str)]
+    if unreadable:
+        raise TileError(
+            f"{len(unreadable):,} of {len(keys):,} tiles cannot be read: {first_few(unreadable, 20)} Restore them, or "
+            f"go on without their cells, which are then counted, by images.on_bad_tile: skip (--on-bad-tile skip)."
+        )
+    counts = [(key, s.channels) for key, s in zip(keys, found, strict=True) if isinstance(s, TileShape)]
+    wrong = [f"{key} has {n}" for key, n in counts if n != channels]
+    raise TileError(
+        f"{len(wrong):,} of {len(keys):,} tiles do not have the {channels} channels that the screen file names "
+        f"({', '.join(images.channel_names)}): {first_few(wrong, 3)}. Name all channels under images.channels, in the "
+        f"order of the planes; or, where files were cut short, see images.on_bad_tile."
+    )
 
 
 def _placed(cells: pl.DataFrame, tiles: pl.DataFrame) -> pl.DataFrame:

@@ -125,7 +125,7 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
 def _reasons(screen: Screen, tiles: pl.DataFrame | None, size: int) -> pl.Series:
     """Why each cell is left out; null where it is stored."""
     known = screen.tiles.select("height", "width").with_row_index(TILE_INDEX)
-    known = known.with_columns(pl.lit(value=True).alias(READABLE) if tiles is None else tiles[READABLE])
+    known = known.with_columns(pl.col("height").is_not_null().alias(READABLE) if tiles is None else tiles[READABLE])
     known = known.with_columns(_reach(screen, tiles))
     top, left = _corner(pl.col(v.Y), size), _corner(pl.col(v.X), size)
     inside = _within(top, left, size)

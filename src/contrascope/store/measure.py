@@ -159,7 +159,8 @@ def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFra
         )
     facts = _agreed(screen, found) if found else []
     table = screen.tiles.with_row_index(TILE_INDEX)
-    table = table.with_columns(pl.Series(READABLE, [i not in broken for i in range(len(keys))], dtype=pl.Boolean))
+    read = pl.Series(READABLE, [i not in broken for i in range(len(keys))], dtype=pl.Boolean)
+    table = table.with_columns(read & table["height"].is_not_null())
     if not facts:
         return table
     maybe_nowhere = dict.fromkeys((f"{FOCUS} {name}" for name in screen.settings.images.channel_names), pl.Float64)
