@@ -131,23 +131,31 @@ def train(
     out: Annotated[Path, typer.Option(help="The run's folder.")],
     model: Annotated[str, typer.Option(help="vae, cvae, cvae-s, cvae-z or mcvae.")] = "mcvae",
     preset: Annotated[str, typer.Option(help="auto fits the screen at hand; paper is the authors'.")] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="GPUs a machine, or CPU processes where there is none; auto takes all GPUs.")
+    ] = "1",
+    nodes: Annotated[int, typer.Option(help="Machines; start the command on them with torchrun or srun.")] = 1,
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Train a model on a store.
 
-    Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20
+    Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20 --devices 2
     """
     from contrascope.store.store import open_store
+    from contrascope.training.distributed import launched
     from contrascope.training.run import fit
 
-    with _telling(quiet):
+    others = (world := launched()) is not None and world.rank > 0
+    with _telling(quiet or others):
         changes = _changes(settings)
-        if own := sorted({"store", "out", "model", "preset"} & changes.keys()):
+        if own := sorted({"store", "out", "model", "preset", "devices", "nodes"} & changes.keys()):
             raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
-        trained = fit(open_store(store), model=model, out=out, preset=preset, **changes)
-    _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
+        number: Any = int(devices) if devices.isdecimal() else devices
+        trained = fit(open_store(store), model=model, out=out, preset=preset, devices=number, nodes=nodes, **changes)
+    if not others:
+        _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
 
 
 @app.command()

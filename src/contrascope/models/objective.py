@@ -16,6 +16,7 @@ from torch import Tensor
 
 from contrascope.models.contrastive import ContrastiveVAE, Normal, Posterior
 from contrascope.models.independence import MINIMUM, dependence
+from contrascope.models.peers import noise_like, of_all
 from contrascope.vocabulary import Batch
 
 
@@ -56,12 +57,12 @@ def objective(
     """
     x, m, control = batch.images, batch.perturbation, batch.perturbation == 0
     q = model.encode(x)
-    z = q.background.sample(_noise(q.background.mean, generator))
+    z = q.background.sample(noise_like(q.background.mean, generator))
     kl_background = kl_to_unit_normal(q.background, model.priors["background"](m))
     if q.salient is None:
         zero = torch.zeros_like(kl_background)
         return Terms(model.likelihood(x, model.decode(z, None)), kl_background, zero, zero, zero)
-    s = q.salient.sample(_noise(q.salient.mean, generator))
+    s = q.salient.sample(noise_like(q.salient.mean, generator))
     s = torch.where(control[:, None], 0.0, s)  # controls are decoded from (z, 0)
     kl_salient = kl_to_unit_normal(q.salient, model.priors["salient"](m))
     return Terms(
@@ -102,10 +103,6 @@ def squared_wasserstein_to_zero(q: Normal) -> Tensor:
 def _dependence(q: Posterior, perturbed: Tensor) -> Tensor:
     """(B,) dependence of the two spaces' means among perturbed cells; controls have nothing in s to depend on."""
     assert q.salient is not None
-    z, s = q.background.mean[perturbed], q.salient.mean[perturbed]
+    z, s = of_all(q.background.mean[perturbed]), of_all(q.salient.mean[perturbed])
     value = dependence(z, s) if len(z) >= MINIMUM else z.new_zeros(())
     return value.expand(len(perturbed))
-
-
-def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)

@@ -38,6 +38,8 @@ from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cel
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
+from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
+from contrascope.training.processes import Processes
 from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
 
 _FACTS, _SPLIT = "run.json", "split.parquet"
@@ -253,42 +255,103 @@ def open_run(path: str | Path) -> Run:
     return Run(path, facts)
 
 
-def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str = "auto", **changes: Any) -> Run:
+def fit(
+    store: CropStore,
+    *,
+    model: str = "mcvae",
+    out: str | Path,
+    preset: str = "auto",
+    devices: Devices = 1,
+    nodes: int = 1,
+    **changes: Any,
+) -> Run:
     """Train a model on a store.
 
     A finished run of the same store, model and settings in ``out`` is opened, not trained again; one that was
     killed or stopped goes on where it was, to the very same weights.
+
+    On several devices each process holds an even share of every batch, and ``batch_size`` is that of the whole: the
+    training follows that of one device, whatever their number. On one machine the processes are started here, and a
+    script or a notebook need do nothing; on several, start the script with torchrun or srun, one process a device, on
+    folders that all of them see. Models and architectures must then be known by entry points or to the script.
 
     Args:
         store: The cells.
         model: Name in ``registry.MODELS``.
         out: The run's folder.
         preset: ``auto`` fits the screen at hand, ``paper`` is the authors'.
+        devices: GPUs to train on, on each machine, or CPU processes where there is no GPU; ``auto`` takes all GPUs.
+        nodes: Machines. Under torchrun and srun both may be left out.
         **changes: Single settings of ``config.TrainingSettings``.
 
     Raises:
         SettingsError: Unknown model, preset or setting.
-        RunError: ``out`` holds something else, the store has too few cells to split, or training diverged or was
-            stopped by Ctrl-C.
+        RunError: ``out`` holds something else, the store has too few cells to split, the devices cannot share its
+            batches, or training diverged or was stopped by Ctrl-C.
         StoreError: The store is damaged.
     """
     out, settings = Path(out), training_settings(len(store), preset=preset, **changes)
-    made_from = run_fingerprint(store, model, settings)
-    if (out / _FACTS).is_file():
-        run = open_run(out)
-        if run.fingerprint != made_from:
-            raise RunError(
-                f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
-                f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
-            )
-        if not run.facts["outcome"]["interrupted"]:
-            return run
+    made_from, world = run_fingerprint(store, model, settings), launched()
+    number = asked_for(devices, nodes, world)
+    if finished := _finished(out, made_from):
+        return finished
+    if world is None and number > 1:
+        arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
+        Processes({"store": str(store.path.absolute()), "arguments": arguments}, number).wait()
+        return open_run(out)
+    world = world or ALONE
+    with joined(world):
+        try:
+            return _trained(store, model, settings, out, made_from, world)
+        except RunError:
+            if world.rank == 0:
+                raise
+            raise SystemExit(1) from None  # it is the same in all processes; the first says it
+
+
+def _finished(out: Path, made_from: str) -> Run | None:
+    """The run in a folder, if it needs no more training."""
+    if not (out / _FACTS).is_file():
+        return None
+    run = open_run(out)
+    if run.fingerprint != made_from:
+        raise RunError(
+            f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
+            f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
+        )
+    return None if run.facts["outcome"]["interrupted"] else run
+
+
+def _trained(store: CropStore, model: str, settings: TrainingSettings, out: Path, made_from: str, world: World) -> Run:
+    """What each process of a training does."""
     parts = _parts(store, settings)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
-    _make_room(out, made_from)
-    outcome = train(store, network, transform.bound(store), parts, settings, out)
+    first(world, lambda: _make_room(out, made_from))
+    outcome = train(store, network, transform.bound(store), parts, settings, out, world)
+    if world.rank == 0:
+        _write_facts(store, model, settings, transform, parts, out, made_from, outcome)
+    if outcome["interrupted"]:
+        raise RunError(
+            f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
+            f"{outcome['best_step']:,}; the same command goes on where the training was."
+        )
+    first(world, lambda: (out / RESUME).unlink(missing_ok=True))
+    return open_run(out)
+
+
+def _write_facts(
+    store: CropStore,
+    model: str,
+    settings: TrainingSettings,
+    transform: Transform,
+    parts: np.ndarray,
+    out: Path,
+    made_from: str,
+    outcome: dict[str, Any],
+) -> None:
+    """The split and ``run.json``, of a training that is over."""
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
         "format": _FORMAT,
@@ -305,13 +368,6 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
     }
     write_json(out / _FACTS, facts)
     (out / _UNFINISHED).unlink(missing_ok=True)
-    if outcome["interrupted"]:
-        raise RunError(
-            f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
-            f"{outcome['best_step']:,}; the same command goes on where the training was."
-        )
-    (out / RESUME).unlink(missing_ok=True)
-    return open_run(out)
 
 
 def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings) -> str:
