@@ -26,7 +26,12 @@ from contrascope.training.processes import Processes
 from contrascope.training.run import Run, open_run
 
 Train = Callable[..., Run]
-TEN_STEPS: dict[str, Any] = {"independence_weight": 100.0, "beta_warmup_steps": 2, "validations_per_epoch": 2, "epochs": 4}
+TEN_STEPS: dict[str, Any] = {
+    "independence_weight": 100.0,
+    "beta_warmup_steps": 2,
+    "validations_per_epoch": 2,
+    "epochs": 4,
+}
 LAUNCHER = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS")
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "x",

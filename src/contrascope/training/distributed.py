@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from lightning.pytorch.plugins.environments import ClusterEnvironment, SLURMEnvironment
@@ -18,6 +18,7 @@ from torch import distributed
 from contrascope.errors import ContrascopeError, RunError, SettingsError
 from contrascope.vocabulary import Share
 
+T = TypeVar("T")
 Devices = int | Literal["auto"]
 
 
@@ -156,11 +157,11 @@ def first(world: World, action: Callable[[], object]) -> None:
             raise SystemExit(1)
 
 
-def from_all(world: World, value: dict[str, tuple[float, float]]) -> list[dict[str, tuple[float, float]]]:
+def from_all(world: World, value: T) -> list[T]:
     """What each process has, in the order of their ranks; the same list in each."""
     if world.size == 1:
         return [value]
-    values: list[dict[str, tuple[float, float]]] = [{}] * world.size
+    values: list[T] = [value] * world.size
     distributed.all_gather_object(values, value)
     return values
 

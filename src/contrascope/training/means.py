@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,19 +13,25 @@ class Means:
     """Sums and numbers of cells, name by name."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[Tensor, int]] = {}
+        self._sums: dict[str, list[tuple[Tensor, int]]] = {}
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """A value for each cell that a name is about; that may be no cell at all."""
+        """(B, ...) values of the cells that a name is about; that may be no cell at all."""
         for name, x in values.items():
-            total, n = self._sums.get(name, (0.0, 0))
-            self._sums[name] = (total + x.detach().sum(dtype=torch.float64), n + len(x))
+            if len(x):
+                self._sums.setdefault(name, []).append((x.detach().float().sum(0), len(x)))
 
-    def over_all(self, world: World) -> dict[str, float]:
-        """The mean of each name over the cells of all processes, the same in each; names without cells are left out."""
-        mine = {name: (float(total), float(n)) for name, (total, n) in self._sums.items()}
-        every = from_all(world, mine)
+    def over_all(self, world: World) -> dict[str, np.ndarray]:
+        """(...) mean of each name over the cells of all processes, the same in each; without cells there is none."""
+        every = from_all(world, {name: _added(parts) for name, parts in self._sums.items()})
         names = dict.fromkeys(name for one in every for name in one)
-        sums = {name: [one[name] for one in every if name in one] for name in names}
-        cells = {name: sum(n for _, n in found) for name, found in sums.items()}
-        return {name: sum(total for total, _ in sums[name]) / n for name, n in cells.items() if n}
+        totals = {name: [one[name] for one in every if name in one] for name in names}
+        return {
+            name: np.sum([total for total, _ in found], axis=0) / sum(n for _, n in found)
+            for name, found in totals.items()
+        }
+
+
+def _added(parts: list[tuple[Tensor, int]]) -> tuple[np.ndarray, int]:
+    totals = torch.stack([total for total, _ in parts]).cpu().double()
+    return totals.sum(0).numpy(), sum(n for _, n in parts)

@@ -105,7 +105,7 @@ class TrainingModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Means over all held-out cells, whichever process saw them."""
-        self.log_dict(self._means.over_all(self.world))
+        self.log_dict({name: float(value) for name, value in self._means.over_all(self.world).items()})
 
     def _terms(self, batch: Batch, noise: torch.Generator) -> Terms:
         return objective(self.model, batch, generator=noise, dependent=self._dependent)

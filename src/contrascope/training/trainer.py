@@ -33,6 +33,7 @@ from contrascope.store.store import CropStore
 from contrascope.training.checkpoint import SafeCheckpoints
 from contrascope.training.data import TrainingStream, ValidationStream
 from contrascope.training.distributed import ALONE, Environment, World
+from contrascope.training.latent import LatentStatistics
 from contrascope.training.logs import TidyMetrics
 from contrascope.training.module import VALIDATION_LOSS, TrainingModule
 
@@ -90,6 +91,7 @@ def train(
                 TensorBoardLogger(out, name="", version="tensorboard", purge_step=start or None),
             ],
             callbacks=[
+                LatentStatistics(world),
                 best,
                 EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False),
                 _Progress(steps),
