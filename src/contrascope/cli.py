@@ -135,6 +135,9 @@ def train(
         str, typer.Option(help="GPUs a machine, or CPU processes where there is none; auto takes all GPUs.")
     ] = "1",
     nodes: Annotated[int, typer.Option(help="Machines; start the command on them with torchrun or srun.")] = 1,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="A run whose weights to start with.")
+    ] = None,
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
@@ -150,10 +153,11 @@ def train(
     others = (world := launched()) is not None and world.rank > 0
     with _telling(quiet or others):
         changes = _changes(settings)
-        if own := sorted({"store", "out", "model", "preset", "devices", "nodes"} & changes.keys()):
+        if own := sorted({"store", "out", "model", "preset", "devices", "nodes", "start_from"} & changes.keys()):
             raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
         number: Any = int(devices) if devices.isdecimal() else devices
-        trained = fit(open_store(store), model=model, out=out, preset=preset, devices=number, nodes=nodes, **changes)
+        where: dict[str, Any] = {"out": out, "devices": number, "nodes": nodes, "start_from": start_from}
+        trained = fit(open_store(store), model=model, preset=preset, **where, **changes)
     if not others:
         _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
 

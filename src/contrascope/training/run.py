@@ -39,6 +39,7 @@ from contrascope.sampling.transforms import Transform, measured_transform, paper
 from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
+from contrascope.training.inherit import inherit, refuse_misfit
 from contrascope.training.processes import Processes
 from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
 
@@ -263,6 +264,7 @@ def fit(
     preset: str = "auto",
     devices: Devices = 1,
     nodes: int = 1,
+    start_from: Run | str | Path | None = None,
     **changes: Any,
 ) -> Run:
     """Train a model on a store.
@@ -282,6 +284,9 @@ def fit(
         preset: ``auto`` fits the screen at hand, ``paper`` is the authors'.
         devices: GPUs to train on, on each machine, or CPU processes where there is no GPU; ``auto`` takes all GPUs.
         nodes: Machines. Under torchrun and srun both may be left out.
+        start_from: A finished run of the same model, channels, crop size and sizes, whose weights to start with. Prior
+            means are taken over by the perturbation's name; those it does not know start at 0. Pixels are normalised
+            on the controls of this store, and the schedules begin anew: ``beta_warmup_steps=0`` keeps what is learned.
         **changes: Single settings of ``config.TrainingSettings``.
 
     Raises:
@@ -291,18 +296,23 @@ def fit(
         StoreError: The store is damaged.
     """
     out, settings = Path(out), training_settings(len(store), preset=preset, **changes)
-    made_from, world = run_fingerprint(store, model, settings), launched()
+    parent = open_run(start_from) if isinstance(start_from, str | Path) else start_from
+    if parent is not None:
+        parent.check_fits(store)
+        refuse_misfit(parent, model, settings)
+    made_from, world = run_fingerprint(store, model, settings, parent), launched()
     number = asked_for(devices, nodes, world)
     if finished := _finished(out, made_from):
         return finished
     if world is None and number > 1:
         arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
+        arguments["start_from"] = parent and str(parent.path.absolute())
         Processes({"store": str(store.path.absolute()), "arguments": arguments}, number).wait()
         return open_run(out)
     world = world or ALONE
     with joined(world):
         try:
-            return _trained(store, model, settings, out, made_from, world)
+            return _trained(store, model, settings, out, made_from, world, parent)
         except RunError:
             if world.rank == 0:
                 raise
@@ -322,16 +332,27 @@ def _finished(out: Path, made_from: str) -> Run | None:
     return None if run.facts["outcome"]["interrupted"] else run
 
 
-def _trained(store: CropStore, model: str, settings: TrainingSettings, out: Path, made_from: str, world: World) -> Run:
+def _trained(
+    store: CropStore,
+    model: str,
+    settings: TrainingSettings,
+    out: Path,
+    made_from: str,
+    world: World,
+    parent: Run | None,
+) -> Run:
     """What each process of a training does."""
     parts = _parts(store, settings)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     network = build_model(model, settings, channels=len(store.channels), perturbations=len(store.perturbations))
+    if parent is not None:
+        inherit(network, store.perturbations, parent)
     first(world, lambda: _make_room(out, made_from))
     outcome = train(store, network, transform.bound(store), parts, settings, out, world)
     if world.rank == 0:
-        _write_facts(store, model, settings, transform, parts, out, made_from, outcome)
+        started = {"start_from": parent.fingerprint} if parent is not None else {}
+        _write_facts(store, model, settings, transform, parts, out, made_from, {"outcome": outcome} | started)
     if outcome["interrupted"]:
         raise RunError(
             f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
@@ -349,7 +370,7 @@ def _write_facts(
     parts: np.ndarray,
     out: Path,
     made_from: str,
-    outcome: dict[str, Any],
+    came_of_it: dict[str, Any],
 ) -> None:
     """The split and ``run.json``, of a training that is over."""
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
@@ -364,15 +385,15 @@ def _write_facts(
         "store": {"name": store.name, "cells": len(store), "fingerprint": store.fingerprint},
         "fingerprint": made_from,
         "versions": {name: version(name) for name in ("contrascope", "torch", "lightning")},
-        "outcome": outcome,
-    }
+    } | came_of_it
     write_json(out / _FACTS, facts)
     (out / _UNFINISHED).unlink(missing_ok=True)
 
 
-def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings) -> str:
-    """What a run of this model on this store would be known by."""
-    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json")])
+def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, parent: Run | None = None) -> str:
+    """What a run of this model on this store would be known by, started from scratch or from another run."""
+    started = [] if parent is None else [parent.fingerprint]
+    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json"), *started])
 
 
 def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:
