@@ -138,6 +138,9 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="A run whose weights to start with.")
     ] = None,
+    logger: Annotated[
+        list[str] | None, typer.Option(help="wandb or mlflow, besides metrics.csv and TensorBoard; may be repeated.")
+    ] = None,
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
@@ -153,11 +156,13 @@ def train(
     others = (world := launched()) is not None and world.rank > 0
     with _telling(quiet or others):
         changes = _changes(settings)
-        if own := sorted({"store", "out", "model", "preset", "devices", "nodes", "start_from"} & changes.keys()):
+        if own := sorted(
+            {"store", "out", "model", "preset", "devices", "nodes", "start_from", "loggers"} & changes.keys()
+        ):
             raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
         number: Any = int(devices) if devices.isdecimal() else devices
         where: dict[str, Any] = {"out": out, "devices": number, "nodes": nodes, "start_from": start_from}
-        trained = fit(open_store(store), model=model, preset=preset, **where, **changes)
+        trained = fit(open_store(store), model=model, preset=preset, loggers=logger or (), **where, **changes)
     if not others:
         _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
 

@@ -15,6 +15,7 @@ Nothing in it is a pickle.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -40,6 +41,7 @@ from contrascope.store.files import half_written, read_json, remove, write_json,
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
 from contrascope.training.inherit import inherit, refuse_misfit
+from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
 from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
 
@@ -265,6 +267,7 @@ def fit(
     devices: Devices = 1,
     nodes: int = 1,
     start_from: Run | str | Path | None = None,
+    loggers: Sequence[str] = (),
     **changes: Any,
 ) -> Run:
     """Train a model on a store.
@@ -287,6 +290,7 @@ def fit(
         start_from: A finished run of the same model, channels, crop size and sizes, whose weights to start with. Prior
             means are taken over by the perturbation's name; those it does not know start at 0. Pixels are normalised
             on the controls of this store, and the schedules begin anew: ``beta_warmup_steps=0`` keeps what is learned.
+        loggers: ``wandb`` and ``mlflow``, each by the extra of its name, besides metrics.csv and TensorBoard.
         **changes: Single settings of ``config.TrainingSettings``.
 
     Raises:
@@ -302,17 +306,18 @@ def fit(
         refuse_misfit(parent, model, settings)
     made_from, world = run_fingerprint(store, model, settings, parent), launched()
     number = asked_for(devices, nodes, world)
+    refuse_absent(loggers)
     if finished := _finished(out, made_from):
         return finished
     if world is None and number > 1:
         arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
-        arguments["start_from"] = parent and str(parent.path.absolute())
+        arguments |= {"start_from": parent and str(parent.path.absolute()), "loggers": list(loggers)}
         Processes({"store": str(store.path.absolute()), "arguments": arguments}, number).wait()
         return open_run(out)
     world = world or ALONE
     with joined(world):
         try:
-            return _trained(store, model, settings, out, made_from, world, parent)
+            return _trained(store, model, settings, out, made_from, world, parent, loggers)
         except RunError:
             if world.rank == 0:
                 raise
@@ -340,6 +345,7 @@ def _trained(
     made_from: str,
     world: World,
     parent: Run | None,
+    loggers: Sequence[str],
 ) -> Run:
     """What each process of a training does."""
     parts = _parts(store, settings)
@@ -349,7 +355,9 @@ def _trained(
     if parent is not None:
         inherit(network, store.perturbations, parent)
     first(world, lambda: _make_room(out, made_from))
-    outcome = train(store, network, transform.bound(store), parts, settings, out, world)
+    told = {"model": model, "store": store.name, "fingerprint": made_from} | settings.model_dump(mode="json")
+    with opened(loggers if world.rank == 0 else (), out, told) as others:
+        outcome = train(store, network, transform.bound(store), parts, settings, out, world, others)
     if world.rank == 0:
         started = {"start_from": parent.fingerprint} if parent is not None else {}
         _write_facts(store, model, settings, transform, parts, out, made_from, {"outcome": outcome} | started)

@@ -7,6 +7,7 @@ import math
 import signal
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from safetensors import SafetensorError
@@ -50,6 +51,7 @@ def train(
     settings: TrainingSettings,
     out: Path,
     world: World = ALONE,
+    loggers: Sequence[Logger] = (),
 ) -> dict[str, Any]:
     """Train a network, from its first step or from where a former training in ``out`` was.
 
@@ -61,6 +63,7 @@ def train(
         settings: Of the training.
         out: The run's folder; the best weights and the metrics are in it afterwards.
         world: This process among those that train; the first of them writes the files.
+        loggers: To log to, besides metrics.csv and TensorBoard.
 
     Returns:
         The outcome, as ``run.json`` holds it.
@@ -89,6 +92,7 @@ def train(
             logger=[
                 TidyMetrics(out / METRICS, start=start),
                 TensorBoardLogger(out, name="", version="tensorboard", purge_step=start or None),
+                *loggers,
             ],
             callbacks=[
                 LatentStatistics(world),
