@@ -267,11 +267,12 @@ def info(
     Example: contrascope info cells.zarr
     """
     from contrascope.store.store import open_store
+    from contrascope.training.describe import described, latent_statistics
     from contrascope.training.run import open_run
 
     if (path / "run.json").exists():
         trained = open_run(path)
-        _last(json_, trained.facts, f"{trained}\n{yaml.safe_dump(trained.facts['settings'], sort_keys=False)}")
+        _last(json_, trained.facts | {"latent spaces": latent_statistics(trained)}, described(trained))
         return
     store = open_store(path)
     facts = {
