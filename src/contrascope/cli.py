@@ -150,11 +150,11 @@ def train(
     Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20 --devices 2
     """
     from contrascope.store.store import open_store
-    from contrascope.training.distributed import launched
+    from contrascope.training.distributed import launched, said_once
     from contrascope.training.run import fit
 
     others = (world := launched()) is not None and world.rank > 0
-    with _telling(quiet or others):
+    with _telling(quiet or others), said_once(world):
         changes = _changes(settings)
         if own := sorted(
             {"store", "out", "model", "preset", "devices", "nodes", "start_from", "loggers"} & changes.keys()

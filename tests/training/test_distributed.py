@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from contrascope import progress
-from contrascope.errors import RunError, SettingsError
+from contrascope.errors import RunError, SettingsError, StoreError
 from contrascope.store.store import CropStore
 from contrascope.training import run as runs
-from contrascope.training.distributed import ALONE, World, asked_for, launched
+from contrascope.training.distributed import ALONE, World, asked_for, launched, said_once
 from contrascope.training.means import Means
 from contrascope.training.processes import Processes
 from contrascope.training.run import Run, open_run
@@ -198,3 +198,17 @@ def test_a_mean_weighs_cells_alike_however_they_were_dealt(monkeypatch: pytest.M
     monkeypatch.setattr("contrascope.training.means.from_all", lambda _, mine: everything.append(mine) or everything)
     assert [one.over_all(World(size=3)) for one in means][-1] == {"a": 4.5}
     assert ALONE.size == 1
+
+
+@pytest.mark.parametrize("error", [RunError("x"), SettingsError("x")])
+def test_an_error_of_all_is_said_by_the_first_alone(error: Exception) -> None:
+    for world in (None, ALONE, World(rank=0, size=2)):
+        with pytest.raises(type(error)), said_once(world):
+            raise error
+    with pytest.raises(SystemExit), said_once(World(rank=1, size=2)):
+        raise error
+
+
+def test_damage_that_one_process_finds_is_said_there() -> None:
+    with pytest.raises(StoreError), said_once(World(rank=1, size=2)):
+        raise StoreError("x")

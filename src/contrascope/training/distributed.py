@@ -134,6 +134,20 @@ def joined(world: World) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+@contextmanager
+def said_once(world: World | None) -> Iterator[None]:
+    """Inside, errors that all processes come to are raised in the first of them alone; the others end quietly.
+
+    What a single process finds wrong, damage to a store for instance, is raised there.
+    """
+    try:
+        yield
+    except (RunError, SettingsError):
+        if world is None or world.rank == 0:
+            raise
+        raise SystemExit(1) from None
+
+
 def first(world: World, action: Callable[[], object]) -> None:
     """Let the first process do something while the others wait; what it cannot do ends all of them.
 

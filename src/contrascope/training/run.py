@@ -39,7 +39,7 @@ from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cel
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
-from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
+from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
 from contrascope.training.inherit import inherit, refuse_misfit
 from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
@@ -315,13 +315,8 @@ def fit(
         Processes({"store": str(store.path.absolute()), "arguments": arguments}, number).wait()
         return open_run(out)
     world = world or ALONE
-    with joined(world):
-        try:
-            return _trained(store, model, settings, out, made_from, world, parent, loggers)
-        except RunError:
-            if world.rank == 0:
-                raise
-            raise SystemExit(1) from None  # it is the same in all processes; the first says it
+    with joined(world), said_once(world):
+        return _trained(store, model, settings, out, made_from, world, parent, loggers)
 
 
 def _finished(out: Path, made_from: str) -> Run | None:
