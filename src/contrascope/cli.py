@@ -138,23 +138,40 @@ def train(
             help="auto fits the screen; clean keeps batch and place in the field out of s; paper is the authors'."
         ),
     ] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="GPUs a machine, or CPU processes where there is none; auto takes all GPUs.")
+    ] = "1",
+    nodes: Annotated[int, typer.Option(help="Machines; start the command on them with torchrun or srun.")] = 1,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="A run whose weights to start with.")
+    ] = None,
+    logger: Annotated[
+        list[str] | None, typer.Option(help="wandb or mlflow, besides metrics.csv and TensorBoard; may be repeated.")
+    ] = None,
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Train a model on a store.
 
-    Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20
+    Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20 --devices 2
     """
     from contrascope.store.store import open_store
+    from contrascope.training.distributed import launched, said_once
     from contrascope.training.run import fit
 
-    with _telling(quiet):
+    others = (world := launched()) is not None and world.rank > 0
+    with _telling(quiet or others), said_once(world):
         changes = _changes(settings)
-        if own := sorted({"store", "out", "model", "preset"} & changes.keys()):
+        if own := sorted(
+            {"store", "out", "model", "preset", "devices", "nodes", "start_from", "loggers"} & changes.keys()
+        ):
             raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
-        trained = fit(open_store(store), model=model, out=out, preset=preset, **changes)
-    _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
+        number: Any = int(devices) if devices.isdecimal() else devices
+        where: dict[str, Any] = {"out": out, "devices": number, "nodes": nodes, "start_from": start_from}
+        trained = fit(open_store(store), model=model, preset=preset, loggers=logger or (), **where, **changes)
+    if not others:
+        _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))
 
 
 @app.command()
@@ -260,11 +277,12 @@ def info(
     Example: contrascope info cells.zarr
     """
     from contrascope.store.store import open_store
+    from contrascope.training.describe import described, latent_statistics
     from contrascope.training.run import open_run
 
     if not is_url(path) and (Path(path) / "run.json").exists():
         trained = open_run(path)
-        _last(json_, trained.facts, f"{trained}\n{yaml.safe_dump(trained.facts['settings'], sort_keys=False)}")
+        _last(json_, trained.facts | {"latent spaces": latent_statistics(trained)}, described(trained))
         return
     store = open_store(path)
     facts = {

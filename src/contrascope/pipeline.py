@@ -366,7 +366,7 @@ class Line:
         _save(figure, folder / sections.COUNTERFACTUALS, pd.DataFrame({"row": rows, v.PERTURBATION: shown} | changes))
 
     def _draw_training(self, folder: Path) -> None:
-        metrics = self.run_now.metrics().to_pandas()
+        metrics = self.run_now.metrics().filter(~pl.col("name").str.starts_with("latent/")).to_pandas()
         _save(training_curves(metrics), folder / "training", metrics)
 
     def _draw_maps(self, folder: Path, shown: list[str]) -> None:

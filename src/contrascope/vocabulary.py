@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     import torch
 
@@ -47,3 +49,24 @@ class Batch(NamedTuple):
     perturbation: torch.Tensor
     rows: torch.Tensor
     technical: torch.Tensor | None = None
+
+
+class Share(NamedTuple):
+    """The part of every batch that one of several processes holds: as large a part of each half as the others hold.
+
+    Attributes:
+        rank: Which of the processes.
+        of: How many there are.
+    """
+
+    rank: int = 0
+    of: int = 1
+
+    def places(self, cells: int) -> np.ndarray:
+        """(cells / of,) places in a batch of so many cells: first those in the perturbed half, then among controls."""
+        halves = np.arange(cells).reshape(2, self.of, -1)
+        return halves[:, self.rank].ravel()
+
+
+WHOLE = Share()
+"""All of it: the share of a process that is alone."""

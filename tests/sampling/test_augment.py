@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from contrascope.sampling.augment import turned
+from contrascope.vocabulary import Share
 
 
 def symmetries(image: Tensor) -> list[Tensor]:
@@ -39,3 +40,12 @@ def test_equal_seeds_turn_equally_and_what_came_in_stays_as_it_was() -> None:
     assert torch.equal(turned(images, generator=generator(2)), turned(images, generator=generator(2)))
     assert not torch.equal(turned(images, generator=generator(2)), turned(images, generator=generator(3)))
     assert torch.equal(images, before)
+
+
+def test_a_share_of_a_batch_is_turned_as_it_is_within_the_whole() -> None:
+    images = torch.rand(12, 3, 4, 4, generator=generator(1))
+    whole = turned(images, generator=generator(2))
+    for rank in range(3):
+        share = Share(rank, 3)
+        mine = share.places(12)
+        assert torch.equal(turned(images[mine], generator=generator(2), share=share), whole[mine])

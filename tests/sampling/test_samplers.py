@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrascope.sampling.samplers import Balance, BalancedBatches, in_order
+from contrascope.vocabulary import Share
 
 
 @st.composite
@@ -150,3 +151,11 @@ def test_cells_of_a_perturbation_take_turns(counts: list[int], balance: Balance)
 def test_a_perturbation_with_less_than_a_place_gets_its_due_over_the_epochs() -> None:
     drawn = places([1, 10_000], "sqrt", epochs=40)
     assert abs(drawn[0] / 40 - 10_001 / 101) < 1.5
+
+
+@given(st.integers(1, 6), st.integers(1, 8))
+def test_shares_of_a_batch_have_as_many_of_each_half_and_are_the_batch_together(of: int, share: int) -> None:
+    half = of * share
+    places = [Share(rank, of).places(2 * half) for rank in range(of)]
+    assert sorted(np.concatenate(places).tolist()) == list(range(2 * half))
+    assert all((mine < half).sum() == share == (mine >= half).sum() for mine in places)

@@ -107,7 +107,7 @@ def test_the_same_holds_for_a_whole_run(store: CropStore, train: Train, tmp_path
 def test_a_validation_gives_the_same_loss_whenever_it_is_asked() -> None:
     m = module(learning_rate=1e-30)
     losses: list[float] = []
-    m.on_validation_epoch_end = lambda: losses.append(float(m.trainer.callback_metrics[VALIDATION_LOSS]))
+    m.on_validation_end = lambda: losses.append(float(m.trainer.callback_metrics[VALIDATION_LOSS]))
     m.model.likelihood.memory = 1.0  # the scale is held too
     m.model.likelihood.steps.fill_(10**9)
     through_lightning(m, [cells(i) for i in range(6)], [cells(100)], every=1)

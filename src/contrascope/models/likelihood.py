@@ -19,6 +19,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from contrascope.models.peers import mean_over_all
+
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -81,7 +83,7 @@ class ClosedFormScale(nn.Module):
         error, pixels = _squared_error(x, reconstruction, self.weights), _pixels(x, self.weights)
         if self.training:
             # At the optimum the likelihood does not change with sigma, so no gradient runs through it.
-            variance = (error.detach().mean(0) / pixels).clamp_min(1e-8)
+            variance = (mean_over_all(error.detach().mean(0)) / pixels).clamp_min(1e-8)
             self._remember(variance)
         else:
             variance = self.mean_squared_error

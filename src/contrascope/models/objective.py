@@ -20,6 +20,7 @@ from torch import Tensor
 from contrascope.models.contrastive import ContrastiveVAE, Normal, Posterior
 from contrascope.models.critic import total_correlation
 from contrascope.models.independence import MINIMUM, dependence
+from contrascope.models.peers import noise_like, of_all
 from contrascope.vocabulary import Batch
 
 BACKGROUND_SALIENT = "background-salient"
@@ -162,10 +163,10 @@ _DEPENDENCES = {
 
 
 def _where_enough(measure: Callable[[Tensor, Tensor], Tensor], one: Tensor, other: Tensor) -> Tensor:
-    """() of the cells that it is about; 0 where there are too few of them to say."""
+    """() of the cells that it is about, of the whole batch; 0 where there are too few of them to say."""
+    one, other = of_all(one), of_all(other)
     return measure(one, other) if len(one) >= MINIMUM else one.new_zeros(())
 
 
 def _sample(q: Normal, generator: torch.Generator | None) -> Tensor:
-    mean = q.mean
-    return q.sample(torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype))
+    return q.sample(noise_like(q.mean, generator))

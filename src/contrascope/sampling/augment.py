@@ -9,18 +9,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from contrascope.vocabulary import WHOLE, Share
 
-def turned(images: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+
+def turned(images: Tensor, *, generator: torch.Generator | None = None, share: Share = WHOLE) -> Tensor:
     """Each image flipped and turned by right angles, at random.
 
     Args:
         images: (B, C, H, H).
         generator: Source of the choice; torch's own when None.
+        share: Where these are part of a batch, which part: the choice is made for the whole batch.
 
     Returns:
         (B, C, H, H), each image one of its own eight symmetries, all equally likely.
     """
-    choices = torch.randint(2, (3, len(images), 1, 1, 1), generator=generator, device=images.device).bool()
+    cells = len(images) * share.of
+    choices = torch.randint(2, (3, cells, 1, 1, 1), generator=generator, device=images.device).bool()
+    if share.of > 1:
+        choices = choices[:, share.places(cells)]
     images = torch.where(choices[0], images.flip(3), images)
     images = torch.where(choices[1], images.flip(2), images)
     return torch.where(choices[2], images.transpose(2, 3), images)

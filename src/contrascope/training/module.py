@@ -18,9 +18,12 @@ from contrascope.models.objective import (
     Terms,
     objective,
 )
+from contrascope.models.peers import mean_over_all, noise_like, sharing
 from contrascope.sampling.augment import turned
 from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
+from contrascope.training.distributed import ALONE, World
+from contrascope.training.means import Means
 from contrascope.training.schedules import beta_at, learning_rate_at
 from contrascope.vocabulary import Batch
 
@@ -38,6 +41,7 @@ class TrainingModule(L.LightningModule):
         settings: Learning rate, schedules, weights.
         steps: Steps of the whole training.
         technical: How the cells were imaged, where the model or a weight asks for it.
+        world: This process among those that train the model.
     """
 
     def __init__(
@@ -48,10 +52,11 @@ class TrainingModule(L.LightningModule):
         *,
         steps: int,
         technical: Technical | None = None,
+        world: World = ALONE,
     ):
         super().__init__()
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
-        self.technical = technical
+        self.technical, self.world = technical, world
         self.independence = independence_weights(model, settings)
         self._noise_state: Tensor | None = None
 
@@ -71,13 +76,17 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch: the mean over its cells, beta as the step has it."""
+        with sharing(self.world.share):
+            return self._step(batch)
+
+    def _step(self, batch: Batch) -> Tensor:
         s = self.settings
         beta = beta_at(self.global_step, warmup_steps=s.beta_warmup_steps)
         terms = self._terms(self._seen(batch), self._training_noise)
         loss = self._loss(terms, beta=beta)
-        if not torch.isfinite(loss):
+        if not torch.isfinite(mean := mean_over_all(loss.detach())):
             raise RunError(
-                f"Training diverged: the loss is {loss.item()} at step {self.global_step}. "
+                f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
                 f"Lower training.learning_rate (it is {s.learning_rate:g}) or training.gradient_clip, and train again."
             )
         self._log(terms, batch, "train", loss=loss, beta=beta)
@@ -88,25 +97,32 @@ class TrainingModule(L.LightningModule):
         batch = self._told(batch, gain=self._gain(batch))
         if not self.settings.augment:
             return batch
-        images = turned(batch.images, generator=self._training_noise)
+        images = turned(batch.images, generator=self._training_noise, share=self.world.share)
         return batch._replace(images=images.contiguous(memory_format=torch.channels_last))
 
     def on_validation_epoch_start(self) -> None:
-        """Start the noise of validation anew: it is the same each time, and not training's."""
-        self._validation_noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED)
+        """Begin to count."""
+        self._means = Means()
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch, number: int) -> None:
         """The objective on held-out cells, always at beta = 1."""
-        terms = self._terms(self._told(batch), self._validation_noise)
+        # Noise that follows from the batch is the same each time, and whichever process is given the batch.
+        place = number * self.world.size + self.world.rank
+        noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED + place)
+        terms = self._terms(self._told(batch), noise)
         loss = self._loss(terms, beta=1.0)
         self._log(terms, batch, "validation", loss=loss)
+
+    def on_validation_epoch_end(self) -> None:
+        """Means over all held-out cells, whichever process saw them."""
+        self.log_dict({name: float(value) for name, value in self._means.over_all(self.world).items()})
 
     def _gain(self, batch: Batch) -> Tensor | None:
         """(B, C) random gains, whose logarithms are normal."""
         if not self.settings.gain_spread:
             return None
-        shape, noise = batch.images.shape[:2], self._training_noise
-        return torch.exp(self.settings.gain_spread * torch.randn(shape, generator=noise, device=noise.device))
+        each = batch.images[:, :, 0, 0].float()
+        return torch.exp(self.settings.gain_spread * noise_like(each, self._training_noise))
 
     def _told(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
         """A batch in the model's range, and with how its cells were imaged if that counts."""
@@ -149,10 +165,12 @@ class TrainingModule(L.LightningModule):
         for name, value in terms.dependence.items():
             values[f"{part}/dependence {name}"] = value[None].expand(len(control))
         if beta is not None:
-            values["beta"] = torch.tensor([beta])
-        for name, x in values.items():
-            if len(x):  # a batch of validation may hold no control, or nothing else
-                self.log(name, x.mean(), batch_size=len(x), on_step=part == "train", on_epoch=part == "validation")
+            values["beta"] = loss.new_tensor([beta])
+        if part == "validation":
+            self._means.add(values)
+            return
+        means = mean_over_all(torch.stack([x.detach().float().mean() for x in values.values()]))
+        self.log_dict(dict(zip(values, means, strict=True)), on_step=True, on_epoch=False)
 
 
 def independence_weights(model: ContrastiveVAE, settings: TrainingSettings) -> dict[str, float]:

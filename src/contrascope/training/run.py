@@ -15,6 +15,7 @@ Nothing in it is a pickle.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -40,6 +41,10 @@ from contrascope.sampling.technical import Technical, measured_technical
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
+from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
+from contrascope.training.inherit import inherit, refuse_misfit
+from contrascope.training.outside import opened, refuse_absent
+from contrascope.training.processes import Processes
 from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
 
 _FACTS, _SPLIT = "run.json", "split.parquet"
@@ -275,36 +280,97 @@ def open_run(path: str | Path) -> Run:
     return Run(path, facts)
 
 
-def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str = "auto", **changes: Any) -> Run:
+def fit(
+    store: CropStore,
+    *,
+    model: str = "mcvae",
+    out: str | Path,
+    preset: str = "auto",
+    devices: Devices = 1,
+    nodes: int = 1,
+    start_from: Run | str | Path | None = None,
+    loggers: Sequence[str] = (),
+    **changes: Any,
+) -> Run:
     """Train a model on a store.
 
     A finished run of the same store, model and settings in ``out`` is opened, not trained again; one that was
     killed or stopped goes on where it was, to the very same weights.
+
+    On several devices each process holds an even share of every batch, and ``batch_size`` is that of the whole: the
+    training follows that of one device, whatever their number. On one machine the processes are started here, and a
+    script or a notebook need do nothing; on several, start the script with torchrun or srun, one process a device, on
+    folders that all of them see. Models and architectures must then be known by entry points or to the script.
 
     Args:
         store: The cells.
         model: Name in ``registry.MODELS``.
         out: The run's folder.
         preset: ``auto`` fits the screen at hand, ``paper`` is the authors'.
+        devices: GPUs to train on, on each machine, or CPU processes where there is no GPU; ``auto`` takes all GPUs.
+        nodes: Machines. Under torchrun and srun both may be left out.
+        start_from: A finished run of the same model, channels, crop size and sizes, whose weights to start with. Prior
+            means are taken over by the perturbation's name; those it does not know start at 0. Pixels are normalised
+            on the controls of this store, and the schedules begin anew: ``beta_warmup_steps=0`` keeps what is learned.
+        loggers: ``wandb`` and ``mlflow``, each by the extra of its name, besides metrics.csv and TensorBoard.
         **changes: Single settings of ``config.TrainingSettings``.
 
     Raises:
         SettingsError: Unknown model, preset or setting, or ``out`` is a URL.
-        RunError: ``out`` holds something else, the store has too few cells to split, or training diverged or was
-            stopped by Ctrl-C.
+        RunError: ``out`` holds something else, the store has too few cells to split, the devices cannot share its
+            batches, or training diverged or was stopped by Ctrl-C.
         StoreError: The store is damaged.
     """
     out, settings = local_path(out), training_settings(len(store), preset=preset, **changes)
-    made_from = run_fingerprint(store, model, settings)
-    if (out / _FACTS).is_file():
-        run = open_run(out)
-        if run.fingerprint != made_from:
-            raise RunError(
-                f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
-                f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
-            )
-        if not run.facts["outcome"]["interrupted"]:
-            return run
+    parent = open_run(start_from) if isinstance(start_from, str | Path) else start_from
+    if parent is not None:
+        parent.check_fits(store)
+        refuse_misfit(parent, model, settings)
+    made_from, world = run_fingerprint(store, model, settings, parent), launched()
+    number = asked_for(devices, nodes, world)
+    refuse_absent(loggers)
+    if finished := _finished(out, made_from):
+        return finished
+    if world is None and number > 1:
+        arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
+        arguments |= {"start_from": parent and str(parent.path.absolute()), "loggers": list(loggers)}
+        Processes(
+            {
+                "store": str(store.path.absolute() if isinstance(store.path, Path) else store.path),
+                "arguments": arguments,
+            },
+            number,
+        ).wait()
+        return open_run(out)
+    world = world or ALONE
+    with joined(world), said_once(world):
+        return _trained(store, model, settings, out, made_from, world, parent, loggers)
+
+
+def _finished(out: Path, made_from: str) -> Run | None:
+    """The run in a folder, if it needs no more training."""
+    if not (out / _FACTS).is_file():
+        return None
+    run = open_run(out)
+    if run.fingerprint != made_from:
+        raise RunError(
+            f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
+            f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
+        )
+    return None if run.facts["outcome"]["interrupted"] else run
+
+
+def _trained(
+    store: CropStore,
+    model: str,
+    settings: TrainingSettings,
+    out: Path,
+    made_from: str,
+    world: World,
+    parent: Run | None,
+    loggers: Sequence[str],
+) -> Run:
+    """What each process of a training does."""
     parts = _parts(store, settings)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
@@ -316,37 +382,55 @@ def fit(store: CropStore, *, model: str = "mcvae", out: str | Path, preset: str 
         perturbations=len(store.perturbations),
         levels=technical.levels,
     )
-    _make_room(out, made_from)
-    outcome = train(store, network, transform.bound(store), technical, parts, settings, out)
+    if parent is not None:
+        inherit(network, store.perturbations, technical, parent)
+    first(world, lambda: _make_room(out, made_from))
+    told = {"model": model, "store": store.name, "fingerprint": made_from} | settings.model_dump(mode="json")
+    with opened(loggers if world.rank == 0 else (), out, told) as others:
+        outcome = train(store, network, transform.bound(store), technical, parts, settings, out, world, others)
+    if world.rank == 0:
+        started = {"start_from": parent.fingerprint} if parent is not None else {}
+        measured = {"transform": transform.state(), "technical": technical.state(), "outcome": outcome}
+        _write_facts(store, model, settings, parts, out, made_from, measured | started)
+    if outcome["interrupted"]:
+        raise RunError(
+            f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
+            f"{outcome['best_step']:,}; the same command goes on where the training was."
+        )
+    first(world, lambda: (out / RESUME).unlink(missing_ok=True))
+    return open_run(out)
+
+
+def _write_facts(
+    store: CropStore,
+    model: str,
+    settings: TrainingSettings,
+    parts: np.ndarray,
+    out: Path,
+    made_from: str,
+    came_of_it: dict[str, Any],
+) -> None:
+    """The split and ``run.json``, of a training that is over."""
     write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
         "format": _FORMAT,
         "model": model,
         "settings": settings.model_dump(mode="json"),
-        "transform": transform.state(),
-        "technical": technical.state(),
         "channels": store.channels,
         "crop_size": list(store.crop_size),
         "perturbations": store.perturbations,
         "store": {"name": store.name, "cells": len(store), "fingerprint": store.fingerprint},
         "fingerprint": made_from,
         "versions": {name: version(name) for name in ("contrascope", "torch", "lightning")},
-        "outcome": outcome,
-    }
+    } | came_of_it
     write_json(out / _FACTS, facts)
     (out / _UNFINISHED).unlink(missing_ok=True)
-    if outcome["interrupted"]:
-        raise RunError(
-            f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
-            f"{outcome['best_step']:,}; the same command goes on where the training was."
-        )
-    (out / RESUME).unlink(missing_ok=True)
-    return open_run(out)
 
 
-def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings) -> str:
-    """What a run of this model on this store would be known by."""
-    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json")])
+def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, parent: Run | None = None) -> str:
+    """What a run of this model on this store would be known by, started from scratch or from another run."""
+    started = [] if parent is None else [parent.fingerprint]
+    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json"), *started])
 
 
 def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:

@@ -7,6 +7,7 @@ import math
 import signal
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
@@ -31,6 +34,8 @@ from contrascope.store.files import appearing
 from contrascope.store.store import CropStore
 from contrascope.training.checkpoint import SafeCheckpoints
 from contrascope.training.data import TrainingStream, ValidationStream
+from contrascope.training.distributed import ALONE, Environment, World
+from contrascope.training.latent import LatentStatistics
 from contrascope.training.logs import TidyMetrics
 from contrascope.training.module import VALIDATION_LOSS, TrainingModule, asks_how_imaged
 
@@ -47,6 +52,8 @@ def train(
     parts: np.ndarray,
     settings: TrainingSettings,
     out: Path,
+    world: World = ALONE,
+    loggers: Sequence[Logger] = (),
 ) -> dict[str, Any]:
     """Train a network, from its first step or from where a former training in ``out`` was.
 
@@ -58,20 +65,24 @@ def train(
         parts: (N,) part of each cell, of ``sampling.split``.
         settings: Of the training.
         out: The run's folder; the best weights and the metrics are in it afterwards.
+        world: This process among those that train; the first of them writes the files.
+        loggers: To log to, besides metrics.csv and TensorBoard.
 
     Returns:
         The outcome, as ``run.json`` holds it.
 
     Raises:
-        RunError: The loss is no finite number, or Ctrl-C came before the first validation.
+        RunError: The loss is no finite number, Ctrl-C came before the first validation, or the processes cannot
+            share the batches evenly.
     """
     training, held_out = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION)
     sampler = BalancedBatches(
         store.labels, training, batch_size=settings.batch_size, seed=settings.seed, balance=settings.balance
     )
+    _refuse_uneven(sampler.half, settings, world)
     steps = settings.epochs * len(sampler)
     told = technical.bound(store) if asks_how_imaged(network, settings) else None
-    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told)
+    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told, world=world)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start = _steps_taken(resume)
     with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
@@ -79,33 +90,34 @@ def train(
         torch.manual_seed(settings.seed)
         trainer = L.Trainer(
             max_epochs=settings.epochs,
-            accelerator="auto",
-            devices=1,
+            **_placed(world),
             precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
             val_check_interval=1.0 / settings.validations_per_epoch,
             logger=[
                 TidyMetrics(out / METRICS, start=start),
                 TensorBoardLogger(out, name="", version="tensorboard", purge_step=start or None),
+                *loggers,
             ],
             callbacks=[
+                LatentStatistics(world),
                 best,
                 EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False),
                 _Progress(steps),
                 clock,
             ],
-            plugins=[SafeCheckpoints()],
+            plugins=[SafeCheckpoints(), LightningEnvironment() if world.size == 1 else Environment(world)],
             log_every_n_steps=max(1, min(50, len(sampler) // 10)),
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
             num_sanity_val_steps=0,
         )
-        stream = TrainingStream(store, sampler, lambda: trainer.global_step)
+        stream = TrainingStream(store, sampler, lambda: trainer.global_step, world.share)
         interrupted = _fit(
             trainer,
             module,
             DataLoader(stream, batch_size=None),
-            DataLoader(ValidationStream(store, held_out, settings.batch_size), batch_size=None),
+            DataLoader(ValidationStream(store, held_out, settings.batch_size, world.share), batch_size=None),
             resume,
         )
     _refuse_no_weights(best, trainer.global_step, settings, interrupted=interrupted)
@@ -122,6 +134,25 @@ def train(
         "cells_per_second": round(taken * 2 * sampler.half / clock.seconds, 1),
         "seconds": round(clock.seconds, 1),
     }
+
+
+def _placed(world: World) -> dict[str, Any]:
+    """Where Lightning is to train."""
+    if world.size == 1:
+        return {"accelerator": "auto", "devices": 1}
+    # Buffers are not sent around: what the scale remembers is computed over all processes, and so alike in each.
+    strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    return {"accelerator": accelerator, "devices": world.devices, "num_nodes": world.nodes, "strategy": strategy}
+
+
+def _refuse_uneven(half: int, settings: TrainingSettings, world: World) -> None:
+    if half % world.size:
+        raise RunError(
+            f"{world.size} devices cannot share batches evenly that have {half:,} perturbed cells and as many controls "
+            f"(training.batch_size is {settings.batch_size:,}). Choose a batch_size that twice the number of devices "
+            f"divides, {2 * world.size * max(1, half // world.size):,} for instance, or another number of devices."
+        )
 
 
 def _fit(trainer: L.Trainer, module: TrainingModule, training: Any, held_out: Any, resume: Path) -> bool:
@@ -172,6 +203,8 @@ class _BestWeights(L.Callback):
         loss = float(trainer.callback_metrics[VALIDATION_LOSS])
         if loss < self.loss:
             self.loss, self.step = loss, trainer.global_step
+            if not trainer.is_global_zero:
+                return
             assert isinstance(pl_module, TrainingModule)
             weights = {name: w.contiguous().cpu() for name, w in pl_module.model.state_dict().items()}
             with appearing(self.path) as beside:
@@ -201,7 +234,9 @@ class _Checkpoints(L.Callback):
         return self._before + time.monotonic() - self._began
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if time.monotonic() - self._saved > self.every:
+        due = time.monotonic() - self._saved > self.every
+        # All save together, so that none waits for the others in vain.
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -253,5 +288,6 @@ def _ignore_known_warnings() -> None:
         ".*Checkpoint directory .* exists.*",
         ".*GPU available but not used.*",
         ".*Experiment logs directory .* exists.*",
+        ".*recommended to use .*sync_dist=True.*",  # what is logged is the same in each process
     ):
         warnings.filterwarnings("ignore", message)

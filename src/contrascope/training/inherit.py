@@ -1,0 +1,87 @@
+"""Starting from what another run has learned: the same networks, on other cells and maybe other perturbations.
+
+All weights are taken over as they are, but for the priors' means: those belong to perturbations and go by their names.
+What a model learned of technical columns is taken over where both runs know the same levels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from contrascope.config import TrainingSettings
+from contrascope.errors import RunError
+from contrascope.models.contrastive import ContrastiveVAE
+from contrascope.sampling.technical import Technical
+
+if TYPE_CHECKING:
+    from contrascope.training.run import Run
+
+_SHAPING = (
+    "architecture",
+    "image_size",
+    "background_size",
+    "salient_size",
+    "technical_size",
+    "likelihood_scale",
+    "control_prior",
+    "decoder_knows",
+)
+"""Settings that say which weights a model has."""
+_MEANS, _OF_LEVELS = ".means", ("priors.technical.", "condition.")
+
+
+def refuse_misfit(parent: Run, model: str, settings: TrainingSettings) -> None:
+    """Make sure that a model of these settings has the weights of another run's.
+
+    Raises:
+        RunError: It is another model, or of other sizes.
+    """
+    if parent.model_name != model:
+        raise RunError(
+            f"{parent.path} is a run of {parent.model_name}, and a training of {model} was to start from it. Train "
+            f"{parent.model_name}, or start from a run of {model}."
+        )
+    theirs = {name: getattr(parent.settings, name) for name in _SHAPING}
+    ours = {name: getattr(settings, name) for name in _SHAPING}
+    if differing := [name for name in _SHAPING if theirs[name] != ours[name]]:
+        raise RunError(
+            f"A training cannot start from the run {parent.path}: it has "
+            + ", ".join(f"{name} {theirs[name]} instead of {ours[name]}" for name in differing)
+            + f". Set {' '.join(f'{name}={theirs[name]}' for name in differing)}, or start from another run."
+        )
+
+
+def inherit(network: ContrastiveVAE, perturbations: list[str], technical: Technical, parent: Run) -> None:
+    """Give a fresh network the weights of a run.
+
+    Args:
+        network: Of the same model and sizes.
+        perturbations: Names of perturbations 1 ... K of the network, in order.
+        technical: The network's technical columns and their levels.
+        parent: The run. Perturbations that it does not know keep the network's own means.
+    """
+    theirs = parent.model.state_dict()
+    if technical.state() != parent.technical.state():
+        theirs = {name: weight for name, weight in theirs.items() if not name.startswith(_OF_LEVELS)}
+    taken = {}
+    for name, ours in network.state_dict().items():
+        weight = theirs.get(name, ours)
+        taken[name] = _by_name(ours, weight, perturbations, parent.perturbations) if _is_mean(name) else weight
+    network.load_state_dict(taken)
+
+
+def _is_mean(name: str) -> bool:
+    return name.startswith("priors.") and name.endswith(_MEANS)
+
+
+def _by_name(ours: Tensor, theirs: Tensor, our_names: list[str], their_names: list[str]) -> Tensor:
+    """(K, Z) our means, with those of names that both know replaced by theirs."""
+    place = {name: i for i, name in enumerate(their_names)}
+    known = [i for i, name in enumerate(our_names) if name in place]
+    taken = ours.clone()
+    if known:
+        taken[known] = theirs[torch.tensor([place[our_names[i]] for i in known])]
+    return taken

@@ -1,0 +1,142 @@
+"""What the latent spaces are used for, at each validation: measured on the side, without a word to the training.
+
+A unit is a dimension of a space. It is active where its posterior mean tells cells apart, with a variance over
+held-out cells above 0.01 (Burda et al. 2016, whose threshold this is). The KL of a unit is a mean over the cells whose
+objective has it: all cells in the background space, perturbed ones in the salient space. The salient norm is the length
+of the posterior mean of s; for controls it should be near 0.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from contrascope.models.contrastive import ContrastiveVAE
+from contrascope.training.distributed import World
+from contrascope.training.means import Means
+from contrascope.training.module import TrainingModule
+from contrascope.vocabulary import SALIENT, TECHNICAL, Batch
+
+ACTIVE = 0.01
+_SHOWN = {"perturbed": 5, "control": 3}
+"""Cells in the picture, at most."""
+
+
+class LatentStatistics(L.Callback):
+    """Logs numbers of each space; and, for TensorBoard, histograms of KL by unit and a picture of reconstructions.
+
+    Args:
+        world: The processes that validate together.
+    """
+
+    def __init__(self, world: World):
+        self.world = world
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to listen to the encoders."""
+        assert isinstance(pl_module, TrainingModule)
+        self._means, model = Means(), pl_module.model
+        self._listening: list[RemovableHandle] = [
+            model.encoders[name].register_forward_hook(self._listener(name, model.priors[name])) for name in model.sizes
+        ]
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, number: int, *_: Any
+    ) -> None:
+        """Note whose cells come."""
+        assert isinstance(pl_module, TrainingModule)
+        self._batch = batch if pl_module.technical is None else pl_module.technical.batch(batch)
+        if number == 0:
+            self._first = _few(self._batch)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log what was heard."""
+        assert isinstance(pl_module, TrainingModule)
+        for handle in self._listening:
+            handle.remove()
+        means = self._means.over_all(self.world)
+        pl_module.log_dict(statistics(means))
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if not (trainer.is_global_zero and boards):
+            return
+        picture = reconstructions(pl_module.model, pl_module.transform.batch(self._first))
+        for board in boards:
+            board.experiment.add_image("latent/reconstructions", picture, trainer.global_step)
+            for name, kl in means.items():
+                if name.startswith("KL "):
+                    board.experiment.add_histogram(f"latent/{name} by unit", kl, trainer.global_step)
+
+    def _listener(self, name: str, prior: nn.Module) -> Any:
+        def listen(_: nn.Module, __: Any, output: Tensor) -> None:
+            m = self._batch.perturbation
+            told = self._batch.technical if name == TECHNICAL else m
+            self._means.add(of_cells(name, output.float(), prior(told), control=m == 0))
+
+        return listen
+
+
+def of_cells(name: str, output: Tensor, prior_mean: Tensor, *, control: Tensor) -> dict[str, Tensor]:
+    """What the statistics of a space are means of, for each cell.
+
+    Args:
+        name: Of the space.
+        output: (B, 2 Z) means and log-variances of its encoder.
+        prior_mean: (B, Z).
+        control: (B,) whether a cell is a control.
+    """
+    mean, log_variance = output.chunk(2, dim=1)
+    log_variance = log_variance.clamp_min(-20.0)
+    kl = 0.5 * ((mean - prior_mean).square() + log_variance.exp() - 1 - log_variance)
+    values = {f"mean {name}": mean, f"square {name}": mean.square()}
+    if name != SALIENT:
+        return values | {f"KL {name}": kl}
+    length = mean.norm(dim=1)
+    of_groups = {"salient norm of controls": length[control], "salient norm of perturbed cells": length[~control]}
+    return values | {f"KL {name}": kl[~control]} | of_groups
+
+
+def statistics(means: dict[str, np.ndarray]) -> dict[str, float]:
+    """What is logged of the means over all held-out cells, by name."""
+    logged: dict[str, float] = {}
+    for name, value in means.items():
+        kind, _, space = name.partition(" ")
+        if kind == "mean":
+            variance = means[f"square {space}"] - value**2
+            logged[f"latent/active {space} units"] = float((variance > ACTIVE).sum())
+        elif kind == "KL":
+            logged[f"latent/KL of the median {space} unit"] = float(np.median(value))
+            logged[f"latent/KL of the largest {space} unit"] = float(value.max())
+        elif kind == "salient":
+            logged[f"latent/{name}"] = float(value)
+    return logged
+
+
+def reconstructions(model: ContrastiveVAE, batch: Batch) -> np.ndarray:
+    """(1, H, W) picture in 0 ... 1: a column a cell, and for each channel a row of inputs and one of reconstructions.
+
+    Where the model has a salient space, a third row shows the cells decoded without it.
+    """
+    control = batch.perturbation == 0
+    with torch.no_grad():
+        decoded = partial(model.reconstruct, batch.images, levels=batch.technical)
+        rows = [batch.images, decoded(control=control)]
+        if model.has_salient:
+            rows.append(decoded(control=torch.ones_like(control)))
+    picture = torch.stack(rows).cpu().float()  # (3, B, C, H, W)
+    picture = picture.permute(2, 0, 3, 1, 4).flatten(3).flatten(0, 2)  # (C * 3 * H, B * W)
+    # Training stops by itself where pixels are no numbers; a picture of them is no reason to.
+    return ((picture[None] + 1) / 2).nan_to_num(0.0).clamp(0, 1).numpy()
+
+
+def _few(batch: Batch) -> Batch:
+    """A few perturbed cells and a few controls of a batch."""
+    perturbed, control = (torch.nonzero(mask)[:, 0] for mask in (batch.perturbation > 0, batch.perturbation == 0))
+    chosen = torch.cat([perturbed[: _SHOWN["perturbed"]], control[: _SHOWN["control"]]])
+    return Batch(*(None if values is None else values[chosen] for values in batch))  # type: ignore[arg-type]

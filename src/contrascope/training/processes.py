@@ -1,0 +1,147 @@
+"""Several processes for one training on one machine, started from a command, a script or a notebook alike.
+
+Each is a fresh interpreter that is told what to ``fit`` (``process.py``), with the variables that torchrun would set.
+The process that asked does not train: it passes on their progress, ends the others where one fails, hands Ctrl-C to
+the first, and raises what went wrong there. The processes end with it, even if it is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import IO, Any
+
+from contrascope import errors, progress
+from contrascope.errors import RunError
+
+_PATIENCE = 20.0
+"""Seconds that the other processes are given to say what is wrong, once one has failed."""
+
+
+class Processes:
+    """The processes of a training.
+
+    Args:
+        task: What ``process.py`` reads.
+        number: How many.
+    """
+
+    def __init__(self, task: dict[str, Any], number: int):
+        self.told: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._errors = [tempfile.TemporaryFile("w+") for _ in range(number)]  # noqa: SIM115 - closed at the end
+        port = _free_port()
+        self.processes = [self._started(task, rank, number, port) for rank in range(number)]
+
+    def wait(self) -> None:
+        """Until all are done.
+
+        Raises:
+            ContrascopeError: What one of them raised.
+            RunError: One was killed.
+            RuntimeError: One failed for a reason that is ours; its own words are quoted.
+        """
+        try:
+            stopping = False
+            while any(p.poll() is None for p in self.processes) and not self._failed():
+                try:
+                    self._listen(0.2)
+                except KeyboardInterrupt:
+                    if stopping:  # once is asking for good order, twice is in a hurry
+                        raise
+                    self.processes[0].send_signal(signal.SIGINT)
+                    stopping = True
+            if self._failed():
+                self._await_reason()
+            self._listen(0.0)
+        finally:
+            self._end()
+
+    def _started(self, task: dict[str, Any], rank: int, number: int, port: int) -> subprocess.Popen[str]:
+        variables = {
+            "TORCHELASTIC_RUN_ID": "contrascope",
+            "TORCHELASTIC_USE_AGENT_STORE": "False",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "GROUP_RANK": "0",
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(number),
+            "LOCAL_WORLD_SIZE": str(number),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // number))}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "contrascope.training.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors[rank],
+            text=True,
+            env=threads | os.environ | variables,
+            start_new_session=True,  # Ctrl-C is for us to hand on
+        )
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(task) + "\n")
+        process.stdin.flush()
+        threading.Thread(target=self._hear, args=(process.stdout,), daemon=True).start()
+        return process
+
+    def _hear(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.told.put(json.loads(line))
+
+    def _listen(self, seconds: float) -> None:
+        """Pass on what is told within so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                told = self.told.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return
+            if "error" in told:
+                raise getattr(errors, told["error"])(told["message"])
+            progress.report(*told["progress"])
+
+    def _failed(self) -> bool:
+        return any(p.poll() not in (None, 0) for p in self.processes)
+
+    def _await_reason(self) -> None:
+        """Give the others time to say why, then say what is known."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until and any(p.poll() is None for p in self.processes):
+            self._listen(0.2)
+        self._listen(0.5)
+        codes = [process.poll() or 0 for process in self.processes]
+        if (lowest := min(codes)) < 0:  # the others fail for that reason only
+            raise RunError(
+                f"A process of the training was killed ({signal.Signals(-lowest).name}), maybe for want of memory. The "
+                f"same command goes on from the last checkpoint; use a smaller training.batch_size or fewer devices if "
+                f"it comes again."
+            )
+        said = self._errors[codes.index(max(codes))]
+        said.seek(0)
+        raise RuntimeError(f"A process of the training failed:\n{said.read()[-5000:]}")
+
+    def _end(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        for said in self._errors:
+            said.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])

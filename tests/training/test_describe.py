@@ -1,0 +1,35 @@
+"""What a run says of itself is what it is."""
+
+from __future__ import annotations
+
+import yaml
+from safetensors.torch import load_file
+
+from contrascope.config import training_settings
+from contrascope.training.describe import changed_settings, described, description, latent_statistics
+from contrascope.training.run import Run
+
+
+def test_settings_that_differ_from_the_preset_make_the_run_again(run: Run) -> None:
+    changed = changed_settings(run)
+    assert training_settings(120, preset="auto", **changed) == run.settings
+    assert "learning_rate" not in changed
+    assert changed["image_size"] == 16
+
+
+def test_latent_statistics_are_of_the_weights_that_are_kept(run: Run) -> None:
+    found = latent_statistics(run)
+    rows = run.metrics().filter(step=run.facts["outcome"]["best_step"] - 1)
+    logged = dict(rows.select("name", "value").iter_rows())
+    assert {f"latent/{name}": value for name, value in found.items()} == {
+        name: round(value, 3) for name, value in logged.items() if name.startswith("latent/")
+    }
+    assert "active salient units" in found
+
+
+def test_the_text_can_be_read_as_yaml_after_its_first_line(run: Run) -> None:
+    text = described(run)
+    assert yaml.safe_load(text.partition("\n")[2]) == description(run)
+    weights = load_file(run.path / "weights.safetensors")
+    learned = sum(x.numel() for name, x in weights.items() if not name.startswith("likelihood."))
+    assert description(run)["size"]["parameters"] == learned

@@ -1,0 +1,214 @@
+"""Several devices do together what one does alone; processes of the CPU stand for them here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from contrascope import progress
+from contrascope.errors import RunError, SettingsError, StoreError
+from contrascope.store.store import CropStore
+from contrascope.training import run as runs
+from contrascope.training.distributed import ALONE, World, asked_for, launched, said_once
+from contrascope.training.means import Means
+from contrascope.training.processes import Processes
+from contrascope.training.run import Run, open_run
+
+Train = Callable[..., Run]
+TEN_STEPS: dict[str, Any] = {
+    "independence_weight": 100.0,
+    "beta_warmup_steps": 2,
+    "validations_per_epoch": 2,
+    "epochs": 4,
+}
+LAUNCHER = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS")
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "x",
+    "WORLD_SIZE": "6",
+    "LOCAL_WORLD_SIZE": "3",
+    "RANK": "4",
+    "LOCAL_RANK": "1",
+    "MASTER_ADDR": "first",
+    "MASTER_PORT": "1234",
+}
+SRUN = {
+    "SLURM_STEP_NUM_TASKS": "6",
+    "SLURM_STEP_NUM_NODES": "2",
+    "SLURM_PROCID": "4",
+    "SLURM_LOCALID": "1",
+    "SLURM_STEP_NODELIST": "first,second",
+    "SLURM_JOB_ID": "51234",
+}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_launched_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in LAUNCHER:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def alone(store: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(store, tmp_path_factory.mktemp("runs") / "alone", **TEN_STEPS)
+
+
+@pytest.fixture(scope="module")
+def together(store: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(store, tmp_path_factory.mktemp("runs") / "together", devices=2, **TEN_STEPS)
+
+
+def way(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    return float(torch.stack([(one[name] - other[name]).float().norm() for name in one]).norm())
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    return load_file(run.path / "weights.safetensors")
+
+
+def test_two_processes_come_to_the_weights_of_one(alone: Run, together: Run) -> None:
+    start = alone.untrained(seed=alone.settings.seed).state_dict()
+    assert way(weights(alone), weights(together)) < 1e-3 * way(weights(alone), start)
+    for name, tensor in weights(together).items():
+        torch.testing.assert_close(tensor, weights(alone)[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_what_they_log_is_of_all_cells_and_stands_there_once(alone: Run, together: Run) -> None:
+    one, two = alone.metrics(), together.metrics()
+    assert two.select("step", "name").equals(one.select("step", "name"))
+    np.testing.assert_allclose(two["value"], one["value"], rtol=1e-3, atol=1e-3)
+
+
+def test_a_run_does_not_tell_how_many_devices_made_it(alone: Run, together: Run) -> None:
+    assert together.fingerprint == alone.fingerprint
+    assert together.facts["outcome"]["best_step"] == alone.facts["outcome"]["best_step"]
+    assert sorted(p.name for p in together.path.iterdir()) == sorted(p.name for p in alone.path.iterdir())
+
+
+def test_a_finished_run_is_opened_without_starting_anybody(
+    together: Run, store: CropStore, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "Processes", None)
+    assert train(store, together.path, devices=2, **TEN_STEPS).facts == together.facts
+
+
+@pytest.mark.slow
+def test_killed_and_stopped_on_two_devices_it_goes_on_to_the_same_weights(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TEN_STEPS | {"epochs": 30, "patience": 1000}
+    started: list[Processes] = []
+
+    def watched(*arguments: Any) -> Processes:
+        started.append(Processes(*arguments))
+        return started[-1]
+
+    def kill(_: str, done: int, __: int) -> None:
+        if done == 4:
+            started[-1].processes[1].kill()
+
+    def stop(_: str, done: int, __: int) -> None:
+        if done == 50:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "Processes", watched)
+    for listener, words in ((kill, r"was killed \(SIGKILL\).*goes on"), (stop, r"stopped at step.*goes on")):
+        with progress.listening(listener), pytest.raises(RunError, match=words):
+            train(store, tmp_path / "run", devices=2, **settings)
+        assert all(process.poll() is not None for process in started[-1].processes)
+    assert 50 <= open_run(tmp_path / "run").facts["outcome"]["steps"] < 90
+    again = train(store, tmp_path / "run", devices=2, **settings)
+    whole = train(store, tmp_path / "whole", devices=2, **settings)
+    assert again.facts["outcome"]["steps"] == 90
+    assert way(weights(again), weights(whole)) == 0
+    assert again.metrics().equals(whole.metrics())
+
+
+def test_what_one_process_finds_wrong_is_raised_as_it_is(store: CropStore, train: Train, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"3 devices cannot share batches evenly.*16 perturbed.*30"):
+        train(store, tmp_path, devices=3)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_same_and_one_process_speaks(
+    together: Run, store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    settings = [f"--set={k}={json.dumps(x)}" for k, x in together.facts["settings"].items() if k != "preset"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29519"]
+    command += ["-m", "contrascope.cli", "train", str(store.path), "--out", str(tmp_path / "run"), *settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run of mcvae") == 1
+    assert way(weights(open_run(tmp_path / "run")), weights(together)) == 0
+
+
+@pytest.mark.parametrize("variables", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
+def test_a_process_finds_its_place_among_those_of_a_launcher(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    world = launched()
+    assert world is not None
+    assert (world.rank, world.size, world.local_rank, world.nodes, world.devices) == (4, 6, 1, 2, 3)
+    assert world.address == "first"
+    assert asked_for(1, 1, world) == asked_for("auto", 1, world) == asked_for(3, 2, world) == 3
+    with pytest.raises(SettingsError, match="2 devices on 1 nodes were asked for, but 3 processes"):
+        asked_for(2, 1, world)
+
+
+def test_a_process_by_itself_is_in_no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launched() is None
+    for name, value in (SRUN | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"}).items():
+        monkeypatch.setenv(name, value)
+    assert launched() is None
+
+
+@pytest.mark.parametrize(
+    ("devices", "nodes", "words"), [(0, 1, "numbers from 1"), ("all", 1, "'all'"), (2, 2, "torchrun")]
+)
+def test_devices_that_cannot_be_had_are_refused(devices: Any, nodes: int, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        asked_for(devices, nodes, None)
+
+
+def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert asked_for("auto", 1, None) == 2
+    with pytest.raises(RunError, match=r"3 processes.*it shows 2 GPUs"):
+        asked_for(3, 1, None)
+
+
+def test_a_mean_weighs_cells_alike_however_they_were_dealt(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, parts = torch.arange(10.0), (slice(0, 7), slice(7, 7), slice(7, 10))
+    means = [Means() for _ in parts]
+    for one, part in zip(means, parts, strict=True):
+        one.add({"a": cells[part], "nothing": cells[:0]})
+    everything: list[Any] = []
+    monkeypatch.setattr("contrascope.training.means.from_all", lambda _, mine: everything.append(mine) or everything)
+    assert [one.over_all(World(size=3)) for one in means][-1] == {"a": 4.5}
+    assert ALONE.size == 1
+
+
+@pytest.mark.parametrize("error", [RunError("x"), SettingsError("x")])
+def test_an_error_of_all_is_said_by_the_first_alone(error: Exception) -> None:
+    for world in (None, ALONE, World(rank=0, size=2)):
+        with pytest.raises(type(error)), said_once(world):
+            raise error
+    with pytest.raises(SystemExit), said_once(World(rank=1, size=2)):
+        raise error
+
+
+def test_damage_that_one_process_finds_is_said_there() -> None:
+    with pytest.raises(StoreError), said_once(World(rank=1, size=2)):
+        raise StoreError("x")

@@ -1,0 +1,94 @@
+"""A training that starts from another run begins where that one ended, perturbation by perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from contrascope.errors import RunError
+from contrascope.store.crops import store_from_arrays
+from contrascope.store.store import CropStore
+from contrascope.training.run import Run, open_run
+
+Train = Callable[..., Run]
+STILL: dict[str, Any] = {"learning_rate": 1e-30, "epochs": 1}
+"""Nothing is learned: what comes out is what went in."""
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> CropStore:
+    """Another screen with a perturbation of the first, b, between two new ones."""
+    images = np.random.default_rng(7).integers(300, 3000, (120, 2, 16, 16)).astype("uint16")
+    name = np.array(["nontargeting", "aa", "b", "c"])[np.arange(120) % 4]
+    cells = pl.DataFrame({"guide": name, "perturbation": name, "control": name == "nontargeting"})
+    return store_from_arrays(images, cells, tmp_path_factory.mktemp("other") / "o.zarr", channels=["DNA", "Actin"])
+
+
+@pytest.fixture(scope="module")
+def parent(store: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(store, tmp_path_factory.mktemp("runs") / "parent", learning_rate=0.01, beta_warmup_steps=0)
+
+
+@pytest.fixture(scope="module")
+def child(parent: Run, other: CropStore, train: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(other, tmp_path_factory.mktemp("runs") / "child", start_from=parent.path, **STILL)
+
+
+def test_it_begins_with_the_weights_of_the_parent(parent: Run, child: Run) -> None:
+    theirs = parent.model.state_dict()
+    for name, weight in child.model.state_dict().items():
+        if name.startswith(("encoders", "decoder")):
+            torch.testing.assert_close(weight, theirs[name], msg=name)
+
+
+def test_prior_means_come_over_by_name_and_new_ones_start_at_zero(parent: Run, child: Run) -> None:
+    assert (parent.perturbations, child.perturbations) == (["a", "b"], ["aa", "b", "c"])
+    for space in ("background", "salient"):
+        before, after = parent.prior_means().obsm[space], child.prior_means().obsm[space]
+        assert np.abs(before[1]).max() > 0
+        np.testing.assert_allclose(after, [np.zeros_like(before[1]), before[1], np.zeros_like(before[1])], atol=1e-12)
+
+
+def test_pixels_are_normalised_on_the_new_stores_controls(parent: Run, child: Run) -> None:
+    assert child.facts["transform"]["cofactor"] != parent.facts["transform"]["cofactor"]
+
+
+def test_the_parent_is_part_of_what_a_run_is_known_by(
+    parent: Run, child: Run, other: CropStore, train: Train, tmp_path: Path
+) -> None:
+    assert child.facts["start_from"] == parent.fingerprint
+    fresh = train(other, tmp_path / "fresh", **STILL)
+    assert "start_from" not in fresh.facts
+    assert fresh.fingerprint != child.fingerprint
+    assert train(other, child.path, start_from=parent, **STILL).fingerprint == open_run(child.path).fingerprint
+    with pytest.raises(RunError, match="other inputs"):
+        train(other, child.path, **STILL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "cvae"}, "is a run of mcvae, and a training of cvae"),
+        ({"salient_size": 2, "image_size": 24}, "image_size 16 instead of 24, salient_size 3 instead of 2. Set image_"),
+        ({"likelihood_scale": "learned"}, "likelihood_scale closed-form instead of learned"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    parent: Run, other: CropStore, train: Train, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RunError, match=words):
+        train(other, tmp_path / "run", start_from=parent, **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_of_other_channels_is_refused(
+    parent: Run, make_store: Callable[..., CropStore], train: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="has channels"):
+        train(make_store(tmp_path, channels=["DNA", "GFP"]), tmp_path / "run", start_from=parent)

@@ -1,0 +1,81 @@
+"""Latent statistics against loops that can be read, and files that TensorBoard can read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from contrascope.store.store import CropStore
+from contrascope.training.distributed import ALONE
+from contrascope.training.latent import of_cells, reconstructions, statistics
+from contrascope.training.means import Means
+from contrascope.training.run import Run
+from contrascope.vocabulary import Batch
+
+
+def logged(run: Run) -> dict[str, float]:
+    """The numbers of the last validation of a run."""
+    metrics = run.metrics()
+    return {name: value for name, value in metrics.select("name", "value").iter_rows() if name.startswith("latent/")}
+
+
+def test_an_active_unit_tells_cells_apart_and_a_silent_one_does_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(400, 3, generator=generator) * torch.tensor([1.0, 0.2, 0.05])
+    output = torch.cat([mean + 5, torch.zeros(400, 3)], dim=1)
+    means = Means()
+    for part in output.split(150):
+        means.add(of_cells("background", part, torch.zeros(len(part), 3), control=torch.zeros(len(part)).bool()))
+    assert statistics(means.over_all(ALONE))["latent/active background units"] == 2
+
+
+def test_kl_by_unit_is_that_of_torch_and_sees_perturbed_cells_alone_in_the_salient_space() -> None:
+    generator = torch.Generator().manual_seed(0)
+    output, prior = torch.randn(9, 8, generator=generator), torch.randn(9, 4, generator=generator)
+    control = torch.arange(9) % 3 == 0
+    q = torch.distributions.Normal(output[:, :4], torch.exp(0.5 * output[:, 4:]))
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(prior, 1.0))
+    torch.testing.assert_close(of_cells("background", output, prior, control=control)["KL background"], expected)
+    salient = of_cells("salient", output, prior, control=control)
+    torch.testing.assert_close(salient["KL salient"], expected[~control])
+    torch.testing.assert_close(salient["salient norm of controls"], q.mean[control].square().sum(1).sqrt())
+
+
+def test_a_run_logs_what_its_model_says_of_the_held_out_cells(run: Run, store: CropStore) -> None:
+    held_out = np.flatnonzero((run.split() == "validation").to_numpy())
+    assert len(held_out)
+    with torch.no_grad():
+        q = run.model.encode(torch.from_numpy(run.images(store, held_out)))
+    found, last = logged(run), run.metrics()["step"].max()
+    assert run.facts["outcome"]["best_step"] - 1 == last, "the weights are those of the last validation"
+    control = store.labels[held_out] == 0
+    assert q.salient is not None
+    for name, normal in (("background", q.background), ("salient", q.salient)):
+        active = (normal.mean.numpy().var(axis=0) > 0.01).sum()
+        assert found[f"latent/active {name} units"] == active
+        assert 0 <= found[f"latent/KL of the median {name} unit"] <= found[f"latent/KL of the largest {name} unit"]
+    norms = np.linalg.norm(q.salient.mean.numpy(), axis=1)
+    assert found["latent/salient norm of controls"] == pytest.approx(norms[control].mean(), rel=1e-3)
+    assert found["latent/salient norm of perturbed cells"] == pytest.approx(norms[~control].mean(), rel=1e-3)
+
+
+def test_tensorboard_shows_histograms_and_pictures_at_each_validation(run: Run) -> None:
+    board = EventAccumulator(str(run.path / "tensorboard"), {"images": 0, "histograms": 0}).Reload()
+    validations = run.settings.epochs * run.settings.validations_per_epoch
+    for space in ("background", "salient"):
+        assert len(board.Histograms(f"latent/KL {space} by unit")) == validations
+    assert len(board.Images("latent/reconstructions")) == validations
+
+
+def test_a_picture_has_a_column_for_each_cell_and_three_rows_for_each_channel(run: Run, store: CropStore) -> None:
+    rows = np.array([1, 2, 0])
+    images = torch.from_numpy(run.images(store, rows))
+    picture = reconstructions(run.model, Batch(images, torch.from_numpy(store.labels[rows]), torch.from_numpy(rows)))
+    assert picture.shape == (1, 2 * 3 * 16, 3 * 16)
+    actual, without = run.counterfactual(store, rows)
+    tiles = picture[0].reshape(2, 3, 16, 3, 16)
+    for channel, row, cell, seen in ((0, 0, 1, images.numpy()), (1, 1, 2, actual), (1, 2, 0, without)):
+        expected = ((seen[cell, channel] + 1) / 2).clip(0, 1)
+        np.testing.assert_allclose(tiles[channel, row, :, cell], expected, atol=1e-6)
