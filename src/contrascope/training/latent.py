@@ -70,7 +70,7 @@ class LatentStatistics(L.Callback):
         for board in boards:
             board.experiment.add_image("latent/reconstructions", picture, trainer.global_step)
             for name, kl in means.items():
-                if name.startswith("KL "):
+                if name.startswith("KL ") and np.isfinite(kl).all():
                     board.experiment.add_histogram(f"latent/{name} by unit", kl, trainer.global_step)
 
     def _listener(self, name: str, prior: nn.Module) -> Any:
@@ -131,7 +131,7 @@ def reconstructions(model: ContrastiveVAE, batch: Batch) -> np.ndarray:
             rows.append(decoded(control=torch.ones_like(control)))
     picture = torch.stack(rows).cpu().float()  # (3, B, C, H, W)
     picture = picture.permute(2, 0, 3, 1, 4).flatten(3).flatten(0, 2)  # (C * 3 * H, B * W)
-    # Training stops by itself where pixels are no numbers; a picture of them is no reason to.
+    # Training stops by itself where there are no numbers; a picture of them is no reason to.
     return ((picture[None] + 1) / 2).nan_to_num(0.0).clamp(0, 1).numpy()
 
 
