@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from contrascope.errors import StoreError, first_few
+from contrascope.sampling.resize import arcsinh, resized
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
 
@@ -94,12 +94,9 @@ class Transform(nn.Module):
             pixels: (B, C, H, W).
             rows: (B,) rows of the cells in the store that the transform is bound to; needed with ``by`` only.
         """
-        x = pixels.float()
-        if x.shape[-2:] != (self.size, self.size):
-            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
         offset, cofactor, center, spread = self._values(rows)
-        x = (torch.asinh((x - offset) / cofactor) - center) / spread
-        return x.contiguous(memory_format=torch.channels_last)
+        x = arcsinh((resized(pixels.float(), self.size) - offset).div_(cofactor))
+        return x.sub_(center).div_(spread).contiguous(memory_format=torch.channels_last)
 
     def batch(self, batch: Batch) -> Batch:
         """The same batch with its images transformed."""
