@@ -59,7 +59,7 @@ def predict(
         SettingsError: More devices than there are.
         KeyboardInterrupt: Ctrl-C.
     """
-    module = _Prediction(spaces, store, chunks, keep)
+    module, threads = _Prediction(spaces, store, chunks, keep), torch.get_num_threads()
     with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
         _ignore_known_warnings()
         trainer = _trainer(devices)
@@ -67,6 +67,9 @@ def predict(
             trainer.predict(module, return_predictions=False)
         except SystemExit:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
+        finally:
+            spaces.rest()
+            torch.set_num_threads(threads)
         # Not in a hook of the module: a rank that has no chunk has no hooks called.
         trainer.strategy.barrier("every chunk is kept")
         if trainer.is_global_zero:

@@ -12,6 +12,7 @@ controls without salient part. All pixels count alike, whatever the training's `
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import torch
@@ -60,6 +61,7 @@ class Spaces(nn.Module):
             untrained = run.untrained(seed=_UNTRAINED_SEED)
             self.untrained = rounded(untrained) if self._rounds else untrained
         self.channels = len(store.channels)
+        self._threads: ThreadPoolExecutor | None = None
 
     @property
     def _rounds(self) -> bool:
@@ -77,14 +79,26 @@ class Spaces(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Each matrix (B, F) float32, and the error (B,), of a batch of raw pixels."""
-        at_once = CELLS_AT_ONCE if batch.images.device.type == "cpu" else len(batch.rows)
-        parts = [self._of(Batch(*few)) for few in zip(*(part.split(at_once) for part in batch), strict=True)]
+        if batch.images.device.type != "cpu":
+            return self._of(batch)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone)
+        slices = zip(*(part.split(CELLS_AT_ONCE) for part in batch), strict=True)
+        parts = list(self._threads.map(lambda few: self._of(Batch(*few)), slices))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
+    def rest(self) -> None:
+        """Let go of the threads that work on a CPU."""
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
+
+    @torch.inference_mode()
     def _of(self, batch: Batch) -> dict[str, Tensor]:
         images = self.transform.batch(batch).images
+        seen = images.to(torch.bfloat16) if self.bf16 else images  # once, not by each encoder
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            q = self.model.encode(images)
+            q = self.model.encode(seen)
             found = _means(q)
             if self.uncertainty:
                 found |= {v.DEVIATIONS[name]: torch.exp(0.5 * n.log_variance) for name, n in _normals(q).items()}
@@ -92,7 +106,7 @@ class Spaces(nn.Module):
                 decoded = self.model.decode(*self._seen_by_the_decoder(q, control=batch.perturbation == 0))
                 found[v.RECONSTRUCTION_ERROR] = (images - decoded).square().mean((1, 2, 3))
             if self.untrained is not None:
-                found[v.UNTRAINED] = torch.cat(list(_means(self.untrained.encode(images)).values()), dim=1)
+                found[v.UNTRAINED] = torch.cat(list(_means(self.untrained.encode(seen)).values()), dim=1)
                 found[v.INTENSITY] = intensity_statistics(batch.images)
         return found
 
@@ -100,6 +114,14 @@ class Spaces(nn.Module):
         if q.salient is None:
             return q.background.mean, None
         return q.background.mean, torch.where(control[:, None], 0.0, q.salient.mean)
+
+
+def _alone() -> None:
+    """Have a thread compute by itself: the threads of one operation wait for each other, whole slices do not.
+
+    What comes out then does not depend on the number of threads either.
+    """
+    torch.set_num_threads(1)
 
 
 def intensity_statistics(pixels: Tensor) -> Tensor:
