@@ -1,24 +1,29 @@
 """Cells embedded a second: contrascope, and the same encoders as they are commonly applied, side by side.
 
-    python perf/embed.py [CELLS]     8,000 cells of 4 x 100 x 100 uint16 unless told, resized to 64 x 64
+    python perf/embed.py [CELLS]             8,000 cells of 4 x 100 x 100 uint16 unless told, resized to 64 x 64
+    python perf/embed.py memory [CELLS ...]  peak memory while stores of these sizes are embedded into a folder
 
 The baseline reads one cell at a time from an LMDB behind a DataLoader with two worker processes, resizes batch by
 batch, and encodes in float32 with channels before rows. Both take turns, and must give the same embedding but for
-rounding.
+rounding. Core-seconds tell more than cells/s on a machine at work on other things.
+
+Memory is that of a process of its own. Its cells have 4 x 16 x 16 pixels and one model for all sizes; 20,000 and
+200,000 unless told.
 """
 
 from __future__ import annotations
 
-import resource
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from read import OneByOne, written
+from read import OneByOne, core_seconds, peak, write, written
 from torch.utils.data import DataLoader
 
 import contrascope as cs
@@ -27,46 +32,88 @@ from contrascope.training.run import Run
 TURNS, BATCH = 3, 512
 
 
-def ours(store: cs.CropStore, run: Run) -> tuple[float, np.ndarray]:
-    """Seconds, and (N, S) salient means."""
-    began = time.perf_counter()
-    cells = cs.embed(store, run, baselines=False)
-    return time.perf_counter() - began, cells.obsm["salient"]
+def ours(store: cs.CropStore, run: Run) -> np.ndarray:
+    """(N, S) salient means."""
+    return cs.embed(store, run, baselines=False).obsm["salient"]
 
 
-def plainly(store: cs.CropStore, environment: Path, run: Run) -> tuple[float, np.ndarray]:
+def plainly(store: cs.CropStore, environment: Path, run: Run) -> np.ndarray:
     """The same of the baseline; it does both spaces, as contrascope does."""
     model = run.untrained(seed=0)
     model.load_state_dict(run.model.state_dict())
     model.to(memory_format=torch.contiguous_format).eval()
     dataset = OneByOne(environment, pd.DataFrame({"label": store.labels}), np.float32)
-    began, found = time.perf_counter(), []
+    found = []
     with torch.no_grad():
         for images, _ in DataLoader(dataset, batch_size=BATCH, num_workers=2):
             x = run.transform(images).contiguous()
             found.append([encoder(x).chunk(2, dim=1)[0] for encoder in model.encoders.values()][1])
-    return time.perf_counter() - began, torch.cat(found).numpy()
+    return torch.cat(found).numpy()
 
 
-def main() -> None:
+def timed(embedding: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
+    """Seconds, core-seconds, and what was found."""
+    began, cores = time.perf_counter(), core_seconds()
+    found = embedding()
+    return time.perf_counter() - began, core_seconds() - cores, found
+
+
+def speed(cells: int) -> None:
     """Take turns and print medians."""
-    cells = int(sys.argv[1]) if len(sys.argv) > 1 else 8_000
     with tempfile.TemporaryDirectory() as name:
         store, environment = written(Path(name), cells)
-        run = cs.fit(store, model="mcvae", out=Path(name) / "run", epochs=1, batch_size=128)
+        (Path(name) / "few").mkdir()
+        few, _ = written(Path(name) / "few", 400)
+        run = cs.fit(few, model="mcvae", out=Path(name) / "run", epochs=1, batch_size=128)
         seconds = []
         for _ in range(TURNS):
-            (fast, salient), (plain, expected) = ours(store, run), plainly(store, environment, run)
+            (*fast, salient), (*plain, expected) = (
+                timed(lambda: ours(store, run)),
+                timed(lambda: plainly(store, environment, run)),
+            )
             agreement = np.corrcoef(salient.ravel(), expected.ravel())[0, 1]
             assert agreement > 0.99, f"the two embeddings correlate at {agreement:.3f} only"
             seconds.append((fast, plain))
-    fast, plain = cells / np.median(seconds, axis=0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    (fast, work), (plain, plain_work) = np.median(seconds, axis=0) / cells
     print(f"{cells:,} cells, medians of {TURNS} turns, {torch.get_num_threads()} threads")
-    print(f"  contrascope {fast:8,.0f} cells/s")
-    print(f"  one by one  {plain:8,.0f} cells/s; contrascope is {fast / plain:.1f} times as fast")
-    print(f"  peak memory {peak:.2f} GiB")
+    print(f"  contrascope {1 / fast:8,.0f} cells/s {work * 1e6:8,.0f} core-microseconds a cell")
+    print(f"  one by one  {1 / plain:8,.0f} cells/s {plain_work * 1e6:8,.0f} core-microseconds a cell")
+    print(f"  contrascope is {plain / fast:.1f} times as fast, at {plain_work / work:.1f} times less work")
+    print(f"  peak memory {peak() / 1024:.2f} GiB")
+
+
+def memory(sizes: list[int]) -> None:
+    """Peak memory of embedding stores of these sizes, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        for cells in sizes:
+            write(Path(name) / f"{cells}.zarr", cells)
+        smallest = cs.open_store(Path(name) / f"{min(sizes)}.zarr")
+        cs.fit(smallest, out=Path(name) / "run", epochs=1, batch_size=512, image_size=16)
+        for cells in sizes:
+            words = [
+                sys.executable,
+                __file__,
+                "fill",
+                f"{name}/{cells}.zarr",
+                f"{name}/run",
+                f"{name}/{cells}.out.zarr",
+            ]
+            subprocess.run(words, check=True)
+
+
+def fill(path: Path, run: Path, out: Path) -> None:
+    """Embed into a folder, and say what memory it took."""
+    store = cs.open_store(path)
+    began = time.perf_counter()
+    cs.embed(store, cs.open_run(run), out=out)
+    print(f"{len(store):9,} cells: peak {peak():,.0f} MiB, {len(store) / (time.perf_counter() - began):,.0f} cells/s")
 
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case ["memory", *sizes]:
+            memory([int(size) for size in sizes] or [20_000, 200_000])
+        case ["fill", path, run, out]:
+            fill(Path(path), Path(run), Path(out))
+        case arguments:
+            speed(int(arguments[0]) if arguments else 8_000)

@@ -178,25 +178,32 @@ def train(
 def embed(
     store: Store,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
-    out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
+    out: Annotated[
+        Path, typer.Option(help=".h5ad, made in memory; or .zarr, filled bit by bit, with sums for profiles beside it.")
+    ],
+    baselines: Annotated[bool, typer.Option(help="Also an untrained model and intensity statistics.")] = True,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="Also posterior standard deviations.")] = False,
+    error: Annotated[bool, typer.Option("--error", help="Also the reconstruction error of each cell.")] = False,
+    devices: Annotated[int, typer.Option(help="GPUs, or processes without, that share the work of a .zarr.")] = 1,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Embed every cell of a store, with both baselines beside it.
 
-    Example: contrascope embed cells.zarr runs/mcvae --out cells.h5ad
+    A .zarr that was not finished is gone on with.
+
+    Example: contrascope embed cells.zarr runs/mcvae --out embedded.zarr
     """
-    from contrascope.embedding import embed as embed_cells
+    from contrascope.embedding import embed_to_file, is_first_rank
     from contrascope.store.store import open_store
-    from contrascope.tables import write_anndata
     from contrascope.training.run import open_run
 
     with _telling(quiet):
         out = local_path(out)  # before the work
-        cells = embed_cells(open_store(store), open_run(run))
-        write_anndata(cells, out)
-    spaces = {name: int(values.shape[1]) for name, values in cells.obsm.items()}
-    _last(json_, {"cells": str(out), "n": cells.n_obs, "spaces": spaces}, f"{out}: {cells.n_obs:,} cells, {spaces}")
+        crops, wanted = open_store(store), {"baselines": baselines, "uncertainty": uncertainty, "error": error}
+        spaces = embed_to_file(crops, open_run(run), out, devices=devices, **wanted)
+    if is_first_rank():
+        _last(json_, {"cells": str(out), "n": len(crops), "spaces": spaces}, f"{out}: {len(crops):,} cells, {spaces}")
 
 
 @app.command()

@@ -28,6 +28,7 @@ from contrascope.addresses import local_path
 from contrascope.benchmarks import Result, benchmark
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
+from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import RunError, StoreError
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, counterfactuals, pairs
@@ -35,6 +36,7 @@ from contrascope.figures.umap import umap
 from contrascope.profiles import profile, typical_cells
 from contrascope.profiles.aggregate import By
 from contrascope.profiles.maps import umap_maps
+from contrascope.profiles.sums import sums_path
 from contrascope.progress import report as report_progress
 from contrascope.report import sections
 from contrascope.report.quality import Quality, judge_quality
@@ -50,6 +52,8 @@ from contrascope.training.run import Run, fit, open_run, run_fingerprint
 
 SHOWN_PERTURBATIONS = 8
 """As many get a row of cells and a colour in the maps."""
+CELLS_IN_MEMORY = 1_000_000
+"""More than these are embedded into a folder, chunk by chunk, and profiles are made of their sums."""
 _EXAMPLES = 10
 _RECONSTRUCTED = 8
 _OTHERS = "all others"
@@ -191,12 +195,20 @@ class Line:
     def cells(self) -> ad.AnnData:
         """Every cell in the model's spaces."""
         path, made_from = self._cells_path, self._key("cells", self.run_now.fingerprint)
-        if self._is_done("cells", made_from, path):
+        filled = path.suffix == ".zarr"
+        if self._is_done("cells", made_from, path / "zarr.json" if filled else path):
             self.say("embedding: done before")
             return read_anndata(path)
-        cells = embed(self.store_now, self.run_now)
-        write_anndata(cells, path)
-        self._is_made("cells", made_from)
+        if filled:
+            if self._record.get("cells", made_from) != made_from:
+                remove_cells(path)
+            self._is_made("cells", made_from)  # before the work: an unfinished folder is gone on with
+            embed(self.store_now, self.run_now, out=path)
+            cells = read_anndata(path)
+        else:
+            cells = embed(self.store_now, self.run_now)
+            write_anndata(cells, path)
+            self._is_made("cells", made_from)
         self.say(f"embedding: {cells.n_obs:,} cells in {', '.join(cells.obsm)}")
         return cells
 
@@ -208,7 +220,9 @@ class Line:
         if self._is_done("profiles", made_from, *paths.values()):
             self.say("profiles: done before")
             return {by: read_anndata(path) for by, path in paths.items()}
-        profiles: dict[str, ad.AnnData] = {by: profile(self.cells_now, by=by) for by in names}
+        sums = sums_path(self._cells_path)
+        cells = read_anndata(sums) if sums.exists() else self.cells_now
+        profiles: dict[str, ad.AnnData] = {by: profile(cells, by=by) for by in names}
         for by in names:
             write_anndata(profiles[by], paths[by])
         self._is_made("profiles", made_from)
@@ -324,7 +338,7 @@ class Line:
 
     @property
     def _cells_path(self) -> Path:
-        ending = "h5ad" if len(self.store_now) <= 1_000_000 else "zarr"
+        ending = "h5ad" if len(self.store_now) <= CELLS_IN_MEMORY else "zarr"
         return self.out / "embedding" / f"cells.{ending}"
 
     def _benchmarks(self) -> dict[str, dict[str, Any]]:

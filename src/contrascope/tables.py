@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -41,10 +42,20 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"writing-{path.name}")
     _remove(beside)
-    (data.write_zarr if path.suffix == ".zarr" else data.write_h5ad)(beside)
+    if path.suffix == ".zarr":
+        _write_zarr(data, beside)
+    else:
+        data.write_h5ad(beside)
     _remove(path)
     beside.replace(path)
     return path
+
+
+def _write_zarr(data: ad.AnnData, path: Path) -> None:
+    """Zarr v3, as our stores; zarr and anndata tell of their plans and of other readers."""
+    with warnings.catch_warnings(), ad.settings.override(zarr_write_format=3):
+        warnings.simplefilter("ignore")
+        data.write_zarr(path)
 
 
 def _remove(path: Path) -> None:

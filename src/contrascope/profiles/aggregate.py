@@ -3,10 +3,13 @@
 A guide is the mean of its cells; a perturbation the mean of its guides, so that a guide with many cells does
 not outvote the others. All controls together are one row of the perturbation profile. Sums are float64 and
 are taken in one pass over the cells, a block of rows at a time: 31 million cells need no second copy.
+
+Sums that were taken before (``sums.py``) stand for their cells: a row then counts for ``n_cells`` of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -16,42 +19,63 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
+from contrascope.vocabulary import CONTROL, DEVIATIONS, GUIDE, PERTURBATION
 
 By = Literal["perturbation", "guide"]
 N_GUIDES, N_CELLS = "n_guides", "n_cells"
 ROWS_AT_ONCE = 1 << 18
 """Cells of a block: 128 MiB in float64 at 64 features."""
+SUMS = "sums of cells by guide and batch"
+"""What ``uns["contrascope"]["holds"]`` says of an AnnData whose rows are sums."""
+SQUARES = "_squares"
+"""How the keys of ``obsm`` end that hold sums of squares."""
 
 
 def averaged(cells: AnnData, *, by: By = "perturbation") -> AnnData:
     """Mean embedding of each guide or perturbation, neither centred nor scaled.
 
     Args:
-        cells: N cells with ``obs`` columns guide, perturbation and control (bool), embeddings in ``obsm``.
+        cells: N cells with ``obs`` columns guide, perturbation and control (bool), embeddings in ``obsm``; or the
+            sums of them.
         by: A row for each perturbation, all controls being one row; or a row for each guide.
 
     Returns:
-        Rows in alphabetical order, ``obsm`` as in ``cells`` in the units of the embedding, float64.
+        Rows in alphabetical order, ``obsm`` as in ``cells`` in the units of the embedding, float64; posterior standard
+        deviations are no embedding and have no profile.
 
     Raises:
         BenchmarkError: A missing column or label, a guide of two perturbations, NaN in an embedding.
     """
     if by not in ("perturbation", "guide"):
         raise BenchmarkError(f"by is '{by}'. Choose one of: perturbation, guide.")
-    if not cells.obsm.keys():
+    spaces = spaces_of(cells.obsm)
+    if not spaces:
         raise BenchmarkError("The cells carry no embedding: obsm is empty. Embed them first.")
-    codes, guides = _guides(cells.obs)
-    means = {space: _means(cells.obsm[space], codes, len(guides), space=space) for space in cells.obsm}
+    each = _cells_in_each_row(cells)
+    codes, guides = _guides(cells.obs, each)
+    means = {space: _means(cells.obsm[space], codes, guides[N_CELLS].to_numpy(), space=space) for space in spaces}
     if by == "guide":
         return AnnData(obs=guides, obsm=means)
     rows, perturbations = _perturbations(guides)
-    pooled = {space: _means(m, rows, len(perturbations), space=space) for space, m in means.items()}
+    n_guides = perturbations[N_GUIDES].to_numpy()
+    pooled = {space: _means(m, rows, n_guides, space=space) for space, m in means.items()}
     return AnnData(obs=perturbations, obsm=pooled)
 
 
-def _guides(obs: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
-    """Each cell's guide as a number, (N,), and the table of guides that the numbers count."""
+def spaces_of(obsm: Iterable[str]) -> list[str]:
+    """Keys of ``obsm`` that hold embeddings: neither deviations nor squares."""
+    return [name for name in obsm if name not in DEVIATIONS.values() and not name.endswith(SQUARES)]
+
+
+def _cells_in_each_row(cells: AnnData) -> NDArray[np.int64]:
+    """(rows,) how many cells a row stands for: one, or many where the rows are sums."""
+    if cells.uns.get("contrascope", {}).get("holds") != SUMS:
+        return np.ones(cells.n_obs, dtype=np.int64)
+    return cells.obs[N_CELLS].to_numpy(dtype=np.int64)
+
+
+def _guides(obs: pd.DataFrame, cells: NDArray[np.int64]) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Each row's guide as a number, (N,), and the table of guides that the numbers count; a row is so many cells."""
     missing = [name for name in (GUIDE, PERTURBATION, CONTROL) if name not in obs]
     if missing:
         raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(obs.columns, 8)}.")
@@ -66,7 +90,7 @@ def _guides(obs: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
             PERTURBATION: labels[of_guide],
             CONTROL: is_control,
             N_GUIDES: 1,
-            N_CELLS: np.bincount(guide, minlength=len(names)),
+            N_CELLS: np.bincount(guide, weights=cells, minlength=len(names)).astype(int),
         },
         index=names,
     )
@@ -132,20 +156,22 @@ def _perturbations(guides: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame
     return codes, table
 
 
-def _means(matrix: Any, codes: NDArray[np.intp], n_groups: int, *, space: str) -> NDArray[np.float64]:
-    """Mean row of each group, (groups, F) float64, from rows (N, F) and their groups (N,)."""
-    sums = np.zeros((n_groups, matrix.shape[1]))
+def _means(matrix: Any, codes: NDArray[np.intp], counts: NDArray[Any], *, space: str) -> NDArray[np.float64]:
+    """Mean row of each group, (groups, F) float64: rows (N, F) are summed by their groups (N,), then divided."""
+    sums = np.zeros((len(counts), matrix.shape[1]))
     for start in range(0, len(codes), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        block = dense(matrix[rows])
-        membership = sparse.csc_array(
-            (np.ones(len(block)), codes[rows], np.arange(len(block) + 1)), shape=(n_groups, len(block))
-        )
-        sums += membership @ block
+        sums += group_sums(dense(matrix[rows]), codes[rows], len(counts))
     # A sum is finite exactly when its terms are, so the cells are searched only when something is wrong.
     if not np.isfinite(sums).all():
         refuse_unfinite(dense(matrix), space=space)
-    return sums / np.bincount(codes, minlength=n_groups)[:, None]
+    return sums / counts[:, None]
+
+
+def group_sums(block: NDArray[np.float64], codes: NDArray[np.intp], n_groups: int) -> NDArray[np.float64]:
+    """(groups, F) sums of rows (B, F) by their groups (B,)."""
+    membership = sparse.csc_array((np.ones(len(block)), codes, np.arange(len(block) + 1)), shape=(n_groups, len(block)))
+    return np.asarray(membership @ block)
 
 
 def dense(matrix: Any) -> NDArray[np.float64]:

@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from contrascope.errors import StoreError, first_few
+from contrascope.sampling.resize import arcsinh, resized
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
 
@@ -95,15 +95,11 @@ class Transform(nn.Module):
             rows: (B,) rows of the cells in the store that the transform is bound to; needed with ``by`` only.
             gain: (B, C) what the light above the offset is multiplied with, to make cells brighter or dimmer.
         """
-        x = pixels.float()
-        if x.shape[-2:] != (self.size, self.size):
-            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
         offset, cofactor, center, spread = self._values(rows)
-        light = (x - offset) / cofactor
+        light = (resized(pixels.float(), self.size) - offset).div_(cofactor)
         if gain is not None:
             light = light * gain[..., None, None]
-        x = (torch.asinh(light) - center) / spread
-        return x.contiguous(memory_format=torch.channels_last)
+        return arcsinh(light).sub_(center).div_(spread).contiguous(memory_format=torch.channels_last)
 
     def batch(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
         """The same batch with its images transformed."""

@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-import contrascope.embedding as embedding
-from contrascope.embedding import embed, intensity_statistics
+from contrascope.embedding import embed, prediction
+from contrascope.embedding.spaces import intensity_statistics
 from contrascope.errors import RunError
 from contrascope.store.crops import store_from_arrays
 from contrascope.store.store import CropStore
@@ -68,7 +68,7 @@ def test_every_space_has_a_row_a_cell_and_its_size(cells: AnnData) -> None:
 def test_rows_are_the_stores_and_equal_a_loop_cell_by_cell(
     cells: AnnData, store: CropStore, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "BATCH_SIZE", 7)  # many batches and a smaller last one
+    monkeypatch.setattr(prediction, "BATCH_SIZE", 7)  # many batches and a smaller last one
     in_batches = embed(store, run)
     for i in range(N):
         pixels = torch.from_numpy(store.read(np.array([i])))

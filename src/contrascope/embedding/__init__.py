@@ -1,0 +1,177 @@
+"""Every cell in the model's spaces, as AnnData; and beside them two baselines on the same cells.
+
+    obs                 the store's cell table, and the part (train, validation, test) of each cell
+    obsm["background"]  (N, Z) posterior means of q(z|x)
+    obsm["salient"]     (N, S) posterior means of q(s|x), if the model has that space
+    obsm["untrained"]   the same encoders with random weights
+    obsm["intensity"]   mean, standard deviation and percentiles of each channel
+
+Simple statistics and random encoders are known to do well on such benchmarks; a claim that leaves them out
+is no claim. Given a folder to fill, it holds one chunk of cells in memory, however many there are.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, overload
+
+import anndata as ad
+import numpy as np
+
+from contrascope import vocabulary as v
+from contrascope.config import fingerprint
+from contrascope.embedding.observations import Observations
+from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, tidy
+from contrascope.embedding.prediction import is_first_rank, predict
+from contrascope.embedding.spaces import Spaces
+from contrascope.errors import SettingsError
+from contrascope.profiles.sums import summed, sums_path
+from contrascope.store.files import half_written, remove, sha256
+from contrascope.store.store import CropStore
+from contrascope.tables import write_anndata
+from contrascope.training.run import Run
+from contrascope.training.trainer import WEIGHTS
+
+__all__ = ["embed", "embed_to_file", "is_first_rank"]
+
+
+@overload
+def embed(
+    store: CropStore, run: Run, *, baselines: bool = True, uncertainty: bool = False, error: bool = False
+) -> ad.AnnData: ...
+
+
+@overload
+def embed(
+    store: CropStore,
+    run: Run,
+    *,
+    baselines: bool = True,
+    uncertainty: bool = False,
+    error: bool = False,
+    out: str | Path,
+    devices: int = 1,
+) -> Path: ...
+
+
+def embed(
+    store: CropStore,
+    run: Run,
+    *,
+    baselines: bool = True,
+    uncertainty: bool = False,
+    error: bool = False,
+    out: str | Path | None = None,
+    devices: int = 1,
+) -> ad.AnnData | Path:
+    """Posterior means of every cell of a store.
+
+    Args:
+        store: The cells.
+        run: A model trained on this store, or one of the same channels and crop size.
+        baselines: Also embed the cells by an untrained model and by intensity statistics.
+        uncertainty: Also posterior standard deviations, ``obsm["background_sd"]`` and ``obsm["salient_sd"]``.
+        error: Also ``obs["reconstruction_error"]``, (1 / C H W) sum over pixels of (x - x^)^2 in the model's range.
+        out: A folder NAME.zarr to fill with the cells, chunk by chunk; beside it, NAME.sums.zarr holds the sums of
+            each guide in each batch, from which profiles can be made. One that was killed goes on where it was, to
+            the very same bytes; a finished one of the same inputs is left as it is.
+        devices: Accelerators that share the chunks of ``out``, or processes on a machine without. Several start the
+            script that calls this once more each; what comes after is then done by all of them.
+
+    Returns:
+        N cells with ``obsm`` as above and no X; with ``out``, its path.
+
+    Raises:
+        RunError: The store has other channels or crops than the run; ``out`` holds something else.
+        StoreError: The run normalised pixels by batch, and the store has batches it was not trained on; the cell
+            table has a column that AnnData has no place for; no space or permission.
+        SettingsError: Several devices without ``out``, or none.
+    """
+    if devices < 1 or (devices > 1 and out is None):
+        raise SettingsError(f"{devices} devices cannot embed into memory. Take one, or name a folder (out) to fill.")
+    spaces = Spaces(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
+    observations = Observations(store, run)
+    if out is None:
+        return _in_memory(spaces, store, observations, _facts(store, run))
+    made_from = fingerprint(
+        [version("contrascope"), run.fingerprint, sha256(run.path / WEIGHTS), store.fingerprint, spaces.sizes, error]
+    )
+    plan = Plan(len(store), spaces.sizes, error, _facts(store, run), made_from)
+    _fill(Path(out), plan, observations, spaces, store, devices)
+    return Path(out)
+
+
+def embed_to_file(
+    store: CropStore, run: Run, path: Path, *, devices: int = 1, baselines: bool, uncertainty: bool, error: bool
+) -> dict[str, int]:
+    """Embed into a file, by the name's ending: ``.zarr`` is filled bit by bit, ``.h5ad`` is made in memory.
+
+    Returns:
+        Name of each matrix -> its columns.
+
+    Raises:
+        ContrascopeError: As ``embed`` and ``write_anndata``.
+    """
+    wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
+    if path.suffix == ".zarr":
+        embed(store, run, out=path, devices=devices, **wanted)
+        return Spaces(run, store, **wanted).sizes
+    if devices != 1:
+        raise SettingsError(f"{devices} devices cannot fill {path}. Name it .zarr, or take one device.")
+    cells = embed(store, run, **wanted)
+    write_anndata(cells, path)
+    return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
+
+
+def _in_memory(spaces: Spaces, store: CropStore, observations: Observations, facts: dict[str, Any]) -> ad.AnnData:
+    N, obs = len(store), observations.frame()
+    found: dict[str, np.ndarray] = {name: np.empty((N, size), np.float32) for name, size in spaces.sizes.items()}
+    if spaces.error:
+        found[v.RECONSTRUCTION_ERROR] = np.empty(N, np.float32)
+    step = cells_per_chunk(N)
+    chunks = {i: range(start, min(start + step, N)) for i, start in enumerate(range(0, N, step))}
+
+    def keep(chunk: int, values: dict[str, np.ndarray]) -> None:
+        for name, matrix in values.items():
+            found[name][chunks[chunk].start : chunks[chunk].stop] = matrix
+
+    predict(spaces, store, chunks, keep=keep, finish=lambda: None)
+    if spaces.error:
+        obs[v.RECONSTRUCTION_ERROR] = found.pop(v.RECONSTRUCTION_ERROR)
+    cells = ad.AnnData(obs=obs, obsm=found)
+    cells.uns["contrascope"] = facts
+    return cells
+
+
+def _fill(path: Path, plan: Plan, observations: Observations, spaces: Spaces, store: CropStore, devices: int) -> None:
+    """Fill a folder, or go on filling it. With several devices each rank comes by here; only the first tidies up."""
+    if not claim(path, plan.fingerprint):
+        if is_first_rank():
+            tidy(path)
+        return
+    cells = CellsOnDisk(path, plan, observations)
+    if is_first_rank():
+        for file in half_written(path):
+            remove(file)
+        cells.describe()
+    chunks = {chunk: plan.rows(chunk) for chunk in cells.todo()}
+
+    def finish() -> None:
+        write_anndata(summed(cells.blocks(), facts=plan.facts), sums_path(path))
+        cells.finish()
+
+    if chunks:
+        predict(spaces, store, chunks, keep=cells.write, finish=finish, devices=devices)
+    elif is_first_rank():
+        finish()
+
+
+def _facts(store: CropStore, run: Run) -> dict[str, Any]:
+    return {
+        "screen": store.name,
+        "channels": store.channels,
+        "model": run.model_name,
+        "run": run.fingerprint,
+        "store": store.fingerprint,
+    }

@@ -1,0 +1,166 @@
+"""Cells through the network by Lightning's predict, on one device or several, each with a run of chunks of its own.
+
+Ranks share nothing but the folder that they write into. The first of them finishes it when all are through, and
+none goes on before that.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.data import DataLoader, IterableDataset
+
+from contrascope.embedding.spaces import Spaces
+from contrascope.errors import SettingsError
+from contrascope.progress import report
+from contrascope.sampling.loader import batches
+from contrascope.sampling.samplers import in_order
+from contrascope.store.store import CropStore
+from contrascope.vocabulary import Batch
+
+BATCH_SIZE = 256
+"""Cells that are read together: few enough for their pixels to be given memory that is used again."""
+Keep = Callable[[int, dict[str, np.ndarray]], None]
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the only one, or the first of several that work together."""
+    return getattr(rank_zero_only, "rank", 0) in (0, None)
+
+
+def predict(
+    spaces: Spaces,
+    store: CropStore,
+    chunks: dict[int, range],
+    *,
+    keep: Keep,
+    finish: Callable[[], None],
+    devices: int = 1,
+) -> None:
+    """Embed chunks of rows.
+
+    Args:
+        spaces: What is wanted of each cell.
+        store: The cells.
+        chunks: Number of a chunk -> its rows.
+        keep: Called with the number of a chunk and what was found of its rows, in their order.
+        finish: Called once, by the first rank, when every chunk is kept.
+        devices: Accelerators, or processes on a machine without.
+
+    Raises:
+        SettingsError: More devices than there are.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    module, threads = _Prediction(spaces, store, chunks, keep), torch.get_num_threads()
+    with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
+        _ignore_known_warnings()
+        trainer = _trainer(devices)
+        try:
+            trainer.predict(module, return_predictions=False)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+        finally:
+            spaces.rest()
+            torch.set_num_threads(threads)
+        # Not in a hook of the module: a rank that has no chunk has no hooks called.
+        trainer.strategy.barrier("every chunk is kept")
+        if trainer.is_global_zero:
+            finish()
+        trainer.strategy.barrier("finished")
+
+
+def _trainer(devices: int) -> L.Trainer:
+    try:
+        return L.Trainer(
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",
+            devices=devices,
+            precision="32-true",  # where numbers are rounded, the spaces say themselves
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        raise SettingsError(
+            f"{devices} devices cannot be had: {' '.join(str(error).split())}. Ask for fewer."
+        ) from None
+
+
+class _Prediction(L.LightningModule):
+    """Lightning's view of it: which cells are this rank's, and what is done with a batch of them."""
+
+    def __init__(self, spaces: Spaces, store: CropStore, chunks: dict[int, range], keep: Keep):
+        super().__init__()
+        self.spaces, self.store, self.chunks, self.keep = spaces, store, chunks, keep
+        self._parts: list[dict[str, np.ndarray]] = []
+
+    def predict_dataloader(self) -> DataLoader:
+        """The cells of this rank's chunks."""
+        numbers = np.array_split(list(self.chunks), self.trainer.world_size)[self.trainer.global_rank]
+        self._mine = iter([(int(number), self.chunks[number]) for number in numbers])
+        self._cells = sum(len(self.chunks[number]) for number in numbers)
+        self._done, self._chunk = 0, next(self._mine, None)
+        return DataLoader(_Stream(self.store, [self.chunks[number] for number in numbers]), batch_size=None)
+
+    def predict_step(self, batch: Batch, _: int) -> None:
+        """Embed a batch; keep the chunk that it completes."""
+        self._parts.append({name: values.cpu().numpy() for name, values in self.spaces(batch).items()})
+        self._done += len(batch.rows)
+        assert self._chunk is not None
+        number, rows = self._chunk
+        if int(batch.rows[-1]) == rows[-1]:
+            self.keep(number, {name: np.concatenate([p[name] for p in self._parts]) for name in self._parts[0]})
+            self._parts, self._chunk = [], next(self._mine, None)
+        if self.trainer.is_global_zero:
+            report("Embedding", self._done, self._cells)
+
+
+class _Stream(IterableDataset):
+    """Batches of the rows of each chunk; none holds cells of two."""
+
+    def __init__(self, store: CropStore, chunks: list[range]):
+        self.store, self.chunks = store, chunks
+
+    def __len__(self) -> int:
+        return sum(-(-len(rows) // BATCH_SIZE) for rows in self.chunks)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows = (part for chunk in self.chunks for part in in_order(np.asarray(chunk), BATCH_SIZE))
+        return batches(self.store, rows)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's advertisements and device tables go to a log level that nobody reads."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _ignore_known_warnings() -> None:
+    """Lightning's advice that does not apply: our loader reads ahead without worker processes."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*`__len__`.*",
+        ".*IterableDataset.*",
+        ".*`isinstance.treespec, LeafSpec.`.*",
+        ".*GPU available but not used.*",
+        ".*predict returned None.*",  # what it finds is kept, not returned
+        ".*Total length of `.*` across ranks is zero.*",
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,192 @@
+"""Cells embedded into a folder are the cells embedded into memory, however often it was killed on the way."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from contrascope.embedding import embed, on_disk, prediction
+from contrascope.embedding.on_disk import CellsOnDisk, cells_per_chunk
+from contrascope.errors import RunError, SettingsError
+from contrascope.profiles.sums import sums_path
+from contrascope.store.store import CropStore
+from contrascope.training.run import Run
+
+ALL = {"uncertainty": True, "error": True}
+BytesOf = Callable[[Path], dict[str, bytes]]
+
+
+class Killed(BaseException):
+    """What a test throws in place of SIGKILL; nothing of ours catches it."""
+
+
+def same(one: ad.AnnData, other: ad.AnnData) -> None:
+    pd.testing.assert_frame_equal(one.obs, other.obs, check_index_type=False)
+    assert set(one.obsm) == set(other.obsm)
+    for name in one.obsm:
+        np.testing.assert_array_equal(one.obsm[name], other.obsm[name])
+        assert one.obsm[name].dtype == other.obsm[name].dtype
+    assert one.X is None
+    assert other.X is None
+
+
+def test_the_folder_read_back_is_the_embedding_in_memory(folder: Path, long_store: CropStore, long_run: Run) -> None:
+    cells, read = embed(long_store, long_run, **ALL), ad.read_zarr(folder)
+    same(read, cells)
+    facts = read.uns["contrascope"]
+    assert (facts["run"], facts["store"]) == (long_run.fingerprint, long_store.fingerprint)
+    assert list(facts["channels"]) == long_store.channels
+
+
+def test_anndata_writes_and_reads_the_same_of_what_is_in_memory(
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path
+) -> None:
+    embed(long_store, long_run, **ALL).write_h5ad(tmp_path / "cells.h5ad")
+    same(ad.read_zarr(folder), ad.read_h5ad(tmp_path / "cells.h5ad"))
+
+
+def test_the_cell_table_is_pandas_own_reading_of_the_stores(folder: Path, long_store: CropStore, long_run: Run) -> None:
+    obs, table = ad.read_zarr(folder).obs, long_store.cells.to_pandas()
+    assert obs.index.tolist() == table["cell_id"].tolist()
+    for name in table:
+        expected, found = table[name], obs[name]
+        assert found.isna().tolist() == expected.isna().tolist()
+        assert found[found.notna()].tolist() == expected[expected.notna()].tolist()
+    assert obs["area"].dtype == np.int32
+    assert obs["brightness"].dtype == np.float32
+    assert obs["depth"].dtype == np.float64
+    assert obs["control"].dtype == bool
+    assert obs["note"].dtype == object
+    assert obs["tile"].cat.categories.tolist() == sorted(set(table["tile"]))
+    assert obs["phase"].cat.categories.tolist() == ["G", "M"]
+    assert obs["split"].tolist() == long_run.split().to_list()
+
+
+def test_it_can_be_read_lazily(folder: Path) -> None:
+    pytest.importorskip("xarray")
+    lazy, read = ad.experimental.read_lazy(folder), ad.read_zarr(folder)
+    np.testing.assert_array_equal(lazy.obsm["salient"][1000:1100].compute(), read.obsm["salient"][1000:1100])
+    assert lazy.obs["guide"].to_numpy().tolist() == read.obs["guide"].tolist()
+
+
+def test_nothing_is_left_beside_what_anndata_knows(folder: Path) -> None:
+    known = {"obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns", "zarr.json"}
+    assert {child.name for child in folder.iterdir()} == known
+
+
+@pytest.mark.parametrize("moment", [0, 1, 17, 40, 60, 75, -1])
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    moment: int,
+    folder: Path,
+    long_store: CropStore,
+    long_run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bytes_of: BytesOf,
+) -> None:
+    out, write, written = tmp_path / "cells.zarr", on_disk.write_bytes, []
+    last = len(bytes_of(folder)) - 1
+
+    def writing(path: Path, data: bytes) -> None:
+        if len(written) == (moment if moment >= 0 else last):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(f".{path.name}.1.writing").write_bytes(data[: len(data) // 2])
+            raise Killed
+        written.append(path)
+        write(path, data)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(on_disk, "write_bytes", writing)
+        embed(long_store, long_run, out=out, **ALL)
+    with pytest.raises(Exception, match=r"(?s)."):
+        ad.read_zarr(out)
+    embed(long_store, long_run, out=out, **ALL)
+    assert bytes_of(out) == bytes_of(folder)
+    assert bytes_of(sums_path(out)) == bytes_of(sums_path(folder))
+
+
+def test_chunks_that_are_done_are_not_computed_again(
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, chunks = tmp_path / "cells.zarr", []
+    write = CellsOnDisk.write
+
+    def writing(self: CellsOnDisk, chunk: int, values: dict[str, np.ndarray]) -> None:
+        chunks.append(chunk)
+        write(self, chunk, values)
+        if len(chunks) == 2:
+            raise Killed
+
+    monkeypatch.setattr(CellsOnDisk, "write", writing)
+    with pytest.raises(Killed):
+        embed(long_store, long_run, out=out, **ALL)
+    embed(long_store, long_run, out=out, **ALL)
+    assert chunks == [0, 1, 2]
+
+
+def test_a_finished_folder_is_opened_and_not_computed_again(
+    folder: Path, long_store: CropStore, long_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrascope.embedding.predict", None)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert embed(long_store, long_run, out=folder, **ALL) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_folder_of_other_inputs_is_refused_and_left_alone(
+    finished: bool, folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
+) -> None:
+    there = tmp_path / "cells.zarr"
+    shutil.copytree(folder, there)
+    if not finished:
+        (there / "zarr.json").unlink()
+        on_disk.write_json(there / "embedding.json", {"fingerprint": "another"})
+    before = bytes_of(there)
+    with pytest.raises(RunError, match="embedded from other inputs"):
+        embed(long_store, long_run, out=there, uncertainty=not finished, error=True, baselines=False)
+    assert bytes_of(there) == before
+
+
+def test_a_folder_of_something_else_is_refused(long_store: CropStore, long_run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="no embedding of ours"):
+        embed(long_store, long_run, out=tmp_path / "mine.zarr")
+    with pytest.raises(RunError, match=r"Name it \.zarr"):
+        embed(long_store, long_run, out=tmp_path / "mine.h5ad")
+
+
+def test_several_devices_need_a_folder_to_fill(long_store: CropStore, long_run: Run) -> None:
+    with pytest.raises(SettingsError, match="name a folder"):
+        embed(long_store, long_run, devices=2)  # type: ignore[call-overload]
+
+
+def test_chunks_hold_full_batches_and_are_few_but_never_huge() -> None:
+    for cells in (1, 1_000, 10_000, 123_456, 1_000_000, 31_000_000):
+        per_chunk = cells_per_chunk(cells)
+        assert per_chunk % prediction.BATCH_SIZE == 0
+        assert per_chunk <= 65_536
+        assert -(-cells // per_chunk) <= max(16, -(-cells // 65_536))
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_bytes_of_one(
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
+) -> None:
+    out = tmp_path / "cells.zarr"
+    words = ["embed", long_store.path, long_run.path, "--out", out, "--devices", 2, "--uncertainty", "--error"]
+    command = [sys.executable, "-m", "contrascope.cli", *map(str, words), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert bytes_of(out) == bytes_of(folder)
+    assert bytes_of(sums_path(out)) == bytes_of(sums_path(folder))

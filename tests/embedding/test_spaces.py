@@ -1,0 +1,79 @@
+"""What is found of a cell, against a loop through the run's own model, one cell at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+import torch
+
+from contrascope.embedding import embed, spaces
+from contrascope.embedding.spaces import Spaces
+from contrascope.store.store import CropStore
+from contrascope.training.run import Run, fit
+from contrascope.vocabulary import Batch
+
+ROWS = np.arange(0, 2_500, 97)
+
+
+def in_bf16(run: Run) -> Run:
+    return Run(run.path, run.facts | {"settings": run.facts["settings"] | {"precision": "bf16"}})
+
+
+def test_means_deviations_and_errors_are_those_of_a_loop_cell_by_cell(
+    folder: Path, long_store: CropStore, long_run: Run
+) -> None:
+    cells = ad.read_zarr(folder)
+    for row in ROWS:
+        with torch.no_grad():
+            image = long_run.transform(torch.from_numpy(long_store.read(np.array([row]))))
+            q = long_run.model.encode(image)
+            assert q.salient is not None
+            s = torch.zeros_like(q.salient.mean) if long_store.cells["control"][int(row)] else q.salient.mean
+            difference = image - long_run.model.decode(q.background.mean, s)
+        for name, normal in (("background", q.background), ("salient", q.salient)):
+            deviation = np.sqrt(np.exp(normal.log_variance.double().numpy()[0]))
+            np.testing.assert_allclose(cells.obsm[name][row], normal.mean.numpy()[0], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(cells.obsm[f"{name}_sd"][row], deviation, rtol=1e-4)
+        error = (difference.double().numpy() ** 2).mean()
+        assert cells.obs["reconstruction_error"].iloc[row] == pytest.approx(error, rel=1e-4)
+
+
+def test_errors_are_those_of_the_runs_reconstructions(folder: Path, long_store: CropStore, long_run: Run) -> None:
+    images, decoded = long_run.reconstruct(long_store, ROWS)
+    errors = np.square(images - decoded).mean((1, 2, 3))
+    found = ad.read_zarr(folder).obs["reconstruction_error"].to_numpy()[ROWS]
+    np.testing.assert_allclose(found, errors, rtol=1e-4)
+
+
+def test_the_cells_of_a_batch_do_not_know_of_each_other(
+    long_store: CropStore, long_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = Batch(torch.from_numpy(long_store.read(ROWS)), torch.ones(len(ROWS), dtype=torch.long), torch.tensor(ROWS))
+    wanted = Spaces(long_run, long_store, baselines=True, uncertainty=True, error=True)
+    with torch.inference_mode():
+        together = wanted(batch)
+        monkeypatch.setattr(spaces, "CELLS_AT_ONCE", 5)
+        apart = wanted(batch)
+    assert together.keys() == apart.keys()
+    for name in together:
+        torch.testing.assert_close(apart[name], together[name], rtol=1e-4, atol=1e-5)
+
+
+def test_bf16_is_close_to_fp32_in_everything(folder: Path, long_store: CropStore, long_run: Run) -> None:
+    plain, rounded = ad.read_zarr(folder), embed(long_store, in_bf16(long_run), uncertainty=True, error=True)
+    for name in rounded.obsm:
+        scale = plain.obsm[name].std()
+        assert np.abs(rounded.obsm[name] - plain.obsm[name]).max() < 0.1 * scale + 0.02
+    error = plain.obs["reconstruction_error"].to_numpy()
+    np.testing.assert_allclose(rounded.obs["reconstruction_error"], error, rtol=0.02)
+
+
+def test_a_vae_has_deviations_and_errors_too(long_store: CropStore, tmp_path: Path) -> None:
+    settings = {"image_size": 16, "background_size": 4, "salient_size": 3, "batch_size": 512, "epochs": 1}
+    run = fit(long_store, model="vae", out=tmp_path / "vae", **settings)
+    cells = embed(long_store, run, baselines=False, uncertainty=True, error=True)
+    assert {name: values.shape[1] for name, values in cells.obsm.items()} == {"background": 7, "background_sd": 7}
+    assert np.isfinite(cells.obs["reconstruction_error"]).all()

@@ -1,0 +1,42 @@
+"""Resizing and arcsinh give what torch gives by its own operations."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from contrascope.sampling.resize import arcsinh, resized
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(9, 70), st.integers(9, 70), st.sampled_from([8, 16, 32, 64]))
+@settings(max_examples=60, deadline=None)
+def test_resizing_is_torchs_for_any_shape(B: int, C: int, H: int, W: int, size: int) -> None:
+    x = 1000 * torch.rand(B, C, H, W, generator=torch.Generator().manual_seed(H * W))
+    expected = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    torch.testing.assert_close(resized(x, size), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_resizing_stays_exact_where_others_compute_in_bfloat16() -> None:
+    x = 60_000 * torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    plain = resized(x, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(resized(x, 16), plain)
+
+
+def test_resizing_first_while_inferring_does_not_keep_anyone_from_training() -> None:
+    x = torch.rand(1, 1, 37, 37)
+    with torch.inference_mode():
+        resized(x, 24)
+    scale = torch.ones((), requires_grad=True)
+    resized(x * scale, 24).sum().backward()
+    assert scale.grad is not None
+
+
+@given(st.lists(st.floats(-100_000, 2.0**60, width=32), min_size=1, max_size=40))
+@settings(deadline=None)
+def test_arcsinh_is_numpys_on_both_sides_of_zero(values: list[float]) -> None:
+    x = torch.tensor(values, dtype=torch.float32)
+    np.testing.assert_allclose(arcsinh(x).numpy(), np.arcsinh(x.double().numpy()), rtol=2e-6, atol=2e-7)
