@@ -68,7 +68,7 @@ class LatentStatistics(L.Callback):
         for board in boards:
             board.experiment.add_image("latent/reconstructions", picture, trainer.global_step)
             for name, kl in means.items():
-                if name.startswith("KL "):
+                if name.startswith("KL ") and np.isfinite(kl).all():  # a histogram of anything else is an error
                     board.experiment.add_histogram(f"latent/{name} by unit", kl, trainer.global_step)
 
     def _listener(self, name: str, prior: nn.Module) -> Any:
@@ -118,7 +118,7 @@ def statistics(means: dict[str, np.ndarray]) -> dict[str, float]:
 def reconstructions(model: ContrastiveVAE, batch: Batch) -> np.ndarray:
     """(1, H, W) picture in 0 ... 1: a column a cell, and for each channel a row of inputs and one of reconstructions.
 
-    Where the model has a salient space, a third row shows the cells decoded without it.
+    Where the model has a salient space, a third row shows the cells decoded without it. What is no number is black.
     """
     control = batch.perturbation == 0
     with torch.no_grad():
@@ -127,7 +127,7 @@ def reconstructions(model: ContrastiveVAE, batch: Batch) -> np.ndarray:
             rows.append(model.reconstruct(batch.images, control=torch.ones_like(control)))
     picture = torch.stack(rows).cpu().float()  # (3, B, C, H, W)
     picture = picture.permute(2, 0, 3, 1, 4).flatten(3).flatten(0, 2)  # (C * 3 * H, B * W)
-    return ((picture[None] + 1) / 2).clamp(0, 1).numpy()
+    return ((picture[None] + 1) / 2).nan_to_num(nan=0.0).clamp(0, 1).numpy()
 
 
 def _few(batch: Batch) -> Batch:
