@@ -36,7 +36,7 @@ def test_it_is_as_close_to_float32_as_autocast_is(
         with torch.autocast("cpu", dtype=torch.bfloat16):
             usual, usual_images = plain.encode(x), plain.reconstruct(x, control=control)
             found, found_images = ready.encode(x), ready.reconstruct(x, control=control)
-    for a, b, c in zip(exact, usual, found, strict=True):
+    for a, b, c in zip(exact[:2], usual[:2], found[:2], strict=True):
         assert a is not None
         assert b is not None
         assert c is not None

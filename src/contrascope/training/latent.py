@@ -121,7 +121,7 @@ def statistics(means: dict[str, np.ndarray]) -> dict[str, float]:
 def reconstructions(model: ContrastiveVAE, batch: Batch) -> np.ndarray:
     """(1, H, W) picture in 0 ... 1: a column a cell, and for each channel a row of inputs and one of reconstructions.
 
-    Where the model has a salient space, a third row shows the cells decoded without it.
+    Where the model has a salient space, a third row shows the cells decoded without it. What is no number is black.
     """
     control = batch.perturbation == 0
     with torch.no_grad():
