@@ -13,7 +13,7 @@ import contrascope
 SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
     ("errors",),
-    ("vocabulary", "config", "registry", "progress", "addresses"),
+    ("allocator", "vocabulary", "config", "registry", "progress", "addresses"),
     ("tables",),
     ("screen",),
     ("store", "models"),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from contrascope.allocator import KEPT
 from contrascope.errors import SettingsError, StoreError
 from contrascope.progress import track
 from contrascope.store.measure import Each
@@ -21,8 +22,8 @@ _AHEAD = 4
 
 _KEEPING = {
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**29),
-    "MALLOC_TRIM_THRESHOLD_": str(2**29),
+    "MALLOC_MMAP_THRESHOLD_": str(KEPT),
+    "MALLOC_TRIM_THRESHOLD_": str(KEPT),
 }
 """What tells glibc to keep up to half a GiB for the next tile; a worker's thread has to share the memory for that."""
 

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from contrascope import progress
+from contrascope.allocator import keep_freed_memory
 from contrascope.config import TrainingSettings
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
@@ -80,6 +81,7 @@ def train(
         store.labels, training, batch_size=settings.batch_size, seed=settings.seed, balance=settings.balance
     )
     _refuse_uneven(sampler.half, settings, world)
+    keep_freed_memory()
     steps = settings.epochs * len(sampler)
     told = technical.bound(store) if asks_how_imaged(network, settings) else None
     module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told, world=world)
