@@ -84,21 +84,18 @@ def speed(cells: int) -> None:
 
 def memory(sizes: list[int]) -> None:
     """Peak memory of embedding stores of these sizes, each in a process of its own."""
+    # This process stays small: what it holds would count as the peak of those that it starts.
     with tempfile.TemporaryDirectory() as name:
         for cells in sizes:
-            write(Path(name) / f"{cells}.zarr", cells)
-        smallest = cs.open_store(Path(name) / f"{min(sizes)}.zarr")
-        cs.fit(smallest, out=Path(name) / "run", epochs=1, batch_size=512, image_size=16)
+            again("write", f"{name}/{cells}.zarr", cells)
+        again("train", f"{name}/{min(sizes)}.zarr", f"{name}/run")
         for cells in sizes:
-            words = [
-                sys.executable,
-                __file__,
-                "fill",
-                f"{name}/{cells}.zarr",
-                f"{name}/run",
-                f"{name}/{cells}.out.zarr",
-            ]
-            subprocess.run(words, check=True)
+            again("fill", f"{name}/{cells}.zarr", f"{name}/run", f"{name}/{cells}.out.zarr")
+
+
+def again(what: str, *arguments: object) -> None:
+    """This script in a process of its own."""
+    subprocess.run([sys.executable, __file__, what, *map(str, arguments)], check=True)
 
 
 def fill(path: Path, run: Path, out: Path) -> None:
@@ -113,6 +110,10 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["memory", *sizes]:
             memory([int(size) for size in sizes] or [20_000, 200_000])
+        case ["write", path, cells]:
+            write(Path(path), int(cells))
+        case ["train", path, out]:
+            cs.fit(cs.open_store(path), out=out, epochs=1, batch_size=512, image_size=16)
         case ["fill", path, run, out]:
             fill(Path(path), Path(run), Path(out))
         case arguments:
