@@ -1,6 +1,7 @@
 """Makes docs/results.md: the demo on three seeds, every model on them, and, where it is at hand, BBBC013.
 
-    python examples/results.py OUT          OUT keeps the analyses; what is done there is not done again
+    python examples/results.py OUT                      OUT keeps the analyses; what is done there is not done again
+    python examples/results.py OUT demo bbbc013         these sections alone; the others stay on the page as they are
     CONTRASCOPE_BBBC013=FOLDER python examples/results.py OUT
 
 The figures come from the same commands that a user runs; this script only gathers them. On two cores it takes three
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
@@ -47,12 +49,18 @@ METRICS = [
 
 def main() -> None:
     """Run what is missing, then write the page."""
-    out = Path(sys.argv[1])
-    sections = [demo_section(out), models_section(out)]
-    if "CONTRASCOPE_BBBC013" in os.environ:
-        sections.append(bbbc013_section(out / "bbbc013"))
-    page = "# Results\n\nMade by `python examples/results.py OUT`; see there.\n\n" + "\n".join(sections)
-    (HERE.parent / "docs" / "results.md").write_text(page)
+    out, wanted = Path(sys.argv[1]), sys.argv[2:] or list(SECTIONS)
+    if "CONTRASCOPE_BBBC013" not in os.environ:
+        wanted = [name for name in wanted if name != "bbbc013"]
+    page = HERE.parent / "docs" / "results.md"
+    _, *kept = page.read_text().split("\n## ") if page.exists() else [""]
+    sections = {text.splitlines()[0]: text.strip() for text in kept}
+    for name in wanted:
+        title, make = SECTIONS[name]
+        sections[title] = f"{title}\n\n{make(out)}".strip()
+    texts = [sections[title] for title, _ in SECTIONS.values() if title in sections]
+    head = "# Results\n\nMade by `python examples/results.py OUT`; see there.\n"
+    page.write_text("\n## ".join([head, *(f"{text}\n" for text in texts)]))
 
 
 def demo_section(out: Path) -> str:
@@ -67,7 +75,6 @@ def demo_section(out: Path) -> str:
     table["chance"] = pd.DataFrame({name: values["chance"] for name, values in columns.items()}).mean(axis=1)
     wanted = [(metric, space) for metric in METRICS for space in SPACES if (metric, space) in table.index]
     return (
-        "## The synthetic screen, three seeds\n\n"
         "`contrascope demo --seed SEED`: about 10,000 cells, 24 genes in 8 planted complexes, 4 inert ones, `mcvae`, "
         "preset `auto`. Each seed makes its own screen and its own weights.\n\n" + markdown(table.loc[wanted])
     )
@@ -81,7 +88,6 @@ def models_section(out: Path) -> str:
         rows[name] = pd.DataFrame(each).agg(across_seeds)
     table = pd.DataFrame(rows).T.rename_axis("model")
     return (
-        "## Every model, the same screens\n\n"
         "Mean over the three seeds, and in brackets each. The same cells, settings (`auto`) and number of steps for "
         "all. `one space` is the salient space of a model that has one, else its only space. AP is the average "
         "precision of complexes. Novelty: how well the salient share of a gene's effect tells genes of novel complexes "
@@ -143,8 +149,9 @@ def across_seeds(values: pd.Series) -> str:
     return f"{values.mean():.2f} ({', '.join(f'{value:.2f}' for value in values)})"
 
 
-def bbbc013_section(folder: Path) -> str:
+def bbbc013_section(out: Path) -> str:
     """The dose benchmark of the real plate, and the mean position at each dose."""
+    folder = out / "bbbc013"
     contrascope("run", HERE / "bbbc013" / "screen.yaml", "--out", folder)
     rows = headline(folder, ["dose", "artifacts"])
     table = pd.read_csv(folder / "benchmarks" / "dose.csv")
@@ -152,7 +159,6 @@ def bbbc013_section(folder: Path) -> str:
     means = means[[space for space in SPACES if space in means]]
     means.index = [f"{dose:g}" for dose in means.index]
     return (
-        "## BBBC013, a real plate\n\n"
         "`contrascope run examples/bbbc013/screen.yaml`: axis from negative to positive control wells fitted on rows "
         "A-D (wortmannin), measured on rows E-H (LY294002).\n\n"
         + markdown(rows[["value", "chance"]])
@@ -180,6 +186,13 @@ def contrascope(*arguments: object) -> None:
     """A command of contrascope, as a user runs it."""
     subprocess.run([str(Path(sys.executable).parent / "contrascope"), *map(str, arguments)], check=True)
 
+
+SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "demo": ("The synthetic screen, three seeds", demo_section),
+    "models": ("Every model, the same screens", models_section),
+    "bbbc013": ("BBBC013, a real plate", bbbc013_section),
+}
+"""What can be asked for -> its title on the page, and what makes it."""
 
 if __name__ == "__main__":
     main()
