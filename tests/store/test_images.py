@@ -109,13 +109,14 @@ def test_a_forked_process_reads_too(tmp_path: Path) -> None:
 
 
 def test_an_index_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored, read = written(tmp_path, PIXELS, 64), []
-    confirmed = images._confirmed
-    monkeypatch.setattr(images, "_confirmed", lambda data, what: read.append(what) or confirmed(data, what))
+    stored, checked = written(tmp_path, PIXELS, 64), []
+    is_sound, index = images._is_sound, images._index
+    monkeypatch.setattr(images, "_is_sound", lambda data: checked.append("bytes") or is_sound(data))
+    monkeypatch.setattr(images, "_index", lambda data: checked.append("index") or index(data))
     for _ in range(3):
         stored.ask(np.arange(10)).result()
-    assert sum("index" in what for what in read) == 1
-    assert sum("cell" in what for what in read) == 30
+    assert checked.count("index") == 1
+    assert checked.count("bytes") == 30 + 1
 
 
 def test_a_cell_that_its_shard_lacks_is_no_cell_of_zeros(tmp_path: Path) -> None:

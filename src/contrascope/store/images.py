@@ -97,8 +97,9 @@ class StoredImages:
         mine, pixels, size = rows[part], images.data.cast("B"), images[0].nbytes
         cells = self._place.pieces(self._places(mine))
         for place, row, cell in zip(part.tolist(), mine.tolist(), cells, strict=True):
-            found = _confirmed(cell, f"cell {row} in {shard_name(row // self._per_shard)}")
-            _decompress(found, pixels[place * size : (place + 1) * size])
+            if not _is_sound(cell):
+                raise _unsound(f"cell {row} in {shard_name(row // self._per_shard)}")
+            _decompress(cell, pixels[place * size : (place + 1) * size])
 
     def _places(self, rows: np.ndarray) -> list[Wanted]:
         """Where cells lie, in the order of these sorted rows."""
@@ -120,8 +121,9 @@ class StoredImages:
             size = 2 * _PLACE.itemsize * self._per_shard + _CHECKSUM
             tails = self._place.tails([shard_name(shard) for shard in shards], size)
             for shard, tail in zip(shards, tails, strict=True):
-                found = _confirmed(tail, f"the index of {shard_name(shard)}")
-                self._indices[shard] = _index(found[:-_CHECKSUM])
+                if not _is_sound(tail):
+                    raise _unsound(f"the index of {shard_name(shard)}")
+                self._indices[shard] = _index(tail[:-_CHECKSUM])
 
 
 def _index(data: bytes) -> np.ndarray:
@@ -138,11 +140,13 @@ def _decompress(cell: bytes, pixels: memoryview) -> None:
     blosc_decode(cell, numthreads=1, out=pixels)
 
 
-def _confirmed(data: bytes, what: str) -> bytes:
-    """The bytes, once the checksum that closes them has been found right."""
-    if len(data) <= _CHECKSUM or google_crc32c.value(data) != _SOUND:
-        raise ValueError(f"{what} is not there, or its checksum is wrong")
-    return data
+def _is_sound(data: bytes) -> bool:
+    """Whether these bytes are there, and the checksum that closes them is right."""
+    return len(data) > _CHECKSUM and google_crc32c.value(data) == _SOUND
+
+
+def _unsound(what: str) -> ValueError:
+    return ValueError(f"{what} is not there, or its checksum is wrong")
 
 
 @cache
