@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from contrascope.store.store import open_store as open_store
     from contrascope.tables import read_anndata as read_anndata
     from contrascope.tables import write_anndata as write_anndata
+    from contrascope.training.fit import fit as fit
     from contrascope.training.run import Run as Run
-    from contrascope.training.run import fit as fit
     from contrascope.training.run import open_run as open_run
 
 _HOMES = {
@@ -38,7 +38,7 @@ _HOMES = {
     "embed": "embedding",
     "extract_crops": "store.crops",
     "find_cells": "screen.find_cells",
-    "fit": "training.run",
+    "fit": "training.fit",
     "import_crops": "store.importers",
     "open_run": "training.run",
     "open_screen": "screen.screen",

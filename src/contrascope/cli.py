@@ -158,7 +158,7 @@ def train(
     """
     from contrascope.store.store import open_store
     from contrascope.training.distributed import launched, said_once
-    from contrascope.training.run import fit
+    from contrascope.training.fit import fit
 
     others = (world := launched()) is not None and world.rank > 0
     with _telling(quiet or others), said_once(world):

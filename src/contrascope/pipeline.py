@@ -48,7 +48,8 @@ from contrascope.store.files import read_json, write_bytes, write_json
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
-from contrascope.training.run import Run, fit, open_run, run_fingerprint
+from contrascope.training.fit import fit, run_fingerprint
+from contrascope.training.run import Run, open_run
 
 SHOWN_PERTURBATIONS = 8
 """As many get a row of cells and a colour in the maps."""

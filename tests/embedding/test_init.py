@@ -21,7 +21,8 @@ from contrascope.embedding.spaces import intensity_statistics
 from contrascope.errors import RunError
 from contrascope.store.crops import store_from_arrays
 from contrascope.store.store import CropStore
-from contrascope.training.run import Run, fit
+from contrascope.training.fit import fit
+from contrascope.training.run import Run
 
 N = 90
 SMALL: dict[str, Any] = {

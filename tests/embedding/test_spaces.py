@@ -12,7 +12,8 @@ import torch
 from contrascope.embedding import embed, spaces
 from contrascope.embedding.spaces import Spaces
 from contrascope.store.store import CropStore
-from contrascope.training.run import Run, fit
+from contrascope.training.fit import fit
+from contrascope.training.run import Run
 from contrascope.vocabulary import Batch
 
 ROWS = np.arange(0, 2_500, 97)

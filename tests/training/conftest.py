@@ -12,7 +12,8 @@ import pytest
 
 from contrascope.store.crops import store_from_arrays
 from contrascope.store.store import CropStore
-from contrascope.training.run import Run, fit
+from contrascope.training.fit import fit
+from contrascope.training.run import Run
 
 SMALL = {
     "image_size": 16,

@@ -115,7 +115,7 @@ def test_a_run_cut_short_is_replaced(
 ) -> None:
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("contrascope.training.run.write_parquet", lambda *_: 1 / 0)
+        patch.setattr("contrascope.training.fit.write_parquet", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(store, out)
     (out / ".run.json.writing").write_text('{"half": ')  # what a crash while writing leaves

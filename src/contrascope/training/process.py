@@ -15,7 +15,7 @@ from typing import IO, Any
 from contrascope import progress
 from contrascope.errors import ContrascopeError
 from contrascope.store.store import open_store
-from contrascope.training.run import fit
+from contrascope.training.fit import fit
 
 
 def main() -> None:

@@ -6,19 +6,13 @@
     tensorboard/         the same for TensorBoard
     split.parquet        the part of each cell: train, validation or test
 
-``run.json`` is written last. Until then ``unfinished.json`` says whose folder it is, and ``resume.safetensors``
-holds what a training that was killed goes on from; a folder that has neither json is none of ours and left
-alone. Training that is stopped by Ctrl-C leaves a run that can be used, and that goes on when asked for again.
-Nothing in it is a pickle.
+``fit.py`` says how it is made. Nothing in it is a pickle.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +26,19 @@ from safetensors.torch import load_file
 
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
-from contrascope.config import TrainingSettings, fingerprint, training_settings, validated
+from contrascope.config import TrainingSettings, validated
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
-from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
-from contrascope.sampling.technical import Technical, measured_technical
-from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
-from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
+from contrascope.sampling.technical import Technical
+from contrascope.sampling.transforms import Transform
+from contrascope.store.files import read_json
 from contrascope.store.store import CropStore
-from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
-from contrascope.training.inherit import inherit, refuse_misfit
-from contrascope.training.outside import opened, refuse_absent
-from contrascope.training.processes import Processes
-from contrascope.training.trainer import METRICS, RESUME, WEIGHTS, train
+from contrascope.training.trainer import METRICS, WEIGHTS
 
-_FACTS, _SPLIT = "run.json", "split.parquet"
-_UNFINISHED = "unfinished.json"
-_FORMAT = 1
+FACTS, SPLIT = "run.json", "split.parquet"
+FORMAT = 1
+"""Of ``run.json``."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +61,7 @@ class Run:
     @cached_property
     def settings(self) -> TrainingSettings:
         """Settings it was trained with."""
-        return validated(TrainingSettings, self.facts["settings"], where=str(self.path / _FACTS))
+        return validated(TrainingSettings, self.facts["settings"], where=str(self.path / FACTS))
 
     @property
     def perturbations(self) -> list[str]:
@@ -129,7 +118,7 @@ class Run:
 
     def split(self) -> pl.Series:
         """Part of each cell of the store, as text."""
-        return pl.read_parquet(self.path / _SPLIT, glob=False)[v.SPLIT]
+        return pl.read_parquet(self.path / SPLIT, glob=False)[v.SPLIT]
 
     def check_fits(self, store: CropStore) -> None:
         """Make sure a store has what the run was trained on.
@@ -272,214 +261,9 @@ def open_run(path: str | Path) -> Run:
         SettingsError: A URL.
     """
     path = local_path(path)
-    if not (path / _FACTS).is_file():
+    if not (path / FACTS).is_file():
         raise RunError(f"{path} holds no finished run. Train one with `contrascope train STORE --out {path}`.")
-    facts = read_json(path / _FACTS)
-    if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
-        raise RunError(f"{path / _FACTS} is no run that this version can read. Choose another folder, or train again.")
+    facts = read_json(path / FACTS)
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise RunError(f"{path / FACTS} is no run that this version can read. Choose another folder, or train again.")
     return Run(path, facts)
-
-
-def fit(
-    store: CropStore,
-    *,
-    model: str = "mcvae",
-    out: str | Path,
-    preset: str = "auto",
-    devices: Devices = 1,
-    nodes: int = 1,
-    start_from: Run | str | Path | None = None,
-    loggers: Sequence[str] = (),
-    **changes: Any,
-) -> Run:
-    """Train a model on a store.
-
-    A finished run of the same store, model and settings in ``out`` is opened, not trained again; one that was
-    killed or stopped goes on where it was, to the very same weights.
-
-    On several devices each process holds an even share of every batch, and ``batch_size`` is that of the whole: the
-    training follows that of one device, whatever their number. On one machine the processes are started here, and a
-    script or a notebook need do nothing; on several, start the script with torchrun or srun, one process a device, on
-    folders that all of them see. Models and architectures must then be known by entry points or to the script.
-
-    Args:
-        store: The cells.
-        model: Name in ``registry.MODELS``.
-        out: The run's folder.
-        preset: ``auto`` fits the screen at hand, ``paper`` is the authors'.
-        devices: GPUs to train on, on each machine, or CPU processes where there is no GPU; ``auto`` takes all GPUs.
-        nodes: Machines. Under torchrun and srun both may be left out.
-        start_from: A finished run of the same model, channels, crop size and sizes, whose weights to start with. Prior
-            means are taken over by the perturbation's name; those it does not know start at 0. Pixels are normalised
-            on the controls of this store, and the schedules begin anew: ``beta_warmup_steps=0`` keeps what is learned.
-        loggers: ``wandb`` and ``mlflow``, each by the extra of its name, besides metrics.csv and TensorBoard.
-        **changes: Single settings of ``config.TrainingSettings``.
-
-    Raises:
-        SettingsError: Unknown model, preset or setting, or ``out`` is a URL.
-        RunError: ``out`` holds something else, the store has too few cells to split, the devices cannot share its
-            batches, or training diverged or was stopped by Ctrl-C.
-        StoreError: The store is damaged.
-    """
-    out, settings = local_path(out), training_settings(len(store), preset=preset, **changes)
-    parent = open_run(start_from) if isinstance(start_from, str | Path) else start_from
-    if parent is not None:
-        parent.check_fits(store)
-        refuse_misfit(parent, model, settings)
-    made_from, world = run_fingerprint(store, model, settings, parent), launched()
-    number = asked_for(devices, nodes, world)
-    refuse_absent(loggers)
-    if finished := _finished(out, made_from):
-        return finished
-    if world is None and number > 1:
-        arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
-        arguments |= {"start_from": parent and str(parent.path.absolute()), "loggers": list(loggers)}
-        Processes(
-            {
-                "store": str(store.path.absolute() if isinstance(store.path, Path) else store.path),
-                "arguments": arguments,
-            },
-            number,
-        ).wait()
-        return open_run(out)
-    world = world or ALONE
-    with joined(world), said_once(world):
-        return _trained(store, model, settings, out, made_from, world, parent, loggers)
-
-
-def _finished(out: Path, made_from: str) -> Run | None:
-    """The run in a folder, if it needs no more training."""
-    if not (out / _FACTS).is_file():
-        return None
-    run = open_run(out)
-    if run.fingerprint != made_from:
-        raise RunError(
-            f"{out} holds a run made from other inputs: it has fingerprint {run.fingerprint}, this one would have "
-            f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
-        )
-    return None if run.facts["outcome"]["interrupted"] else run
-
-
-def _trained(
-    store: CropStore,
-    model: str,
-    settings: TrainingSettings,
-    out: Path,
-    made_from: str,
-    world: World,
-    parent: Run | None,
-    loggers: Sequence[str],
-) -> Run:
-    """What each process of a training does."""
-    parts = _parts(store, settings)
-    _refuse_one_sided(store.labels, parts, settings)
-    transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
-    technical = measured_technical(store, settings.technical)
-    network = build_model(
-        model,
-        settings,
-        channels=len(store.channels),
-        perturbations=len(store.perturbations),
-        levels=technical.levels,
-    )
-    if parent is not None:
-        inherit(network, store.perturbations, technical, parent)
-    first(world, lambda: _make_room(out, made_from))
-    told = {"model": model, "store": store.name, "fingerprint": made_from} | settings.model_dump(mode="json")
-    with opened(loggers if world.rank == 0 else (), out, told) as others:
-        outcome = train(store, network, transform.bound(store), technical, parts, settings, out, world, others)
-    if world.rank == 0:
-        started = {"start_from": parent.fingerprint} if parent is not None else {}
-        measured = {"transform": transform.state(), "technical": technical.state(), "outcome": outcome}
-        _write_facts(store, model, settings, parts, out, made_from, measured | started)
-    if outcome["interrupted"]:
-        raise RunError(
-            f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
-            f"{outcome['best_step']:,}; the same command goes on where the training was."
-        )
-    first(world, lambda: (out / RESUME).unlink(missing_ok=True))
-    return open_run(out)
-
-
-def _write_facts(
-    store: CropStore,
-    model: str,
-    settings: TrainingSettings,
-    parts: np.ndarray,
-    out: Path,
-    made_from: str,
-    came_of_it: dict[str, Any],
-) -> None:
-    """The split and ``run.json``, of a training that is over."""
-    write_parquet(out / _SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
-    facts = {
-        "format": _FORMAT,
-        "model": model,
-        "settings": settings.model_dump(mode="json"),
-        "channels": store.channels,
-        "crop_size": list(store.crop_size),
-        "perturbations": store.perturbations,
-        "store": {"name": store.name, "cells": len(store), "fingerprint": store.fingerprint},
-        "fingerprint": made_from,
-        "versions": {name: version(name) for name in ("contrascope", "torch", "lightning")},
-    } | came_of_it
-    write_json(out / _FACTS, facts)
-    (out / _UNFINISHED).unlink(missing_ok=True)
-
-
-def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, parent: Run | None = None) -> str:
-    """What a run of this model on this store would be known by, started from scratch or from another run."""
-    started = [] if parent is None else [parent.fingerprint]
-    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json"), *started])
-
-
-def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:
-    """(N,) part of each cell."""
-    if settings.split_by == "cell":
-        return split_cells(store.labels, shares=settings.split, seed=settings.seed)
-    of_group = {"guide": [v.GUIDE], "well": [v.PLATE, v.WELL], "plate": [v.PLATE]}[settings.split_by]
-    columns = pl.DataFrame([store.column(name) for name in of_group])
-    groups = columns.select(pl.struct(of_group).rank("dense") - 1).to_series().to_numpy()
-    return split_groups(store.labels, groups, shares=settings.split, seed=settings.seed)
-
-
-def _transform(store: CropStore, rows: np.ndarray, settings: TrainingSettings) -> Transform:
-    if settings.normalization == "paper":
-        return paper_transform(settings.image_size, len(store.channels))
-    by = {"screen": None, "batch": v.BATCH, "plate": v.PLATE}[settings.normalize_by]
-    return measured_transform(store, rows, size=settings.image_size, seed=settings.seed, by=by)
-
-
-def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingSettings) -> None:
-    """Make sure that there are cells to validate on, and cells on both sides of the comparison to train on."""
-    training = labels[parts == TRAIN]
-    counts = {
-        "control to train on": int((training == 0).sum()),
-        "perturbed cell to train on": int((training > 0).sum()),
-        "cell to validate on": int((parts == VALIDATION).sum()),
-    }
-    if lacking := [what for what, n in counts.items() if n == 0]:
-        raise RunError(
-            f"The split {settings.split} of {len(labels):,} cells by {settings.split_by} leaves no "
-            f"{' and no '.join(lacking)}. Give that part a larger share in training.split, "
-            + ("or take more cells." if settings.split_by == "cell" else "or use training.split_by: cell.")
-        )
-
-
-def _make_room(out: Path, made_from: str) -> None:
-    """The folder of this run: empty, or with what a training of the same run can go on from.
-
-    A folder of anything else is left alone.
-    """
-    if (out / _UNFINISHED).is_file():
-        if read_json(out / _UNFINISHED) != {"fingerprint": made_from}:
-            shutil.rmtree(out)
-    elif not (out / _FACTS).is_file() and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise RunError(f"{out} exists and is no run of ours. Choose another folder; nothing was written.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{out} cannot be made: {error.strerror}. Choose another folder.") from None
-    for file in half_written(out):
-        remove(file)
-    write_json(out / _UNFINISHED, {"fingerprint": made_from})
