@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from contrascope.screen.screen import Screen as Screen
     from contrascope.screen.screen import open_screen as open_screen
     from contrascope.screen.synthetic import synthetic_screen as synthetic_screen
+    from contrascope.store.arrays import store_from_arrays as store_from_arrays
     from contrascope.store.crops import extract_crops as extract_crops
-    from contrascope.store.crops import store_from_arrays as store_from_arrays
     from contrascope.store.importers import import_crops as import_crops
     from contrascope.store.store import CropStore as CropStore
     from contrascope.store.store import open_store as open_store
@@ -46,7 +46,7 @@ _HOMES = {
     "profile": "profiles",
     "read_anndata": "tables",
     "run_screen": "pipeline",
-    "store_from_arrays": "store.crops",
+    "store_from_arrays": "store.arrays",
     "synthetic_screen": "screen.synthetic",
     "write_anndata": "tables",
 }

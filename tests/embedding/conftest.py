@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.fit import fit
 from contrascope.training.run import Run

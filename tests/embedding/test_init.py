@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from contrascope.embedding import embed, prediction
 from contrascope.embedding.spaces import intensity_statistics
 from contrascope.errors import RunError
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.fit import fit
 from contrascope.training.run import Run

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contrascope.errors import StoreError
 from contrascope.sampling.loader import READ_AHEAD, batches
 from contrascope.sampling.samplers import BalancedBatches, in_order
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 
 N = 50

@@ -13,7 +13,7 @@ import torch
 
 from contrascope.errors import StoreError
 from contrascope.sampling.technical import Technical, measured_technical
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
 

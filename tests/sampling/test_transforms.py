@@ -15,7 +15,7 @@ from skimage.transform import resize
 
 from contrascope.errors import StoreError
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
 

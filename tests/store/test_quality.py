@@ -11,7 +11,8 @@ import pytest
 from scipy import ndimage
 
 from contrascope.screen.screen import open_screen
-from contrascope.store.crops import extract_crops, store_from_arrays
+from contrascope.store.arrays import store_from_arrays
+from contrascope.store.crops import extract_crops
 from contrascope.store.measure import value_counts
 from contrascope.store.quality import focus, looks_of, saturated_share
 

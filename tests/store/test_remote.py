@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from contrascope.errors import StoreError
 from contrascope.store import remote, shards
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.images import StoredImages
 from contrascope.store.places import Folder
 from contrascope.store.remote import Remote

@@ -16,7 +16,7 @@ from s3fs import S3FileSystem
 
 from contrascope.errors import StoreError
 from contrascope.store import shards
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.shards import shard_name
 from contrascope.store.store import CropStore, damage_report, open_store
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from contrascope.errors import RunError
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run, open_run
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from contrascope.errors import ContrascopeError, RunError, SettingsError
 from contrascope.sampling.split import SPLIT_NAMES, split_cells
 from contrascope.sampling.transforms import measured_transform
-from contrascope.store.crops import store_from_arrays
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run, open_run
 

@@ -10,8 +10,6 @@ by itself and in any order. Both can be shared among workers; the bytes are the 
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,8 +23,7 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.config import fingerprint
-from contrascope.errors import StoreError, TableError
-from contrascope.progress import track
+from contrascope.errors import TableError
 from contrascope.screen.cells import as_text
 from contrascope.screen.screen import TILE_INDEX, Screen, of_cells
 from contrascope.screen.tiles import TileKey, TileReader
@@ -108,7 +105,7 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
     dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*told, pl.col(reason.name).cast(pl.String))
     counts = dict(reason.drop_nulls().cast(pl.String).value_counts(sort=True).iter_rows())
     stored = reason.null_count()
-    _refuse_one_sided(stored, int((screen.cells[v.CONTROL] & reason.is_null()).sum()), counts)
+    refuse_one_sided(stored, int((screen.cells[v.CONTROL] & reason.is_null()).sum()), counts)
     facts = {
         "name": settings.name,
         "channels": settings.images.channel_names,
@@ -160,76 +157,6 @@ def _reach(screen: Screen, tiles: pl.DataFrame | None) -> list[pl.Series]:
         shifts = np.nan_to_num(np.rint(_pairs(tiles, columns).astype(float)))
         still = np.concatenate([shifts.min(axis=1), shifts.max(axis=1)], axis=1).astype(np.int64)
     return [pl.Series(name, still[:, i]) for i, name in enumerate(("up", "left", "down", "right"))]
-
-
-def store_from_arrays(
-    images: np.ndarray,
-    cells: pl.DataFrame,
-    out: str | Path,
-    *,
-    channels: list[str],
-    name: str = "arrays",
-    pixel_size_um: float | None = None,
-) -> CropStore:
-    """A store from crops that are already cut.
-
-    Args:
-        images: (N, C, H, W) uint8, uint16 or float32.
-        cells: N rows; ``guide``, ``perturbation`` and ``control`` are needed, ``plate well tile`` taken
-            as ``1`` where absent, all other columns kept.
-        out: The store's folder.
-        channels: C names.
-        name: Name of the screen.
-        pixel_size_um: Width of a pixel in micrometres.
-
-    Raises:
-        SettingsError: ``out`` is a URL.
-        StoreError: Shapes, types or columns do not fit, or ``out`` holds something else.
-    """
-    out = local_path(out)
-    if images.ndim != 4 or len(images) != cells.height or images.shape[1] != len(channels):
-        raise StoreError(
-            f"Images of shape {images.shape} do not fit {cells.height} cells and channels {channels}: (N, C, H, W) "
-            f"with N = {cells.height} and C = {len(channels)} was needed."
-        )
-    if 0 in images.shape[1:]:
-        raise StoreError(f"Images of shape {images.shape} hold no pixels. A crop of at least one pixel was needed.")
-    if images.dtype.name not in ("uint8", "uint16", "float32"):
-        raise StoreError(f"Images are {images.dtype}; uint8, uint16 or float32 was needed.")
-    if lacking := [c for c in (v.GUIDE, v.PERTURBATION, v.CONTROL) if c not in cells.columns]:
-        raise StoreError(f"The table of cells lacks {', '.join(lacking)}. Add these columns.")
-    labels = cells.select(v.GUIDE, v.PERTURBATION, v.CONTROL)
-    if empty := [name for name in labels.columns if labels[name].null_count()]:
-        raise StoreError(f"The table of cells has no {', '.join(empty)} for some cells. Fill these columns.")
-    if labels.schema[v.CONTROL] != pl.Boolean:
-        raise StoreError(
-            f"The column control of the table of cells is {labels.schema[v.CONTROL]}; a Boolean was needed."
-        )
-    cells = cells.with_columns(*[pl.lit("1").alias(c) for c in (v.PLATE, v.WELL, v.TILE) if c not in cells.columns])
-    if v.CELL_ID not in cells.columns:
-        cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
-    if v.BATCH not in cells.columns:
-        cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
-    dropped = cells.clear().select(v.CELL_ID, v.PLATE, v.WELL, v.TILE).with_columns(reason=pl.lit(""))
-    _refuse_one_sided(cells.height, int(cells[v.CONTROL].sum()), {})
-    made_from = [images.shape, images.dtype.name, channels, name, pixel_size_um, *_digests(images, cells)]
-    facts = {
-        "name": name,
-        "channels": channels,
-        "pixel_size_um": pixel_size_um,
-        "account": {"rows": cells.height, "stored": cells.height, "dropped": {}},
-        "fingerprint": fingerprint(made_from),
-        "provenance": {"package": version("contrascope"), "source": "arrays"},
-    }
-    shape = (images.shape[1], images.shape[2], images.shape[3])
-    plan = StorePlan(facts, cells.lazy(), dropped.lazy(), shape, images.dtype)
-    if (finished := claim(out, plan.facts["fingerprint"])) is not None:
-        return finished
-    writer = StoreWriter(plan, out)
-    for index, rows in track(writer.todo(), "Storing cells", writer.shards):
-        writer.write(index, np.ascontiguousarray(images[rows]))
-    tiles = cells.group_by(v.PLATE, v.WELL, v.TILE, maintain_order=True).agg(pl.len().alias("cells"))
-    return writer.finish(tiles.with_row_index(TILE_INDEX))
 
 
 def _corner(position: Any, size: int) -> Any:
@@ -336,7 +263,12 @@ def _pieces(places: pl.DataFrame, keys: list[TileKey], limits: np.ndarray, shift
     ]
 
 
-def _refuse_one_sided(stored: int, controls: int, dropped: dict[str, int]) -> None:
+def refuse_one_sided(stored: int, controls: int, dropped: dict[str, int]) -> None:
+    """Make sure that of the cells to store some are controls and some are not.
+
+    Raises:
+        TableError: One kind is missing; it says how many cells were dropped for which reason.
+    """
     if 0 < controls < stored:
         return
     lacking = "control" if controls == 0 else "perturbed cell"
@@ -351,10 +283,3 @@ def _provenance(screen: Screen) -> dict[str, Any]:
     packages = ("contrascope", "numpy", "scipy", "tensorstore", "tifffile")
     settings = screen.settings.model_dump(mode="json", include={"name", "images", "cells", "crop"})
     return {"package": {name: version(name) for name in packages}, "settings": settings}
-
-
-def _digests(images: np.ndarray, cells: pl.DataFrame) -> tuple[str, str]:
-    """Of the pixels, and of the table with its columns' names and the order of its rows."""
-    table = io.BytesIO()
-    cells.write_ipc(table)
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(), hashlib.sha256(table.getvalue()).hexdigest()
