@@ -18,8 +18,9 @@ from torch import Tensor
 
 from contrascope import progress
 from contrascope.errors import RunError, SettingsError, StoreError
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
-from contrascope.training import run as runs
+from contrascope.training import fit as fits
 from contrascope.training.distributed import ALONE, World, asked_for, launched, said_once
 from contrascope.training.means import Means
 from contrascope.training.processes import Processes
@@ -98,8 +99,35 @@ def test_a_run_does_not_tell_how_many_devices_made_it(alone: Run, together: Run)
 def test_a_finished_run_is_opened_without_starting_anybody(
     together: Run, store: CropStore, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "Processes", None)
+    monkeypatch.setattr(fits, "Processes", None)
     assert train(store, together.path, devices=2, **TEN_STEPS).facts == together.facts
+
+
+@pytest.mark.slow
+def test_what_is_taken_over_a_batch_is_taken_over_that_of_all(store: CropStore, train: Train, tmp_path: Path) -> None:
+    """HSIC with labels, total correlation with its critic, and noise of every kind."""
+    settings = TEN_STEPS | {
+        "model": "three-space",
+        "technical_size": 2,
+        "decoder_knows": "technical",
+        "technical": ["area"],
+        "gain_spread": 0.2,
+        "independence": "total-correlation",
+        "independence_weight": 10.0,
+        "salient_technical_weight": 100.0,
+    }
+    area = np.random.default_rng(0).random(len(store))
+    imaged = store_from_arrays(
+        store.read(np.arange(len(store))),
+        store.cells.with_columns(area=area),
+        tmp_path / "imaged.zarr",
+        channels=store.channels,
+    )
+    one, two = (train(imaged, tmp_path / str(n), devices=n, **settings) for n in (1, 2))
+    start = one.untrained(seed=one.settings.seed).state_dict()
+    assert way(weights(one), weights(two)) < 1e-3 * way(weights(one), start)
+    dependences = [name for name in one.metrics()["name"].unique() if "dependence" in name]
+    assert len(dependences) == 6  # three, in training and in validation
 
 
 @pytest.mark.slow
@@ -121,7 +149,7 @@ def test_killed_and_stopped_on_two_devices_it_goes_on_to_the_same_weights(
         if done == 50:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "Processes", watched)
+    monkeypatch.setattr(fits, "Processes", watched)
     for listener, words in ((kill, r"was killed \(SIGKILL\).*goes on"), (stop, r"stopped at step.*goes on")):
         with progress.listening(listener), pytest.raises(RunError, match=words):
             train(store, tmp_path / "run", devices=2, **settings)
