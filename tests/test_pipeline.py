@@ -1,15 +1,19 @@
-"""Stages of the line that hold too many cells for memory give what they give in memory."""
+"""The line goes on where it was, and what holds too many cells for memory gives what it gives in memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from contrascope import pipeline
+from contrascope.errors import RunError
 from contrascope.pipeline import Line
 from contrascope.screen.screen import open_screen
+from contrascope.training import trainer
 
 SMALL = {
     "training.epochs": 1,
@@ -46,3 +50,33 @@ def test_a_huge_screen_is_embedded_into_a_folder_and_its_profiles_come_from_sums
     assert (folder / "cells.zarr" / "zarr.json").stat().st_mtime_ns == before
     again = to_profiles(tiny_screen, tmp_path / "huge", **{"training.seed": 1})
     assert not np.array_equal(again.cells_now.obsm["salient"], small.cells_now.obsm["salient"])
+
+
+def test_a_line_that_was_stopped_while_training_goes_on_where_it_was(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, object] = {"training.epochs": 3}
+    undisturbed = to_profiles(tiny_screen, tmp_path / "undisturbed", **changes)
+    stopped = Line(open_screen(tiny_screen, SMALL | changes), tmp_path / "stopped", lambda text: None)
+    stopped.store()
+    save, saved = trainer._Checkpoints._save, []
+
+    def save_and_stop(checkpoints: trainer._Checkpoints, lightning: Any) -> None:
+        save(checkpoints, lightning)
+        saved.append(int(lightning.global_step))
+        if len(saved) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._Checkpoints, "_save", save_and_stop)
+    with pytest.raises(RunError, match="goes on where the training was"):
+        stopped.run()
+    finished = stopped.run()
+    assert len(saved) == len(set(saved)) == 3  # one an epoch, none of them twice
+    for name, weight in undisturbed.run_now.model.state_dict().items():
+        assert torch.equal(finished.model.state_dict()[name], weight), name
+
+
+def test_a_run_of_other_settings_makes_room_for_the_one_that_is_wanted(tiny_screen: Path, tmp_path: Path) -> None:
+    first = to_profiles(tiny_screen, tmp_path / "line").run_now
+    second = to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5}).run_now
+    assert second.fingerprint != first.fingerprint

@@ -29,7 +29,7 @@ from contrascope.benchmarks import Result, benchmark
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
-from contrascope.errors import RunError, StoreError
+from contrascope.errors import ContrascopeError, RunError, StoreError
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, counterfactuals, pairs
 from contrascope.figures.umap import umap
@@ -187,7 +187,8 @@ class Line:
         if self._is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
-        shutil.rmtree(path, ignore_errors=True)
+        if _is_of_other_inputs(path, made_from):
+            shutil.rmtree(path)  # what is unfinished stays: fit goes on with it
         run = fit(store, model=name, out=path, **self.settings.training)
         self._is_made(f"run {name}", made_from)
         self.say(f"run: {run}")
@@ -430,6 +431,16 @@ class Line:
 def _refuse_foreign(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError(f"{out} exists and holds something that is not ours. Choose another folder.")
+
+
+def _is_of_other_inputs(run: Path, made_from: str) -> bool:
+    """Whether a folder holds a run that is not the one wanted, or one that cannot be read."""
+    if not (run / "run.json").is_file():
+        return False
+    try:
+        return open_run(run).fingerprint != made_from
+    except ContrascopeError:
+        return True
 
 
 def _read_result(folder: Path, name: str) -> Result:
