@@ -103,3 +103,13 @@ def test_equal_pictures_have_a_white_difference() -> None:
 def test_counterfactuals_of_two_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="the same was needed"):
         counterfactuals(images(), images()[:2], channels=CHANNELS)
+
+
+def test_a_faint_difference_is_drawn_stronger_and_says_so() -> None:
+    actual = images().astype(float)
+    without = actual - 0.03 * np.ptp(actual, axis=(0, 2, 3), keepdims=True) * (np.arange(actual.shape[-1]) < 4)
+    figure = counterfactuals(actual, without, channels=CHANNELS)
+    titles = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    times = [float(title.split("x")[1]) for title in titles if title.startswith("difference")]
+    assert len(times) == len(CHANNELS)
+    assert all(5 <= n <= 50 for n in times)

@@ -24,6 +24,7 @@ GAP, BLOCK_GAP = 0.03, 0.12
 """White space between pictures and between blocks of them, as shares of a picture."""
 ADDED, TAKEN = (0.835, 0.369, 0.0), (0.0, 0.447, 0.698)
 """Orange and blue of a difference, told apart by any eye."""
+AMPLIFICATIONS = (1, 2, 5, 10, 20, 50)
 BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
@@ -115,8 +116,8 @@ def counterfactuals(
 ) -> Figure:
     """A row a cell; for each channel the cell as decoded, decoded without its salient part, and the difference.
 
-    The difference is orange where the salient part adds light and blue where it takes some away, in full colour at
-    half the contrast of the pictures beside it.
+    The difference is orange where the salient part adds light and blue where it takes some away. Its title says how
+    many times stronger it is drawn than the pictures beside it, the same for all cells of a channel.
 
     Args:
         actual, without: (N, C, H, W), in the same unit.
@@ -130,13 +131,16 @@ def counterfactuals(
     limits = limits_of(np.concatenate([actual, without]))
     width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
     first, second = _scaled(actual, limits), _scaled(without, limits)
-    difference = 2 * (actual.astype(float) - without.astype(float)) / width[None, :, None, None]
+    difference = (actual.astype(float) - without.astype(float)) / width[None, :, None, None]
+    times = [_amplification(difference[:, c]) for c in range(len(channels))]
     columns = [
         picture
         for c in range(len(channels))
-        for picture in (_as_colour(first[:, c]), _as_colour(second[:, c]), _diverging(difference[:, c]))
+        for picture in (_as_colour(first[:, c]), _as_colour(second[:, c]), _diverging(times[c] * difference[:, c]))
     ]
-    titles = [text for name in channels for text in (name, "without", "difference")]
+    titles = [
+        text for name, n in zip(channels, times, strict=True) for text in (name, "without", f"difference\nx{n:g}")
+    ]
     return _mosaic(columns, titles, rows, blocks=3, pixel_size_um=pixel_size_um)
 
 
@@ -187,6 +191,13 @@ def _scaled(images: Images, limits: Limits) -> NDArray[np.float64]:
 
 def _as_colour(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _amplification(difference: NDArray[np.float64]) -> float:
+    """A round number that brings all but a thousandth of the differences (N, H, W) within -1 to 1; 1 if they are 0."""
+    high = float(np.percentile(np.abs(difference), 99.9))
+    fitting = [n for n in AMPLIFICATIONS if n * high <= 1]
+    return fitting[-1] if fitting and high > 0 else 1
 
 
 def _diverging(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -244,8 +255,8 @@ def _scale_bar(axes: Axes, *, width: int, bottom: int, pixel_size_um: float) -> 
     bar = Rectangle((margin, bottom - margin - thickness), length, thickness, color="white", linewidth=0)
     axes.add_patch(bar)
     axes.text(
-        margin + length / 2, bottom - margin - 1.5 * thickness, f"{fitting[-1]:g} µm",
-        color="white", ha="center", va="bottom", fontsize=6,
+        margin, bottom - margin - 1.5 * thickness, f"{fitting[-1]:g} µm",
+        color="white", ha="left", va="bottom", fontsize=6,
     )  # fmt: skip
 
 

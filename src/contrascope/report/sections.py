@@ -71,7 +71,8 @@ def cells_section(figures: Path) -> Section:
         figures / f"{COUNTERFACTUALS}.png",
         "What a perturbation does, as the model sees it: for each perturbation above the cell nearest to "
         "its salient mean, decoded with its salient part, then without: what the same cell would have looked like. The "
-        "difference is orange where the perturbation adds light and blue where it takes some away. "
+        "difference is orange where the perturbation adds light and blue where it takes some away, drawn as many times "
+        "stronger as its title says: ten times or more mean that the decoder draws little of it. "
         "A decoded image is smoother than a cell.",
     )
     return Section(
