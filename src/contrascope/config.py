@@ -203,8 +203,6 @@ class TrainingSettings(Settings):
             columns among perturbed cells.
         technical_perturbation_weight: Weight, in nats, of the dependence (HSIC) of the technical space on the
             perturbation, for a model with a technical space.
-        prior_rate: Learning rate of the priors' means, in multiples of ``learning_rate``. Adam moves a number by about
-            its rate a step, and a mean feels only the cells of its own perturbation.
         beta_warmup_steps: Steps over which beta rises from 0 to 1.
         batch_size: Cells a step, half of them controls.
         loss_scale: The authors sum over control-perturbed pairs, 2; the mean per cell is 1.
@@ -239,7 +237,6 @@ class TrainingSettings(Settings):
     technical_perturbation_weight: Annotated[float, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0)]
     learning_rate_decay: bool
-    prior_rate: Annotated[float, Field(gt=0)]
     beta_warmup_steps: Annotated[int, Field(ge=0)]
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2, multiple_of=2)]
@@ -277,7 +274,6 @@ _ARCHITECTURE = {
     "wasserstein_weight": 8.0,
     "control_prior": "fixed",
     "gain_spread": 0.0,
-    "prior_rate": 1.0,
     "technical": ["batch"],
     "technical_size": 16,
     "decoder_knows": "nothing",

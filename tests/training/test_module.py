@@ -244,17 +244,3 @@ def test_the_authors_scale_doubles_the_gradient_and_not_what_is_logged() -> None
         logged[scale] = float(trainer.callback_metrics["train/loss"])
     torch.testing.assert_close(2 * seen[1.0], seen[2.0])
     assert logged[1.0] == logged[2.0]
-
-
-def test_the_priors_means_move_at_a_rate_of_their_own() -> None:
-    """Adam's first step moves every number that feels a gradient by its rate."""
-    moved = {}
-    for rate in (1.0, 20.0):
-        m = module(prior_rate=rate, beta_warmup_steps=0, learning_rate_decay=False)
-        before = m.model.encoders["salient"].head.weight.detach().clone()
-        through_lightning(m, [cells()], [cells(1)], every=1)
-        moved[rate] = m.model.priors["salient"].means.abs().max().item()
-        step = (m.model.encoders["salient"].head.weight - before).abs().max().item()
-        assert step == pytest.approx(m.settings.learning_rate, rel=0.01)
-    assert moved[1.0] == pytest.approx(settings().learning_rate, rel=0.01)
-    assert moved[20.0] == pytest.approx(20 * moved[1.0], rel=0.01)

@@ -139,10 +139,7 @@ class TrainingModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam, with the learning rate of the schedule at each step."""
         s = self.settings
-        priors = list(self.model.priors.parameters())
-        others = [p for name, p in self.model.named_parameters() if not name.startswith("priors.")]
-        groups: list[dict[str, Any]] = [{"params": others}, {"params": priors, "lr": s.learning_rate * s.prior_rate}]
-        optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=s.learning_rate, fused=True)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=s.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_at(step, steps=self.steps, decay=s.learning_rate_decay)
         )
