@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 
 from contrascope.errors import RunError
@@ -105,6 +106,23 @@ def test_an_unfinished_training_of_other_settings_is_begun_anew(
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=8))
         train(store, tmp_path, **(TWICE_AN_EPOCH | {"seed": 5}))
+    assert results(train(store, tmp_path, **TWICE_AN_EPOCH)) == results(undisturbed)
+
+
+def test_killed_as_soon_as_it_has_saved_it_loses_no_line_of_the_metrics(
+    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = L.Trainer.save_checkpoint
+
+    def killed_after(trainer: L.Trainer, *args: Any) -> None:
+        save(trainer, *args)
+        if trainer.global_step == 5:
+            raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr("contrascope.training.trainer.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(L.Trainer, "save_checkpoint", killed_after)
+        train(store, tmp_path, **TWICE_AN_EPOCH)
     assert results(train(store, tmp_path, **TWICE_AN_EPOCH)) == results(undisturbed)
 
 

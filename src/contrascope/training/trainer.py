@@ -38,7 +38,7 @@ from contrascope.training.data import TrainingStream, ValidationStream
 from contrascope.training.distributed import ALONE, Environment, World
 from contrascope.training.latent import LatentStatistics
 from contrascope.training.logs import TidyMetrics
-from contrascope.training.module import VALIDATION_LOSS, TrainingModule, asks_how_imaged
+from contrascope.training.module import VALIDATION_LOSS, TrainingModule
 
 WEIGHTS, METRICS, RESUME = "weights.safetensors", "metrics.csv", "resume.safetensors"
 CHECKPOINT_SECONDS = 300.0
@@ -62,7 +62,7 @@ def train(
         store: The cells.
         network: Freshly made from the settings.
         transform: From raw pixels to the model's range.
-        technical: Levels of the technical columns, not yet bound to the store.
+        technical: Levels of the technical columns that the model is told, not yet bound to the store; maybe none.
         parts: (N,) part of each cell, of ``sampling.split``.
         settings: Of the training.
         out: The run's folder; the best weights and the metrics are in it afterwards.
@@ -83,7 +83,7 @@ def train(
     _refuse_uneven(sampler.half, settings, world)
     keep_freed_memory()
     steps = settings.epochs * len(sampler)
-    told = technical.bound(store) if asks_how_imaged(network, settings) else None
+    told = technical.bound(store) if technical.columns else None
     module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told, world=world)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start = _steps_taken(resume)
@@ -222,7 +222,8 @@ class _BestWeights(L.Callback):
 class _Checkpoints(L.Callback):
     """Saves what training can go on from: after each validation, and between them every so many seconds.
 
-    It must be the last of the callbacks, so that it saves what the others have come to.
+    It must be the last of the callbacks, so that it saves what the others have come to. Between validations it saves
+    as the next batch begins: when a batch ends, Lightning has not yet logged it, and a crash would lose its metrics.
     """
 
     def __init__(self, path: Path, every: float):
@@ -235,11 +236,15 @@ class _Checkpoints(L.Callback):
         """Time spent in training, with what a former training had spent when it was saved."""
         return self._before + time.monotonic() - self._began
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         due = time.monotonic() - self._saved > self.every
         # All save together, so that none waits for the others in vain.
         if trainer.strategy.reduce_boolean_decision(due, all=False):
+            # Lightning counts the last step again when it goes on: it expects to be saved before it has counted it.
+            loop = trainer.fit_loop.epoch_loop
+            loop._batches_that_stepped -= 1
             self._save(trainer)
+            loop._batches_that_stepped += 1
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._save(trainer)
