@@ -135,7 +135,9 @@ def test_a_constant_and_a_huge_feature_raise_no_warning() -> None:
 def test_any_column_of_classes_can_be_asked_for() -> None:
     data = cells()
     data.obs["stage"] = np.where(data.obsm["salient"][:, 0] > 0, "mitotic", "interphase")
-    result = artifacts(data, spaces=["background", "salient"], columns=["stage"])
+    result = artifacts(data, spaces=["background", "salient"], columns="stage")
+    listed = artifacts(data, spaces=["background", "salient"], columns=["stage"])
+    pd.testing.assert_frame_equal(listed.table, result.table)
     assert score(result, "salient", "stage")["value"] > 0.95
     assert abs(score(result, "background", "stage")["value"] - 0.5) < 0.1
     assert score(result, "salient", "stage", "F1")["value"] > 0.9

@@ -38,7 +38,7 @@ def build(member: tuple[str, str], *, channels: int = 2, seed: int | None = None
         settings(architecture=architecture, **changes),
         channels=channels,
         perturbations=K,
-        levels=LEVELS,
+        levels=lambda: LEVELS,
         seed=seed,
     )
 
@@ -158,7 +158,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(member: tuple[str, str
 def test_without_a_seed_the_settings_have_one(member: tuple[str, str]) -> None:
     name, architecture = member
     asked = settings(architecture=architecture, seed=9)
-    one, same = build(member, seed=9), build_model(name, asked, channels=2, perturbations=K, levels=LEVELS)
+    one, same = build(member, seed=9), build_model(name, asked, channels=2, perturbations=K, levels=lambda: LEVELS)
     assert all(torch.equal(w, same.state_dict()[key]) for key, w in one.state_dict().items())
 
 

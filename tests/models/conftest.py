@@ -26,7 +26,7 @@ def model(small: TrainingSettings) -> Callable[..., ContrastiveVAE]:
     """A member of the family by name, for 2 channels and 3 perturbations; weights large enough to matter."""
 
     def make(name: str = "mcvae", **changes: Any) -> ContrastiveVAE:
-        built = build_model(name, small.model_copy(update=changes), channels=2, perturbations=3, levels=(2, 3))
+        built = build_model(name, small.model_copy(update=changes), channels=2, perturbations=3, levels=lambda: (2, 3))
         generator = torch.Generator().manual_seed(7)
         with torch.no_grad():
             for encoder in built.encoders.values():

@@ -32,7 +32,7 @@ def test_a_vae_uses_both_sizes_for_its_one_space(small: TrainingSettings) -> Non
     ],
 )
 def test_a_name_is_a_choice_of_priors(small: TrainingSettings, name: str, priors: dict[str, type]) -> None:
-    net = build_model(name, small, channels=2, perturbations=3, levels=(2,))
+    net = build_model(name, small, channels=2, perturbations=3, levels=lambda: (2,))
     assert {space: type(prior) for space, prior in net.priors.items()} == priors
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from contrascope.errors import ContrascopeError, RunError, SettingsError
+from contrascope.errors import ContrascopeError, RunError, SettingsError, StoreError
 from contrascope.sampling.split import SPLIT_NAMES, split_cells
 from contrascope.sampling.transforms import measured_transform
 from contrascope.store.arrays import store_from_arrays
@@ -333,3 +333,13 @@ def test_pixels_that_are_not_numbers_are_an_error_of_ours(make_store: MakeStore,
 def test_a_run_says_what_it_is(run: Run) -> None:
     assert "mcvae" in repr(run)
     assert "2 perturbations" in repr(run)
+
+
+def test_a_model_that_is_told_nothing_does_not_mind_how_many_wells_there_are(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store of one batch has more than no levels."""
+    monkeypatch.setattr("contrascope.sampling.technical.MOST_LEVELS", 0)
+    assert train(store, tmp_path / "mcvae", epochs=1).facts["technical"] == {}
+    with pytest.raises(StoreError, match=r"names batch, which has 1 values"):
+        train(store, tmp_path / "three", epochs=1, model="three-space")

@@ -74,7 +74,7 @@ def artifacts(
     *,
     spaces: Sequence[str] | None = None,
     among: Literal["all", "controls"] = "all",
-    columns: Sequence[str] = (),
+    columns: str | Sequence[str] = (),
     seed: int = 0,
     max_cells: int = 20_000,
 ) -> Result:
@@ -84,7 +84,7 @@ def artifacts(
         cells: N cells; ``obs`` columns batch, field_distance, tile_row, tile_column as far as there are any.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
         among: All cells, or controls only, where no perturbation can differ between batches.
-        columns: Further targets: columns of ``obs`` with a few values each.
+        columns: Further targets: a column of ``obs`` with a few values, or several.
         seed: Of the choice of cells, the split and the permutations.
         max_cells: At most so many cells a target, chosen at random.
 
@@ -98,7 +98,8 @@ def artifacts(
     """
     generator = np.random.default_rng(seed)
     rows = generator.permutation(_rows(cells, among))
-    probes, notes = _probes(cells.obs, rows, max_cells, columns)
+    named = [columns] if isinstance(columns, str) else columns
+    probes, notes = _probes(cells.obs, rows, max_cells, named)
     table: list[dict[str, Any]] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)

@@ -28,6 +28,8 @@ from contrascope.registry import ARCHITECTURES, MODELS
 Prior = Callable[[int, int], nn.Module]
 """(K perturbations, Z dimensions) -> a prior."""
 
+Levels = Callable[[], Sequence[int]]
+
 Spaces = dict[str, tuple[int, Prior]]
 """Name of a space -> its dimensions and its prior."""
 
@@ -41,12 +43,12 @@ class Facts(NamedTuple):
     Attributes:
         channels: C.
         perturbations: K, without control.
-        levels: How many levels each technical column has.
+        levels: Says how many levels each technical column has; asked by models that are told of them alone.
     """
 
     channels: int
     perturbations: int
-    levels: Sequence[int] = ()
+    levels: Levels
 
 
 def vae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
@@ -77,7 +79,7 @@ def mcvae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
 def three_space(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """mcvae with a space for what is technical: its prior is told how a cell was imaged (the paper's Discussion)."""
     spaces = _two_spaces(settings, _background_prior(settings), PerturbationPrior)
-    technical = (settings.technical_size, lambda _, size: LevelMeans(facts.levels, size))
+    technical = (settings.technical_size, lambda _, size: LevelMeans(facts.levels(), size))
     return _compose(settings, facts, spaces | {"technical": technical})
 
 
@@ -87,7 +89,7 @@ def build_model(
     *,
     channels: int,
     perturbations: int,
-    levels: Sequence[int] = (),
+    levels: Levels = tuple,
     seed: int | None = None,
 ) -> ContrastiveVAE:
     """A model of the registry with random weights.
@@ -97,7 +99,7 @@ def build_model(
         settings: Sizes, architecture and likelihood.
         channels: C.
         perturbations: K, without control.
-        levels: How many levels each technical column has, for models that are told of them.
+        levels: Says how many levels each technical column has; asked by models that are told of them alone.
         seed: Of the weights; the settings' own when None. torch's global generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
@@ -127,7 +129,7 @@ def _compose(settings: TrainingSettings, facts: Facts, spaces: Spaces) -> Contra
         priors={name: prior(facts.perturbations, size) for name, (size, prior) in spaces.items()},
         likelihood=SCALES[settings.likelihood_scale](facts.channels, _weights(settings)),
         sizes=sizes,
-        condition=LevelMeans(facts.levels, _TOLD, spread=1.0) if told else None,
+        condition=LevelMeans(facts.levels(), _TOLD, spread=1.0) if told else None,
         critic=_critic(settings, sizes),
     )
 

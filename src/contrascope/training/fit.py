@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from contrascope.config import TrainingSettings, fingerprint, training_settings
 from contrascope.errors import RunError
 from contrascope.models.variants import build_model
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
-from contrascope.sampling.technical import measured_technical
+from contrascope.sampling.technical import Technical, measured_technical
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
 from contrascope.training.inherit import inherit, refuse_misfit
+from contrascope.training.module import asks_how_imaged
 from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
 from contrascope.training.run import FACTS, FORMAT, SPLIT, Run, open_run
@@ -130,14 +132,16 @@ def _trained(
     parts = _parts(store, settings)
     _refuse_one_sided(store.labels, parts, settings)
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
-    technical = measured_technical(store, settings.technical)
+    # Looked at only where the model asks: a screen may have more wells than a technical column can have levels.
+    measure = cache(lambda: measured_technical(store, settings.technical))
     network = build_model(
         model,
         settings,
         channels=len(store.channels),
         perturbations=len(store.perturbations),
-        levels=technical.levels,
+        levels=lambda: measure().levels,
     )
+    technical = measure() if asks_how_imaged(network, settings) else Technical({})
     if parent is not None:
         inherit(network, store.perturbations, technical, parent)
     first(world, lambda: _make_room(out, made_from))

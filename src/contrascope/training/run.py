@@ -80,7 +80,7 @@ class Run:
 
     @cached_property
     def technical(self) -> Technical:
-        """Levels of the technical columns: how the cells it was trained on were imaged."""
+        """How the cells it was trained on were imaged: no columns, where the training did not ask."""
         return Technical(self.facts["technical"])
 
     @cached_property
@@ -107,7 +107,7 @@ class Run:
             self.settings,
             channels=len(self.facts["channels"]),
             perturbations=len(self.perturbations),
-            levels=self.technical.levels,
+            levels=lambda: self.technical.levels,
             seed=seed,
         )
         return in_channels_last(model.eval())
