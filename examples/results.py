@@ -101,7 +101,7 @@ def scores(out: Path, seed: int, name: str, model: str, changes: dict[str, objec
     screen, analysis = out / f"demo-{seed}" / "screen", out / f"demo-{seed}" / "analysis"
     folder = analysis / "runs" / "mcvae" if name == "mcvae" else out / "models" / f"{name} {seed}"
     store = cs.open_store(analysis / "cells.zarr")
-    run = cs.fit(store, model=model, out=folder, **changes)
+    run = cs.fit(store, model=model, out=folder, seed=seed, **changes)
     cells = cs.embed(store, run, baselines=False)
     found = cs.benchmark(
         cs.profile(cells), "complexes", annotations=screen / "complexes.gmt", groups=kinds(screen)
