@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn.metrics
 from anndata import AnnData
-from hypothesis import given
-from hypothesis import strategies as st
 
-from contrascope.benchmarks.artifacts import artifacts, edge_or_central, f1_score
+from contrascope.benchmarks.artifacts import artifacts, edge_or_central
 from contrascope.benchmarks.result import Result
 from contrascope.errors import BenchmarkError
 
@@ -61,17 +58,6 @@ def test_f1_stands_beside_the_f1_of_guessing() -> None:
         row = score(result, "salient", target, "F1")
         assert row["value"] == pytest.approx(row["chance"], abs=0.1)
     assert score(result, "salient", "batch", "F1")["chance"] == pytest.approx(0.25, abs=0.02)
-
-
-@given(seed=st.integers(0, 500), classes=st.integers(2, 5))
-def test_f1_is_that_of_scikit_learn(seed: int, classes: int) -> None:
-    random = np.random.default_rng(seed)
-    truth = np.append(np.arange(classes), random.integers(0, classes, 30))
-    predicted = random.integers(0, classes, len(truth))
-    macro = sklearn.metrics.f1_score(truth, predicted, average="macro")
-    assert f1_score(truth, predicted, macro=True) == pytest.approx(macro)
-    if classes == 2:
-        assert f1_score(truth, predicted, macro=False) == pytest.approx(sklearn.metrics.f1_score(truth, predicted))
 
 
 def test_a_square_well_has_its_rim_as_edge_and_the_middle_as_centre() -> None:

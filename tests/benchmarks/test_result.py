@@ -1,4 +1,4 @@
-"""Results, which spaces a benchmark takes, and its options."""
+"""Results, and the options of a benchmark."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from anndata import AnnData
 
 from contrascope.benchmarks import Result, benchmark
 from contrascope.benchmarks.result import tidy
-from contrascope.benchmarks.spaces import chosen_spaces, embedding
-from contrascope.errors import BenchmarkError, SettingsError
+from contrascope.errors import SettingsError
 
 
 def data(*spaces: str) -> AnnData:
@@ -47,29 +46,6 @@ def test_a_result_shows_its_headline_and_notes() -> None:
     assert "average precision" in text
     assert "chance" in text
     assert "note: Judged 5 genes of 2 complexes" in text
-
-
-def test_known_spaces_come_in_one_order_and_combined_needs_both() -> None:
-    assert chosen_spaces(data("intensity", "salient", "background", "X_pca"), None) == [
-        "background", "salient", "combined", "intensity",
-    ]  # fmt: skip
-    assert chosen_spaces(data("background"), None) == ["background"]
-    assert chosen_spaces(data("X_cellprofiler"), None) == ["X_cellprofiler"]
-    both = data("background", "salient")
-    np.testing.assert_array_equal(
-        embedding(both, "combined"), np.hstack([both.obsm["background"], both.obsm["salient"]])
-    )
-
-
-def test_embeddings_that_are_missing_or_not_finite_are_refused() -> None:
-    with pytest.raises(BenchmarkError, match="obsm is empty"):
-        chosen_spaces(data(), None)
-    with pytest.raises(BenchmarkError, match="no space 'combined'"):
-        chosen_spaces(data("salient"), ["combined"])
-    broken = data("salient")
-    broken.obsm["salient"][2, 0] = np.inf
-    with pytest.raises(BenchmarkError, match="in 1 of 6 rows"):
-        embedding(broken, "salient")
 
 
 def test_unknown_and_missing_options_are_named() -> None:

@@ -14,7 +14,6 @@ Scores near chance are good: nothing technical is left to read.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,15 +23,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 
+from contrascope.benchmarks.probe import MAX_STEPS, Labels, Matrix, auroc, f1_by_chance, f1_score, linear_probe
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
-from contrascope.benchmarks.spaces import chosen_spaces, embedding
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, CONTROL, FIELD_DISTANCE, TILE_COLUMN, TILE_ROW
 
 INNERMOST, OUTERMOST = 0.304, 0.811
@@ -42,12 +38,9 @@ MIN_CELLS = 20
 """Cells a class needs: with fewer, 40 % of them say nothing."""
 MOST_CLASSES = 1000
 """Of a column: with more of them, a probe would take hours to learn little."""
-MAX_STEPS = 300
-PERMUTATIONS = 100
 F1, AUROC = "F1", "AUROC"
 EXTRA = ("target", "n_classes", "n_batches")
 Rows = NDArray[np.intp]
-Labels = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -224,10 +217,10 @@ def _within_batches(target: str, obs: pd.DataFrame, rows: Rows, label: Labels, m
     return Probe(target, problems, macro=False)
 
 
-def _judge(probe: Probe, matrix: NDArray[np.float64], seed: int) -> tuple[list[dict[str, Any]], int]:
+def _judge(probe: Probe, matrix: Matrix, seed: int) -> tuple[list[dict[str, Any]], int]:
     """F1 and AUROC with their chance, medians over the problems; and how many probes did not converge."""
     judged = [_score(matrix[rows], labels, probe.macro, seed) for rows, labels in probe.problems]
-    f1, chance, auroc, finished = np.array(judged, dtype=float).T
+    f1, chance, area, finished = np.array(judged, dtype=float).T
     shared = {
         "n_classes": int(max(labels.max() for _, labels in probe.problems)) + 1,
         "n_batches": len(probe.problems),
@@ -237,49 +230,18 @@ def _judge(probe: Probe, matrix: NDArray[np.float64], seed: int) -> tuple[list[d
         shared["n_batches"] = shared["n_classes"]
     scores = [
         {METRIC: F1, VALUE: np.median(f1), CHANCE: np.median(chance)} | shared,
-        {METRIC: AUROC, VALUE: np.median(auroc), CHANCE: 0.5} | shared,
+        {METRIC: AUROC, VALUE: np.median(area), CHANCE: 0.5} | shared,
     ]
     return scores, int((finished == 0).sum())
 
 
-def _score(features: NDArray[np.float64], labels: Labels, macro: bool, seed: int) -> tuple[float, float, float, bool]:
+def _score(features: Matrix, labels: Labels, macro: bool, seed: int) -> tuple[float, float, float, bool]:
     """F1, its chance level, AUROC of one probe on held-out cells, and whether it converged."""
     train, test = train_test_split(np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=seed)
-    scaler = StandardScaler().fit(features[train])
-    probe = LogisticRegression(class_weight="balanced", max_iter=MAX_STEPS, tol=1e-3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        probe.fit(scaler.transform(features[train]), labels[train])
-    probability = probe.predict_proba(scaler.transform(features[test]))
-    predicted, truth = probability.argmax(axis=1), labels[test]
-    auroc = (
-        roc_auc_score(truth, probability[:, 1])
-        if probability.shape[1] == 2
-        else roc_auc_score(truth, probability, multi_class="ovr", average="macro")
-    )
-    chance = _f1_by_chance(truth, predicted, macro, seed)
-    return (
-        f1_score(truth, predicted, macro=macro),
-        chance,
-        float(auroc),
-        bool(probe.n_iter_.max() < MAX_STEPS),
-    )
-
-
-def f1_score(truth: Labels, predicted: Labels, *, macro: bool) -> float:
-    """F1 of class 1, or the mean over all classes; a class nobody has or names counts 0."""
-    n_classes = int(max(truth.max(), predicted.max(), 1)) + 1
-    hits = np.bincount(truth[truth == predicted], minlength=n_classes)
-    sizes = np.bincount(truth, minlength=n_classes) + np.bincount(predicted, minlength=n_classes)
-    f1 = 2 * hits / np.maximum(sizes, 1)
-    return float(f1.mean() if macro else f1[1])
-
-
-def _f1_by_chance(truth: Labels, predicted: Labels, macro: bool, seed: int) -> float:
-    """Expected F1 of the same predictions made of the wrong cells."""
-    generator = np.random.default_rng(seed)
-    shuffled = [f1_score(truth, generator.permutation(predicted), macro=macro) for _ in range(PERMUTATIONS)]
-    return float(np.mean(shuffled))
+    answers = linear_probe(features[train], labels[train], features[test])
+    truth, predicted = labels[test], answers.predicted
+    chance = f1_by_chance(truth, predicted, macro=macro, seed=seed)
+    return f1_score(truth, predicted, macro=macro), chance, auroc(truth, answers.probability), answers.converged
 
 
 def _headline(table: pd.DataFrame) -> pd.DataFrame:

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from contrascope.benchmarks.annotations import GeneSets, gene_sets_from, overlap_note, sets_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
-from contrascope.benchmarks.spaces import chosen_spaces, embedding
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import CONTROL, PERTURBATION
 
 PERCENTILES = np.arange(80, 100)

@@ -32,8 +32,8 @@ from contrascope.benchmarks.selection import (
     texts,
     with_row_and_column,
 )
-from contrascope.benchmarks.spaces import chosen_spaces, embedding
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import PLATE
 
 SHUFFLES = 200

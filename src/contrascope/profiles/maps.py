@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from contrascope.benchmarks.spaces import embedding
+from contrascope.profiles.spaces import embedding
 from contrascope.vocabulary import CELL_ID
 
 MAP_CELLS = 10_000
