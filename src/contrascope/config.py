@@ -217,7 +217,7 @@ class TrainingSettings(Settings):
 
     preset: Literal["auto", "clean", "paper"]
     architecture: str
-    image_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)]
+    image_size: Annotated[int, Field(ge=16, le=256)]
     background_size: Annotated[int, Field(ge=1)]
     salient_size: Annotated[int, Field(ge=1)]
     likelihood_scale: Literal["closed-form", "learned"]

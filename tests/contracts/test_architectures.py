@@ -7,11 +7,14 @@ from itertools import product
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contrascope.models.contrastive import Architecture
 from contrascope.registry import ARCHITECTURES
 
-SHAPES = list(product((1, 2, 5), (16, 24, 64)))
+SHAPES = [*product((1, 2, 5), (16, 24, 64)), (64, 32), (64, 128), (3, 100)]
+"""Channels and side; multiplexed images have tens of channels."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,14 @@ def test_a_latent_becomes_an_image_within_one(architecture: Architecture, channe
     decoded = architecture.decoder(channels, side, 7)(100 * torch.randn(3, 7))
     assert decoded.shape == (3, channels, side, side)
     assert (decoded.abs() <= 1).all()
+
+
+@given(side=st.integers(16, 128))
+@settings(max_examples=15, deadline=None)
+def test_any_side_comes_back(side: int) -> None:
+    for name in ARCHITECTURES:
+        latent = ARCHITECTURES[name].encoder(1, side, 2)(torch.zeros(1, 1, side, side))[:, :2]
+        assert ARCHITECTURES[name].decoder(1, side, 2)(latent).shape == (1, 1, side, side)
 
 
 def test_every_weight_feels_a_gradient(architecture: Architecture) -> None:

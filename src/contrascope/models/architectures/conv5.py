@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from contrascope.models.architectures.sides import doubling, sides
 from contrascope.models.contrastive import Architecture
 
 _WIDTHS = (32, 32, 64, 64, 64)
 _STRIDES = (2, 1, 2, 1, 2)
-_REDUCTION = 8
+_HALVINGS = _STRIDES.count(2)
 
 
 class Encoder(nn.Module):
@@ -22,7 +23,7 @@ class Encoder(nn.Module):
 
     Args:
         channels: C.
-        image_size: H = W, a multiple of 8.
+        image_size: H = W.
         latent_size: Z.
     """
 
@@ -32,7 +33,7 @@ class Encoder(nn.Module):
         for before, width, stride in zip((channels, *_WIDTHS[:-1]), _WIDTHS, _STRIDES, strict=True):
             layers += [nn.Conv2d(before, width, 3, stride, padding=1), nn.GELU()]
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(_WIDTHS[-1] * (image_size // _REDUCTION) ** 2, 2 * latent_size)
+        self.head = nn.Linear(_WIDTHS[-1] * sides(image_size, _HALVINGS)[-1] ** 2, 2 * latent_size)
         _initialise(self.layers)
         # The first posteriors are close to the prior, so that no cell starts with a huge KL.
         nn.init.normal_(self.head.weight, std=1e-3)
@@ -48,30 +49,28 @@ class Decoder(nn.Module):
 
     Args:
         channels: C.
-        image_size: H = W, a multiple of 8.
+        image_size: H = W.
         latent_size: Z, all spaces together.
     """
 
     def __init__(self, channels: int, image_size: int, latent_size: int):
         super().__init__()
-        side = image_size // _REDUCTION
+        *larger, side = sides(image_size, _HALVINGS)
         self.head = nn.Linear(latent_size, _WIDTHS[-1] * side**2)
         layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side)), nn.GELU()]
         widths = (*_WIDTHS[::-1], channels)
         for before, width, stride in zip(widths[:-1], widths[1:], _STRIDES[::-1], strict=True):
-            layers += [_enlarging(before, width, stride), nn.GELU()]
+            if stride == 1:
+                layers += [nn.Conv2d(before, width, 3, padding=1), nn.GELU()]
+            else:
+                small, side = side, larger.pop()
+                layers += [doubling(before, width, small=small, large=side), nn.GELU()]
         self.layers = nn.Sequential(*layers[:-1], nn.Tanh())
         _initialise(self.layers)
 
     def forward(self, latent: Tensor) -> Tensor:
         """(B, C, H, W) of (B, Z)."""
         return self.layers(self.head(latent))
-
-
-def _enlarging(before: int, width: int, stride: int) -> nn.Module:
-    if stride == 1:
-        return nn.Conv2d(before, width, 3, padding=1)
-    return nn.ConvTranspose2d(before, width, 3, stride, padding=1, output_padding=stride - 1)
 
 
 def _initialise(layers: nn.Module) -> None:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from contrascope.models.architectures.sides import doubling, sides
 from contrascope.models.contrastive import Architecture
 
 Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
 
 _WIDTHS = (32, 64, 128)
 _BLOCKS = 2
-_REDUCTION = 8
 _SMALL = 0.1
 
 
@@ -30,7 +30,7 @@ class Encoder(nn.Module):
 
     Args:
         channels: C.
-        image_size: H = W, a multiple of 8.
+        image_size: H = W.
         latent_size: Z.
     """
 
@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         for before, width in zip((channels, *_WIDTHS[:-1]), _WIDTHS, strict=True):
             layers += [_started(nn.Conv2d(before, width, 3, stride=2, padding=1)), *_blocks(width)]
         self.layers = nn.Sequential(*layers, nn.GELU())
-        self.head = nn.Linear(_WIDTHS[-1] * (image_size // _REDUCTION) ** 2, 2 * latent_size)
+        self.head = nn.Linear(_WIDTHS[-1] * sides(image_size, len(_WIDTHS))[-1] ** 2, 2 * latent_size)
         # The first posteriors are close to the prior, so that no cell starts with a huge KL.
         nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.zeros_(self.head.bias)
@@ -55,18 +55,19 @@ class Decoder(nn.Module):
 
     Args:
         channels: C.
-        image_size: H = W, a multiple of 8.
+        image_size: H = W.
         latent_size: Z, all spaces together.
     """
 
     def __init__(self, channels: int, image_size: int, latent_size: int):
         super().__init__()
-        side = image_size // _REDUCTION
+        side, *larger = sides(image_size, len(_WIDTHS))[::-1]
         self.head = nn.Linear(latent_size, _WIDTHS[-1] * side**2)
         layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side))]
-        for width, after in zip(_WIDTHS[::-1], (*_WIDTHS[-2::-1], channels), strict=True):
-            enlarging = nn.ConvTranspose2d(width, after, 3, stride=2, padding=1, output_padding=1)
+        for width, after, large in zip(_WIDTHS[::-1], (*_WIDTHS[-2::-1], channels), larger, strict=True):
+            enlarging = doubling(width, after, small=side, large=large)
             layers += [*_blocks(width), nn.GELU(), _started(enlarging)]
+            side = large
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, latent: Tensor) -> Tensor:
