@@ -18,6 +18,7 @@ from typing import Any, overload
 
 import anndata as ad
 import numpy as np
+import zarr
 
 from contrascope import vocabulary as v
 from contrascope.config import fingerprint
@@ -116,7 +117,7 @@ def embed_to_file(
     wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
     if path.suffix == ".zarr":
         embed(store, run, out=path, devices=devices, **wanted)
-        return Spaces(run, store, **wanted).sizes
+        return {name: int(matrix.shape[1]) for name, matrix in zarr.open_group(path / "obsm", mode="r").arrays()}
     if devices != 1:
         raise SettingsError(f"{devices} devices cannot fill {path}. Name it .zarr, or take one device.")
     cells = embed(store, run, **wanted)

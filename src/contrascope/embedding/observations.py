@@ -22,7 +22,7 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError
 from contrascope.store.store import CropStore
-from contrascope.training.run import Run
+from contrascope.training.run import SPLIT, Run
 
 _LABELS = (v.PLATE, v.WELL, v.TILE, v.BATCH, v.GUIDE, v.PERTURBATION, v.STAGE, v.SPLIT)
 _INDEX = "_index"
@@ -57,7 +57,7 @@ class Observations:
     def __init__(self, store: CropStore, run: Run):
         self._tables = [_scanned(store)]
         if run.facts["store"]["fingerprint"] == store.fingerprint:
-            self._tables.append(pl.scan_parquet(run.path / "split.parquet", glob=False))
+            self._tables.append(pl.scan_parquet(run.path / SPLIT, glob=False))
         self._cells = len(store)
         self.columns = [self._column(table, name) for table in self._tables for name in table.collect_schema()]
 

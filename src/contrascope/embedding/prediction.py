@@ -6,10 +6,7 @@ none goes on before that.
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import lightning as L
 import numpy as np
@@ -24,6 +21,7 @@ from contrascope.progress import report
 from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
 from contrascope.store.store import CropStore
+from contrascope.training.quiet import quietly
 from contrascope.vocabulary import Batch
 
 BATCH_SIZE = 256
@@ -60,8 +58,7 @@ def predict(
         KeyboardInterrupt: Ctrl-C.
     """
     module, threads = _Prediction(spaces, store, chunks, keep), torch.get_num_threads()
-    with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
-        _ignore_known_warnings()
+    with quietly(), torch.random.fork_rng(devices=[]):
         trainer = _trainer(devices)
         try:
             trainer.predict(module, return_predictions=False)
@@ -136,31 +133,3 @@ class _Stream(IterableDataset):
     def __iter__(self) -> Iterator[Batch]:
         rows = (part for chunk in self.chunks for part in in_order(np.asarray(chunk), BATCH_SIZE))
         return batches(self.store, rows)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Lightning's advertisements and device tables go to a log level that nobody reads."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _ignore_known_warnings() -> None:
-    """Lightning's advice that does not apply: our loader reads ahead without worker processes."""
-    for message in (
-        ".*does not have many workers.*",
-        ".*`__len__`.*",
-        ".*IterableDataset.*",
-        ".*`isinstance.treespec, LeafSpec.`.*",
-        ".*GPU available but not used.*",
-        ".*predict returned None.*",  # what it finds is kept, not returned
-        ".*Total length of `.*` across ranks is zero.*",
-    ):
-        warnings.filterwarnings("ignore", message)

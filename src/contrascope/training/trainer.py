@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import signal
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,7 @@ from contrascope.training.distributed import ALONE, Environment, World
 from contrascope.training.latent import LatentStatistics
 from contrascope.training.logs import TidyMetrics
 from contrascope.training.module import VALIDATION_LOSS, TrainingModule
+from contrascope.training.quiet import quietly
 
 WEIGHTS, METRICS, RESUME = "weights.safetensors", "metrics.csv", "resume.safetensors"
 CHECKPOINT_SECONDS = 300.0
@@ -87,8 +86,7 @@ def train(
     module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told, world=world)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start = _steps_taken(resume)
-    with warnings.catch_warnings(), _quiet_lightning(), torch.random.fork_rng(devices=[]):
-        _ignore_known_warnings()
+    with quietly(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         trainer = L.Trainer(
             max_epochs=settings.epochs,
@@ -266,35 +264,3 @@ class _Progress(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         progress.report("Training", trainer.global_step, self.steps)
-
-
-class _quiet_lightning:  # noqa: N801 - used like a function
-    """Lightning's advertisements and device tables go to a log level that nobody reads."""
-
-    def __enter__(self) -> None:
-        self._loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)
-
-
-def _ignore_known_warnings() -> None:
-    """Lightning's advice that does not apply: our loader reads ahead without worker processes."""
-    for message in (
-        ".*does not have many workers.*",
-        ".*`__len__`.*",
-        ".*your dataloader is not resumable.*",  # it is: TrainingStream goes by the steps taken
-        ".*IterableDataset.*",
-        ".*is smaller than the logging interval.*",
-        ".*Found .* module.* in eval mode.*",
-        ".*`isinstance.treespec, LeafSpec.`.*",
-        ".*Checkpoint directory .* exists.*",
-        ".*GPU available but not used.*",
-        ".*Experiment logs directory .* exists.*",
-        ".*recommended to use .*sync_dist=True.*",  # what is logged is the same in each process
-    ):
-        warnings.filterwarnings("ignore", message)
