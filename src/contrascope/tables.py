@@ -1,4 +1,4 @@
-"""AnnData files of any origin: read what is there, write whole or not at all."""
+"""AnnData files of any origin, and tables of features: read what is there, write whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import warnings
 from pathlib import Path
 
 import anndata as ad
+import pandas as pd
+import polars as pl
+import polars.selectors as cs
 
 from contrascope.addresses import local_path
-from contrascope.errors import BenchmarkError, SettingsError
+from contrascope.errors import BenchmarkError, SettingsError, first_few
+from contrascope.vocabulary import FIELD_DISTANCE, OPTIONAL, REQUIRED
+
+_TABLES = (".csv", ".tsv", ".parquet")
+_NO_FEATURES = [*REQUIRED, *OPTIONAL, FIELD_DISTANCE]
 
 
 def read_anndata(path: str | Path) -> ad.AnnData:
@@ -28,6 +35,52 @@ def read_anndata(path: str | Path) -> ad.AnnData:
         raise BenchmarkError(
             f"{path} cannot be read as AnnData: {' '.join(str(error).split())}. A .h5ad or .zarr was needed."
         ) from None
+
+
+def read_embedding(path: str | Path, *, key: str = "cell_id") -> ad.AnnData:
+    """Cells or profiles from ``.h5ad`` or ``.zarr``, or a table of features such as CellProfiler's.
+
+    A table (``.csv``, ``.tsv``, ``.parquet``) has a row a cell, named by the column ``key``. Its columns of numbers
+    are the features, but those that begin with ``Metadata_`` or stand in the cell table of every screen; features
+    that are not finite in some row are left out, and ``uns["left_out"]`` names them.
+
+    Returns:
+        The AnnData; of a table, with all features in ``obsm["features"]``, (N, F) float64 with their names.
+
+    Raises:
+        BenchmarkError: Not there, of another kind, without the column ``key``, or without a feature.
+        SettingsError: A URL.
+    """
+    path = local_path(path)
+    if path.suffix not in _TABLES:
+        return read_anndata(path)
+    table = _read_table(path)
+    if key not in table:
+        raise BenchmarkError(
+            f"{path} has no column '{key}' that names its rows. It has {first_few(table.columns, 8)}. "
+            f"Rename the column that holds the cells' names to '{key}'."
+        )
+    numbers = table.select(cs.numeric()).drop(_NO_FEATURES, strict=False).select(~cs.starts_with("Metadata_"))
+    finite = [
+        name for name in numbers.columns if numbers[name].cast(pl.Float64).fill_null(float("nan")).is_finite().all()
+    ]
+    if not finite:
+        raise BenchmarkError(f"{path} has no feature: no column of numbers that are all finite. Is it the right table?")
+    index = pd.Index(table[key].cast(pl.String).to_list(), dtype=object)
+    features = pd.DataFrame(numbers.select(finite).to_numpy(), index=index, columns=finite)
+    left_out = [name for name in numbers.columns if name not in finite]
+    return ad.AnnData(obs=pd.DataFrame(index=index), obsm={"features": features}, uns={"left_out": left_out})
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    if not path.exists():
+        raise BenchmarkError(f"There is no {path}. A table of features was needed.")
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path} cannot be read as a table: {' '.join(str(error).split())}.") from None
 
 
 def write_anndata(data: ad.AnnData, path: str | Path) -> Path:

@@ -1,0 +1,73 @@
+"""Embeddings of any origin, and tables of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from anndata import AnnData
+
+from contrascope.errors import BenchmarkError
+from contrascope.tables import read_anndata, read_embedding, write_anndata
+
+TABLE = pl.DataFrame(
+    {
+        "cell_id": ["a", "b", "c"],
+        "plate": [1, 1, 2],
+        "Metadata_Site": [7, 8, 9],
+        "Cells_AreaShape_Area": [3, 4, 5],
+        "Nuclei_Texture_Contrast": [0.5, None, 1.5],
+        "Cells_Intensity_Mean": [0.1, 0.2, 0.3],
+        "comment": ["x", "y", "z"],
+    }
+)
+
+
+def written(table: pl.DataFrame, path: Path) -> Path:
+    match path.suffix:
+        case ".parquet":
+            table.write_parquet(path)
+        case ".csv":
+            table.write_csv(path)
+        case _:
+            table.write_csv(path, separator="\t")
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_a_table_of_features_is_an_embedding_with_names(tmp_path: Path, ending: str) -> None:
+    data = read_embedding(written(TABLE, tmp_path / f"cells.{ending}"))
+    assert list(data.obs_names) == ["a", "b", "c"]
+    assert list(data.obsm["features"].columns) == ["Cells_AreaShape_Area", "Cells_Intensity_Mean"]
+    np.testing.assert_array_equal(data.obsm["features"].to_numpy(), [[3, 0.1], [4, 0.2], [5, 0.3]])
+    assert data.uns["left_out"] == ["Nuclei_Texture_Contrast"]
+
+
+def test_rows_may_be_named_by_another_column(tmp_path: Path) -> None:
+    path = written(TABLE.rename({"cell_id": "object"}), tmp_path / "cells.csv")
+    assert list(read_embedding(path, key="object").obs_names) == ["a", "b", "c"]
+
+
+def test_an_anndata_file_is_read_as_it_is(tmp_path: Path) -> None:
+    data = AnnData(obs=pd.DataFrame(index=list("ab")), obsm={"salient": np.eye(2)})
+    for name in ("cells.h5ad", "cells.zarr"):
+        write_anndata(data, tmp_path / name)
+        np.testing.assert_array_equal(read_embedding(tmp_path / name).obsm["salient"], np.eye(2))
+
+
+def test_tables_of_a_wrong_kind_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"There is no .*gone.csv"):
+        read_embedding(tmp_path / "gone.csv")
+    with pytest.raises(BenchmarkError, match=r"no column 'cell_id'.*It has object"):
+        read_embedding(written(TABLE.rename({"cell_id": "object"}), tmp_path / "unnamed.csv"))
+    with pytest.raises(BenchmarkError, match=r"has no feature"):
+        read_embedding(written(TABLE.select("cell_id", "plate", "comment"), tmp_path / "labels.csv"))
+    (tmp_path / "not.parquet").write_text("no parquet")
+    with pytest.raises(BenchmarkError, match=r"not.parquet cannot be read as a table"):
+        read_embedding(tmp_path / "not.parquet")
+    (tmp_path / "not.h5ad").write_text("no anndata")
+    with pytest.raises(BenchmarkError, match=r"not.h5ad cannot be read as AnnData"):
+        read_anndata(tmp_path / "not.h5ad")
