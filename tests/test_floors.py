@@ -21,6 +21,7 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report",),
+    ("pictures",),
     ("pipeline", "commands_find", "commands_import"),
     ("cli", "__init__"),
 )

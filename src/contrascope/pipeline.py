@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
-import numpy as np
 import pandas as pd
-import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
@@ -30,15 +28,12 @@ from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import ContrascopeError, RunError, StoreError
-from contrascope.figures.curves import training_curves
-from contrascope.figures.gallery import composites, counterfactuals, pairs
-from contrascope.figures.umap import umap
-from contrascope.profiles import profile, typical_cells
+from contrascope.pictures import draw_pictures, picture_names, save_picture
+from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
-from contrascope.profiles.maps import umap_maps
 from contrascope.profiles.sums import sums_path
 from contrascope.progress import report as report_progress
-from contrascope.report import sections
+from contrascope.report import accounts, sections
 from contrascope.report.quality import Quality, judge_quality
 from contrascope.report.quality_page import quality_figures, quality_section
 from contrascope.report.report import render_report
@@ -51,13 +46,8 @@ from contrascope.tables import read_anndata, write_anndata
 from contrascope.training.fit import fit, run_fingerprint
 from contrascope.training.run import Run, open_run
 
-SHOWN_PERTURBATIONS = 8
-"""As many get a row of cells and a colour in the maps."""
 CELLS_IN_MEMORY = 1_000_000
 """More than these are embedded into a folder, chunk by chunk, and profiles are made of their sums."""
-_EXAMPLES = 10
-_RECONSTRUCTED = 8
-_OTHERS = "all others"
 
 
 def run_screen(
@@ -172,7 +162,7 @@ class Line:
         quality, images = self.quality_now, self.settings.images
         moved = [name for name in images.channel_names if images.align and name != images.reference_channel]
         for name, (figure, numbers) in quality_figures(quality, moved).items():
-            _save(figure, folder / name, numbers)
+            save_picture(figure, folder / name, numbers)
         for name, table in (("tiles", quality.tiles), ("wells", quality.wells), ("outliers", quality.outliers())):
             table.write_csv(folder / f"{name}.csv")
         self._is_made("quality", made_from)
@@ -254,18 +244,10 @@ class Line:
     def figures(self) -> Path:
         """Pictures of cells, training and maps, each with its numbers as CSV."""
         folder, made_from = self.out / "figures", self._key("figures", self._record["profiles"])
-        names = ["cells", "reconstructions", "training", "umap_batch", "umap_field", "umap_perturbation"]
-        names += [sections.COUNTERFACTUALS] * self.run_now.model.has_salient
-        if self._is_done("figures", made_from, *(folder / f"{name}.png" for name in names)):
+        if self._is_done("figures", made_from, *(folder / f"{name}.png" for name in picture_names(self.run_now))):
             self.say("figures: done before")
             return folder
-        folder.mkdir(exist_ok=True)
-        shown = _farthest(self.profiles_now[v.PERTURBATION])
-        self._draw_cells(folder, shown)
-        if self.run_now.model.has_salient:
-            self._draw_counterfactuals(folder, shown)
-        self._draw_training(folder)
-        self._draw_maps(folder, shown)
+        draw_pictures(folder, self.store_now, self.run_now, self.cells_now, self.profiles_now[v.PERTURBATION])
         self._is_made("figures", made_from)
         self.say(f"figures: {len(list(folder.glob('*.png')))} drawn")
         return folder
@@ -284,7 +266,7 @@ class Line:
             subtitle=f"{store!r}; model {run.model_name}.",
             facts=sections.headline_facts(store.account, len(store.perturbations), results),
             sections=[
-                sections.went_in(str(store.account), _dropped(store), _counts(store)),
+                sections.went_in(str(store.account), accounts.dropped(store.account), accounts.counts(store.cells)),
                 quality_section(self.quality_now, self.out / "quality"),
                 sections.cells_section(folder),
                 sections.training_section(run.facts["outcome"], folder),
@@ -356,53 +338,6 @@ class Line:
         path = self.settings.annotations.complexes
         return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
 
-    def _draw_cells(self, folder: Path, shown: list[str]) -> None:
-        store, run = self.store_now, self.run_now
-        rows, labels = _examples(store, shown)
-        images = run.images(store, rows)
-        figure = composites(images, labels, channels=store.channels, pixel_size_um=_shown_pixel(store, run))
-        _save(figure, folder / "cells", store.cells[rows].to_pandas())
-        held_out = np.flatnonzero((run.split() == "test").to_numpy())
-        rows = np.random.default_rng(0).permutation(held_out)[:_RECONSTRUCTED]
-        images, decoded = run.reconstruct(store, rows)
-        names = store.cells[rows][v.PERTURBATION].to_list()
-        figure = pairs(images, decoded, channels=store.channels, rows=names, pixel_size_um=_shown_pixel(store, run))
-        error = np.square(images - decoded).mean((2, 3))
-        errors = {f"mean squared error {name}": error[:, c] for c, name in enumerate(store.channels)}
-        _save(figure, folder / "reconstructions", pd.DataFrame({"row": rows, v.PERTURBATION: names} | errors))
-
-    def _draw_counterfactuals(self, folder: Path, shown: list[str]) -> None:
-        store, run = self.store_now, self.run_now
-        rows = np.concatenate(typical_cells(self.cells_now, shown, space=v.SALIENT))
-        actual, without = run.counterfactual(store, rows)
-        scale = _shown_pixel(store, run)
-        figure = counterfactuals(actual, without, channels=store.channels, rows=shown, pixel_size_um=scale)
-        change = (actual - without).mean((2, 3))
-        changes = {f"mean difference {name}": change[:, c] for c, name in enumerate(store.channels)}
-        _save(figure, folder / sections.COUNTERFACTUALS, pd.DataFrame({"row": rows, v.PERTURBATION: shown} | changes))
-
-    def _draw_training(self, folder: Path) -> None:
-        metrics = self.run_now.metrics().filter(~pl.col("name").str.starts_with("latent/")).to_pandas()
-        _save(training_curves(metrics), folder / "training", metrics)
-
-    def _draw_maps(self, folder: Path, shown: list[str]) -> None:
-        spaces = [name for name in (v.BACKGROUND, v.SALIENT) if name in self.cells_now.obsm]
-        report_progress("Drawing maps", 0, 1)
-        columns = (v.BATCH, v.FIELD_DISTANCE, v.PERTURBATION, v.CONTROL)
-        table = umap_maps(self.cells_now, spaces=spaces, columns=columns)
-        maps = {space: table[[f"{space} 1", f"{space} 2"]].to_numpy() for space in spaces}
-        perturbation = table[v.PERTURBATION].astype(str)
-        others = np.where(perturbation.isin(shown), perturbation, _OTHERS)
-        named = np.where(table[v.CONTROL], "control", others)
-        coloured = {
-            "umap_batch": (table[v.BATCH].astype(str), v.BATCH),
-            "umap_field": (table[v.FIELD_DISTANCE], "distance from the field's centre"),
-            "umap_perturbation": (pd.Series(named), v.PERTURBATION),
-        }
-        for name, (values, label) in coloured.items():
-            _save(umap(maps, values, label=label, grey=_OTHERS), folder / name, table)
-        report_progress("Drawing maps", 1, 1)
-
     def _key(self, *made_from: object) -> str:
         return fingerprint([version("contrascope"), *made_from])
 
@@ -446,50 +381,3 @@ def _is_of_other_inputs(run: Path, made_from: str) -> bool:
 def _read_result(folder: Path, name: str) -> Result:
     table, headline = (pd.read_csv(folder / f"{file}.csv") for file in (name, f"{name}_headline"))
     return Result(name, table, headline, tuple(read_json(folder / f"{name}_notes.json")))
-
-
-def _farthest(profiles: ad.AnnData) -> list[str]:
-    """Perturbations whose profile lies farthest from the controls in the salient space, farthest first."""
-    space = v.SALIENT if v.SALIENT in profiles.obsm else v.BACKGROUND
-    distance = np.linalg.norm(profiles.obsm[space] - profiles.obsm[space][profiles.obs[v.CONTROL]].mean(0), axis=1)
-    distance[profiles.obs[v.CONTROL]] = -1
-    return profiles.obs_names[np.argsort(-distance)[:SHOWN_PERTURBATIONS]].tolist()
-
-
-def _examples(store: CropStore, shown: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Rows of random cells: controls, then each perturbation shown."""
-    rng, rows, labels = np.random.default_rng(0), [], []
-    number = {name: k for k, name in enumerate(store.perturbations, start=1)}
-    for name, label in {"control": 0, **{name: number[name] for name in shown}}.items():
-        chosen = rng.permutation(np.flatnonzero(store.labels == label))[:_EXAMPLES]
-        rows.append(chosen)
-        labels += [name] * len(chosen)
-    return np.concatenate(rows), labels
-
-
-def _shown_pixel(store: CropStore, run: Run) -> float | None:
-    """Width in micrometres of a pixel after resizing."""
-    if store.pixel_size_um is None:
-        return None
-    return store.pixel_size_um * store.crop_size[0] / run.settings.image_size
-
-
-def _save(figure: Any, path: Path, numbers: pd.DataFrame) -> None:
-    figure.savefig(path.with_suffix(".png"))
-    numbers.to_csv(path.with_suffix(".csv"), index=False)
-
-
-def _dropped(store: CropStore) -> pd.DataFrame:
-    account = store.account
-    rows = {"stored": account.stored, **{f"dropped: {why}": n for why, n in account.dropped.items()}}
-    shares = [n / account.rows for n in rows.values()]
-    return pd.DataFrame({"what became of them": list(rows), "cells": list(rows.values()), "share": shares})
-
-
-def _counts(store: CropStore, ends: int = 5) -> pd.DataFrame:
-    counts = (
-        store.cells.group_by(v.PERTURBATION, v.CONTROL)
-        .agg(pl.len().alias("cells"), pl.col(v.GUIDE).n_unique().alias("guides"))
-        .sort("cells", v.PERTURBATION, descending=[True, False])
-    )
-    return (counts if counts.height <= 2 * ends + 2 else pl.concat([counts.head(ends), counts.tail(ends)])).to_pandas()

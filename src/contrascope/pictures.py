@@ -1,0 +1,138 @@
+"""Pictures of a screen whose stages are done, each a PNG beside its numbers as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from anndata import AnnData
+
+from contrascope import vocabulary as v
+from contrascope.figures.curves import training_curves
+from contrascope.figures.gallery import composites, counterfactuals, pairs
+from contrascope.figures.umap import umap
+from contrascope.profiles import typical_cells
+from contrascope.profiles.maps import umap_maps
+from contrascope.progress import report
+from contrascope.report.sections import COUNTERFACTUALS
+from contrascope.store.store import CropStore
+from contrascope.training.run import Run
+
+SHOWN_PERTURBATIONS = 8
+"""As many get a row of cells and a colour in the maps."""
+_EXAMPLES = 10
+_RECONSTRUCTED = 8
+_OTHERS = "all others"
+
+
+def picture_names(run: Run) -> list[str]:
+    """Names of the pictures that ``draw_pictures`` makes, without ending."""
+    names = ["cells", "reconstructions", "training", "umap_batch", "umap_field", "umap_perturbation"]
+    return names + [COUNTERFACTUALS] * run.model.has_salient
+
+
+def draw_pictures(folder: Path, store: CropStore, run: Run, cells: AnnData, profiles: AnnData) -> None:
+    """Cells, what the model keeps of them, training, and maps.
+
+    Args:
+        folder: Where they go.
+        store: The cells' pixels.
+        run: The model.
+        cells: The cells embedded by it.
+        profiles: Of perturbations.
+    """
+    folder.mkdir(exist_ok=True)
+    shown = _farthest(profiles)
+    _draw_cells(folder, store, run, shown)
+    _draw_reconstructions(folder, store, run)
+    if run.model.has_salient:
+        _draw_counterfactuals(folder, store, run, cells, shown)
+    _draw_training(folder, run)
+    _draw_maps(folder, cells, shown)
+
+
+def save_picture(figure: Any, path: Path, numbers: pd.DataFrame) -> None:
+    """Write a figure as PNG and its numbers as CSV, under one name."""
+    figure.savefig(path.with_suffix(".png"))
+    numbers.to_csv(path.with_suffix(".csv"), index=False)
+
+
+def _draw_cells(folder: Path, store: CropStore, run: Run, shown: list[str]) -> None:
+    rows, labels = _examples(store, shown)
+    images = run.images(store, rows)
+    figure = composites(images, labels, channels=store.channels, pixel_size_um=_shown_pixel(store, run))
+    save_picture(figure, folder / "cells", store.cells[rows].to_pandas())
+
+
+def _draw_reconstructions(folder: Path, store: CropStore, run: Run) -> None:
+    held_out = np.flatnonzero((run.split() == "test").to_numpy())
+    rows = np.random.default_rng(0).permutation(held_out)[:_RECONSTRUCTED]
+    images, decoded = run.reconstruct(store, rows)
+    names = store.cells[rows][v.PERTURBATION].to_list()
+    figure = pairs(images, decoded, channels=store.channels, rows=names, pixel_size_um=_shown_pixel(store, run))
+    error = np.square(images - decoded).mean((2, 3))
+    errors = {f"mean squared error {name}": error[:, c] for c, name in enumerate(store.channels)}
+    save_picture(figure, folder / "reconstructions", pd.DataFrame({"row": rows, v.PERTURBATION: names} | errors))
+
+
+def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnData, shown: list[str]) -> None:
+    rows = np.concatenate(typical_cells(cells, shown, space=v.SALIENT))
+    actual, without = run.counterfactual(store, rows)
+    scale = _shown_pixel(store, run)
+    figure = counterfactuals(actual, without, channels=store.channels, rows=shown, pixel_size_um=scale)
+    change = (actual - without).mean((2, 3))
+    changes = {f"mean difference {name}": change[:, c] for c, name in enumerate(store.channels)}
+    save_picture(figure, folder / COUNTERFACTUALS, pd.DataFrame({"row": rows, v.PERTURBATION: shown} | changes))
+
+
+def _draw_training(folder: Path, run: Run) -> None:
+    metrics = run.metrics().filter(~pl.col("name").str.starts_with("latent/")).to_pandas()
+    save_picture(training_curves(metrics), folder / "training", metrics)
+
+
+def _draw_maps(folder: Path, cells: AnnData, shown: list[str]) -> None:
+    spaces = [name for name in (v.BACKGROUND, v.SALIENT) if name in cells.obsm]
+    report("Drawing maps", 0, 1)
+    columns = (v.BATCH, v.FIELD_DISTANCE, v.PERTURBATION, v.CONTROL)
+    table = umap_maps(cells, spaces=spaces, columns=columns)
+    maps = {space: table[[f"{space} 1", f"{space} 2"]].to_numpy() for space in spaces}
+    perturbation = table[v.PERTURBATION].astype(str)
+    others = np.where(perturbation.isin(shown), perturbation, _OTHERS)
+    named = np.where(table[v.CONTROL], "control", others)
+    coloured = {
+        "umap_batch": (table[v.BATCH].astype(str), v.BATCH),
+        "umap_field": (table[v.FIELD_DISTANCE], "distance from the field's centre"),
+        "umap_perturbation": (pd.Series(named), v.PERTURBATION),
+    }
+    for name, (values, label) in coloured.items():
+        save_picture(umap(maps, values, label=label, grey=_OTHERS), folder / name, table)
+    report("Drawing maps", 1, 1)
+
+
+def _farthest(profiles: AnnData) -> list[str]:
+    """Perturbations whose profile lies farthest from the controls in the salient space, farthest first."""
+    space = v.SALIENT if v.SALIENT in profiles.obsm else v.BACKGROUND
+    distance = np.linalg.norm(profiles.obsm[space] - profiles.obsm[space][profiles.obs[v.CONTROL]].mean(0), axis=1)
+    distance[profiles.obs[v.CONTROL]] = -1
+    return profiles.obs_names[np.argsort(-distance)[:SHOWN_PERTURBATIONS]].tolist()
+
+
+def _examples(store: CropStore, shown: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Rows of random cells: controls, then each perturbation shown."""
+    rng, rows, labels = np.random.default_rng(0), [], []
+    number = {name: k for k, name in enumerate(store.perturbations, start=1)}
+    for name, label in {"control": 0, **{name: number[name] for name in shown}}.items():
+        chosen = rng.permutation(np.flatnonzero(store.labels == label))[:_EXAMPLES]
+        rows.append(chosen)
+        labels += [name] * len(chosen)
+    return np.concatenate(rows), labels
+
+
+def _shown_pixel(store: CropStore, run: Run) -> float | None:
+    """Width in micrometres of a pixel after resizing."""
+    if store.pixel_size_um is None:
+        return None
+    return store.pixel_size_um * store.crop_size[0] / run.settings.image_size
