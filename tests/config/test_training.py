@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contrascope.config import auto_preset, paper_preset, training_settings
+from contrascope.config.training import auto_preset, paper_preset, training_settings
 from contrascope.errors import SettingsError
 from contrascope.models.architectures.conv5 import Encoder
 from contrascope.models.likelihood import SCALES, LearnedScale
@@ -84,7 +84,7 @@ def test_an_unknown_preset_is_named_together_with_those_there_are() -> None:
     ("change", "complaint"),
     [
         ({"epoch": 3}, "'epoch' is not a setting"),
-        ({"image_size": 60}, "'image_size' is 60"),
+        ({"image_size": 300}, "'image_size' is 300"),
         ({"batch_size": 33}, "'batch_size' is 33"),
         ({"split": (0.9, 0.2, 0.1)}, "sum to 1"),
         ({"learning_rate": 0}, "'learning_rate' is 0"),

@@ -1,0 +1,36 @@
+"""Typed settings, read from and written to YAML; the only home of defaults.
+
+Every key is known here, and a key that is not is an error: a misspelt setting must never be ignored.
+"""
+
+from contrascope.config.screen import (
+    AnnotationSettings,
+    CellTableSettings,
+    ControlRule,
+    CropSettings,
+    ImageSettings,
+    RoundSettings,
+    ScreenSettings,
+    load_screen_settings,
+)
+from contrascope.config.settings import Settings, fingerprint, read_yaml, validated
+from contrascope.config.training import CLEAN, PRESETS, TrainingSettings, training_settings
+
+__all__ = [
+    "CLEAN",
+    "PRESETS",
+    "AnnotationSettings",
+    "CellTableSettings",
+    "ControlRule",
+    "CropSettings",
+    "ImageSettings",
+    "RoundSettings",
+    "ScreenSettings",
+    "Settings",
+    "TrainingSettings",
+    "fingerprint",
+    "load_screen_settings",
+    "read_yaml",
+    "training_settings",
+    "validated",
+]

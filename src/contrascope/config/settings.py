@@ -1,0 +1,71 @@
+"""Settings of any kind: every key is known, and what is wrong with them is said in one paragraph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contrascope.errors import SettingsError
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Settings whose keys are all known; frozen once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def validated(kind: type[S], values: object, *, where: str) -> S:
+    """Settings of a kind from plain values, or one paragraph on all that is wrong with them."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        sentences = " ".join(_sentence(e, kind) for e in error.errors())
+        raise SettingsError(f"{where} cannot be used: {sentences}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no file {path}. Give the path of a screen file.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds {type(values).__name__}, a mapping of settings was needed.")
+    return values
+
+
+def fingerprint(values: object) -> str:
+    """A short name for a value: equal JSON, equal fingerprint (16 hexadecimal digits of SHA-256)."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sentence(error: Any, kind: type[BaseModel]) -> str:
+    """One pydantic complaint as a sentence."""
+    where = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(kind, error["loc"][:-1])
+        return f"'{where}' is not a setting" + (f"; known here: {', '.join(known)}." if known else ".")
+    if error["type"] == "missing":
+        return f"'{where}' is missing."
+    if error["type"] == "value_error":
+        return f"'{where}': {error['ctx']['error']}."
+    return f"'{where}' is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
+
+
+def _keys_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    for part in loc:
+        field = kind.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        kind = field.annotation
+    return sorted(kind.model_fields)
