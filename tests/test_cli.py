@@ -335,7 +335,7 @@ def test_whoever_stops_it_is_told_that_it_can_go_on(
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
 def test_any_change_of_a_setting_is_understood_or_refused(text: str) -> None:
     try:
-        changes = cli._changes([text])
+        changes = cli.settings_in([text])
     except cli.SettingsError:
         return
     assert list(changes) == [text.partition("=")[0]]

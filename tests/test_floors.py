@@ -13,7 +13,7 @@ import contrascope
 SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
     ("errors",),
-    ("allocator", "vocabulary", "config", "registry", "progress", "addresses"),
+    ("allocator", "arguments", "vocabulary", "config", "registry", "progress", "addresses"),
     ("tables",),
     ("screen",),
     ("store", "models"),
@@ -22,7 +22,7 @@ FLOORS = (
     ("figures", "embedding"),
     ("report",),
     ("pictures",),
-    ("pipeline", "commands_find", "commands_import"),
+    ("pipeline", "commands_benchmark", "commands_find", "commands_import"),
     ("cli", "__init__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

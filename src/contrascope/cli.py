@@ -18,8 +18,9 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contrascope import commands_find, commands_import
+from contrascope import commands_benchmark, commands_find, commands_import
 from contrascope.addresses import is_url, local_path
+from contrascope.arguments import settings_in
 from contrascope.errors import ContrascopeError, SettingsError
 
 app = typer.Typer(
@@ -57,7 +58,9 @@ def demo(
 
     with _telling(quiet) as say:
         screen = _simulated(out / "screen", preset, seed, say)
-        report = run_screen(screen, out / "analysis", overrides={"training.seed": seed} | _changes(settings), say=say)
+        report = run_screen(
+            screen, out / "analysis", overrides={"training.seed": seed} | settings_in(settings), say=say
+        )
     _last(json_, {"report": str(report)}, f"The report is {report}")
 
 
@@ -76,7 +79,7 @@ def run(
     from contrascope.pipeline import run_screen
 
     with _telling(quiet) as say:
-        report = run_screen(screen, out, overrides=_changes(settings), say=say)
+        report = run_screen(screen, out, overrides=settings_in(settings), say=say)
     _last(json_, {"report": str(report)}, f"The report is {report}")
 
 
@@ -120,7 +123,7 @@ def ingest(
     from contrascope.store.crops import extract_crops
 
     with _telling(quiet):
-        changes = _changes(settings) | ({"images.on_bad_tile": on_bad_tile} if on_bad_tile else {})
+        changes = settings_in(settings) | ({"images.on_bad_tile": on_bad_tile} if on_bad_tile else {})
         store = extract_crops(open_screen(screen, changes), out, workers=workers, scheduler=scheduler)
     account = store.account
     facts = {"store": str(out), "rows": account.rows, "stored": account.stored, "dropped": account.dropped}
@@ -162,7 +165,7 @@ def train(
 
     others = (world := launched()) is not None and world.rank > 0
     with _telling(quiet or others), said_once(world):
-        changes = _changes(settings)
+        changes = settings_in(settings)
         if own := sorted(
             {"store", "out", "model", "preset", "devices", "nodes", "start_from", "loggers"} & changes.keys()
         ):
@@ -229,32 +232,6 @@ def profile(
 
 
 @app.command()
-def benchmark(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Embedded cells or profiles, .h5ad or .zarr.")],
-    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="complexes (profiles), artifacts or dose (cells).")],
-    out: Annotated[Path, typer.Option(help="Folder for CSV, PNG and SVG.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the benchmark, such as annotations=corum.gmt."),
-    ] = None,
-    quiet: Quiet = False,
-    json_: Json = False,
-) -> None:
-    """Put one question to any embedding.
-
-    Example: contrascope benchmark genes.h5ad complexes --set annotations=complexes.gmt --out benchmarks
-    """
-    from contrascope.benchmarks import benchmark as ask
-    from contrascope.tables import read_anndata
-
-    with _telling(quiet):
-        out = local_path(out)  # before the work
-        result = ask(read_anndata(data), name, **_changes(settings))
-        result.save(out)
-    _last(json_, {"benchmark": name, "headline": result.headline.to_dict("records")}, str(result))
-
-
-@app.command()
 def report(
     screen: ScreenFile,
     out: Annotated[Path, typer.Option(help="Folder that `contrascope run` has filled.")],
@@ -269,7 +246,7 @@ def report(
     from contrascope.pipeline import report_again
 
     with _telling(quiet) as say:
-        path = report_again(screen, out, overrides=_changes(settings), say=say)
+        path = report_again(screen, out, overrides=settings_in(settings), say=say)
     _last(json_, {"report": str(path)}, f"The report is {path}")
 
 
@@ -321,6 +298,13 @@ def verify(
     with _telling(quiet):
         damage_report(store)
     _last(json_, {"store": str(store), "sound": True}, f"{store} is sound: every file is what was written.")
+
+
+@app.command()
+@wraps(commands_benchmark.benchmark)
+def benchmark(*arguments: Any, **options: Any) -> None:
+    """See ``commands_benchmark``."""
+    _said(commands_benchmark.benchmark, *arguments, **options)
 
 
 @app.command("import-crops")
@@ -378,20 +362,6 @@ def _is_simulated(out: Path, preset: str, seed: int) -> bool:
         return False
     truth = json.loads((out / "truth.json").read_text())
     return (truth.get("preset"), truth.get("seed")) == (preset, seed)
-
-
-def _changes(settings: list[str] | None) -> dict[str, Any]:
-    """KEY=VALUE arguments as settings; values are YAML."""
-    changes = {}
-    for text in settings or []:
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise SettingsError(f"--set {text} is not understood. KEY=VALUE was needed, such as crop.size=64.")
-        try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"--set {text} is not understood: {error}. Put quotes around the value.") from None
-    return changes
 
 
 @contextmanager

@@ -1,0 +1,39 @@
+"""KEY=VALUE arguments of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from contrascope.errors import SettingsError
+
+
+def settings_in(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """KEY=VALUE as settings; values are YAML.
+
+    Raises:
+        SettingsError: An argument is not of that form.
+    """
+    changes = {}
+    for text in arguments or []:
+        key, value = split(text, example="--set crop.size=64")
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {text} is not understood: {error}. Put quotes around the value.") from None
+    return changes
+
+
+def split(text: str, *, example: str) -> tuple[str, str]:
+    """The two sides of KEY=VALUE.
+
+    Raises:
+        SettingsError: There is no key or no equals sign.
+    """
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        option, needed = example.split(" ", 1)
+        raise SettingsError(f"{option} {text} is not understood. KEY=VALUE was needed, such as {needed}.")
+    return key, value

@@ -1,0 +1,116 @@
+"""``contrascope benchmark``: what the command line says, as a call of the package.
+
+The function answers with the facts and the text of its last line; ``cli`` shows progress and prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contrascope.addresses import local_path
+from contrascope.arguments import settings_in, split
+from contrascope.errors import SettingsError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+Facts = dict[str, Any]
+ALL = "all"
+
+
+def benchmark(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Embedded cells or profiles, .h5ad or .zarr; or a table of features.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Its name; or all, for those that the data allow.")],
+    out: Annotated[Path, typer.Option(help="Folder for CSV, PNG and SVG.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Its option, such as annotations=corum.gmt; with all: complexes.annotations=corum.gmt.",
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beside",
+            metavar="NAME=FILE",
+            help="Another embedding of the same cells, or a table of features, judged on the very same rows.",
+        ),
+    ] = None,
+    key: Annotated[str, typer.Option(help="Column of a table of features that names its rows.")] = "cell_id",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+) -> tuple[Facts, str]:
+    """Put one question to any embedding, or all that it allows, to one embedding or to several.
+
+    Example: contrascope benchmark cells.h5ad all --beside vae=vae.h5ad --set complexes.annotations=corum.gmt
+    --out benchmarks
+    """
+    from contrascope.benchmarks import benchmark as ask
+    from contrascope.benchmarks.suite import Judged
+    from contrascope.profiles.spaces import chosen_spaces
+    from contrascope.tables import read_embedding
+
+    out, changes = local_path(out), settings_in(settings)  # before the work
+    cells = read_embedding(data, key=key)
+    spaces = chosen_spaces(cells, None)
+    cells, notes = _with_others(cells, beside, key)
+    spaces += [space for space in cells.obsm if space.split(" ")[0] in _names(beside)]
+    if name == ALL:
+        return _all(cells, spaces, changes, notes, out)
+    result = ask(Judged(cells).taken_by(name), name, spaces=spaces, **changes)
+    result.save(out)
+    text = "\n".join([str(result), *notes])
+    return {"benchmark": name, "headline": result.headline.to_dict("records"), "matched": list(notes)}, text
+
+
+def _all(
+    cells: AnnData, spaces: list[str], changes: Mapping[str, Any], notes: tuple[str, ...], out: Path
+) -> tuple[Facts, str]:
+    """Every benchmark, and their headlines side by side."""
+    from contrascope.benchmarks.suite import ask_all, comparison, said
+    from contrascope.progress import report
+
+    options: dict[str, dict[str, Any]] = {}
+    for dotted, value in changes.items():
+        benchmark_, dot, option = dotted.partition(".")
+        if not dot:
+            raise SettingsError(f"--set {dotted} names no benchmark. With all, say which: complexes.{dotted}=...")
+        options.setdefault(benchmark_, {})[option] = value
+    results, left_out = ask_all(
+        cells, options=options, spaces=spaces, asked=lambda name: report(f"Benchmark {name}", 0, 1)
+    )
+    for result in results.values():
+        result.save(out)
+    table = comparison(results)
+    table.to_csv(out / "comparison.csv", index=False)
+    sentences = [*notes, *(note for result in results.values() for note in result.notes), *said(left_out)]
+    wide = table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
+    facts = {"comparison": str(out / "comparison.csv"), "benchmarks": list(results), "left_out": left_out}
+    return facts | {"matched": list(notes)}, "\n".join([wide, *(f"note: {text}" for text in sentences)])
+
+
+def _names(beside: list[str] | None) -> list[str]:
+    return [split(text, example="--beside vae=vae.h5ad")[0] for text in beside or []]
+
+
+def _with_others(first: AnnData, beside: list[str] | None, key: str) -> tuple[AnnData, tuple[str, ...]]:
+    """The first with the embeddings of the others, and an account of how rows were matched."""
+    from contrascope.profiles.beside import beside as side_by_side
+    from contrascope.tables import read_embedding
+
+    if not beside:
+        return first, ()
+    pairs = [split(text, example="--beside vae=vae.h5ad") for text in beside]
+    others = {name: read_embedding(file, key=key) for name, file in pairs}
+    if len(others) < len(pairs):
+        raise SettingsError("Two of --beside have one name. Give each embedding a name of its own.")
+    return side_by_side(first, others)
