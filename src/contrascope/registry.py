@@ -101,5 +101,8 @@ BENCHMARKS = Registry(
         "complexes": "contrascope.benchmarks.complexes:complexes",
         "artifacts": "contrascope.benchmarks.artifacts:artifacts",
         "dose": "contrascope.benchmarks.dose:dose",
+        "functions": "contrascope.benchmarks.functions:functions",
+        "stages": "contrascope.benchmarks.stages:stages",
+        "mitosis": "contrascope.benchmarks.mitosis:mitosis",
     },
 )

@@ -5,6 +5,9 @@
 | complexes | perturbation profiles | are genes of one complex alike? |
 | artifacts | cells | can batch and position be read from the embedding? |
 | dose | cells | does the profile of a well move with the dose? |
+| functions | guide profiles | can the function of a gene be read from its guides? |
+| stages | cells | can the stage of a control cell be read from the embedding? |
+| mitosis | cells | is the effect of mitotic genes in the background? |
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ FIGURES = Registry(
         "complexes": "contrascope.figures.precision_recall:precision_recall",
         "artifacts": "contrascope.figures.artifacts:artifact_bars",
         "dose": "contrascope.figures.dose:dose_response",
+        "functions": "contrascope.figures.functions:gene_functions",
+        "stages": "contrascope.figures.stages:stage_bars",
+        "mitosis": "contrascope.figures.mitosis:mitosis_curves",
     },
 )
 """Benchmark -> function from its table to a matplotlib Figure."""
