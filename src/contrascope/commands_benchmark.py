@@ -66,7 +66,7 @@ def benchmark(
     spaces += [space for space in cells.obsm if space.split(" ")[0] in _names(beside)]
     if name == ALL:
         return _all(cells, spaces, changes, notes, out)
-    result = ask(Judged(cells).taken_by(name), name, spaces=spaces, **changes)
+    result = ask(Judged(cells).for_(name), name, spaces=spaces, **changes)
     result.save(out)
     text = "\n".join([str(result), *notes])
     return {"benchmark": name, "headline": result.headline.to_dict("records"), "matched": list(notes)}, text

@@ -24,6 +24,7 @@ import pandas as pd
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks.suite import taken_by
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
@@ -232,7 +233,8 @@ class Line:
                 results[name] = _read_result(folder, name)
                 continue
             report_progress(f"Benchmark {name}", 0, 1)
-            data = self.profiles_now[v.PERTURBATION] if name == "complexes" else self.cells_now
+            profiles = {"guides": v.GUIDE, "profiles": v.PERTURBATION}.get(taken_by(name))
+            data = self.cells_now if profiles is None else self.profiles_now[profiles]
             results[name] = benchmark(data, name, **options)
             results[name].save(folder)
             write_json(folder / f"{name}_notes.json", list(results[name].notes))

@@ -51,10 +51,10 @@ def test_each_result_is_what_the_benchmark_says_alone(cells: AnnData) -> None:
 
 def test_profiles_that_a_user_has_made_are_judged_as_they_are(cells: AnnData) -> None:
     profiles = profile(cells)
-    assert Judged(profiles).taken_by("complexes") is profiles
+    assert Judged(profiles).for_("complexes") is profiles
     bare = AnnData(obs=profiles.obs[["perturbation", "control"]], obsm={"mine": profiles.obsm["salient"]})
-    assert Judged(bare).taken_by("complexes") is bare
-    assert Judged(cells).taken_by("artifacts") is cells
+    assert Judged(bare).for_("complexes") is bare
+    assert Judged(cells).for_("artifacts") is cells
 
 
 def test_a_benchmark_that_was_asked_for_by_name_must_work(cells: AnnData) -> None:

@@ -39,7 +39,7 @@ from contrascope.vocabulary import BACKGROUND, COMBINED, CONTROL, PERTURBATION, 
 
 RELATIVE_NORM, EFFECT_SIZE, MITOTIC_INDEX = "relative background norm", "effect size", "mitotic index"
 AUROC, GAIN, TRUE_POSITIVES = "AUROC", "AUROC above mitotic index", "true positive rate"
-RESAMPLES = 1000
+RESAMPLES, AT_ONCE = 1000, 100
 EXTRA = ("score", "false_positive_rate", "low", "high", "n_mitotic")
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -105,10 +105,14 @@ def resampled_auroc(score: Values, known: Flags, *, seed: int) -> Values:
         known: (G,) which genes are mitotic.
     """
     generator = np.random.default_rng(seed)
-    inside, outside = score[known], score[~known]
-    return np.array(
-        [area(generator.choice(inside, len(inside)), generator.choice(outside, len(outside))) for _ in range(RESAMPLES)]
-    )
+    inside, outside = score[known][:, None], score[~known]
+    # Each pair is compared once, and counts as often as its two genes were drawn.
+    above = (inside > outside) + 0.5 * (inside == outside)
+    areas = []
+    for _ in range(RESAMPLES // AT_ONCE):
+        times_in, times_out = (generator.multinomial(n, np.full(n, 1 / n), size=AT_ONCE) for n in above.shape)
+        areas.append(((times_in @ above) * times_out).sum(axis=1) / above.size)
+    return np.concatenate(areas)
 
 
 def area(inside: Values, outside: Values) -> float:

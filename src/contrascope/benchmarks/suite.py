@@ -37,9 +37,9 @@ class Judged:
 
     data: AnnData
 
-    def taken_by(self, name: str) -> AnnData:
+    def for_(self, name: str) -> AnnData:
         """The data for a benchmark: profiles of the cells where it takes profiles."""
-        takes = next(iter(inspect.signature(BENCHMARKS[name]).parameters))
+        takes = taken_by(name)
         if not _are_cells(self.data):
             return self.data
         return {"guides": lambda: self.guides, "profiles": lambda: self.profiles}.get(takes, lambda: self.data)()
@@ -53,6 +53,11 @@ class Judged:
     def profiles(self) -> AnnData:
         """Profiles of perturbations."""
         return profile(self.data)
+
+
+def taken_by(name: str) -> str:
+    """What a benchmark takes: cells, guides or profiles."""
+    return next(iter(inspect.signature(BENCHMARKS[name]).parameters))
 
 
 def ask_all(
@@ -84,7 +89,7 @@ def ask_all(
     for name in BENCHMARKS:
         asked(name)
         try:
-            results[name] = benchmark(judged.taken_by(name), name, spaces=spaces, **options.get(name, {}))
+            results[name] = benchmark(judged.for_(name), name, spaces=spaces, **options.get(name, {}))
         except ContrascopeError as error:
             if name in options:
                 raise

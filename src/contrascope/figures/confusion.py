@@ -41,7 +41,7 @@ def spaces_shown(table: pd.DataFrame, spaces: Sequence[str] | None = None) -> li
 def height_of(table: pd.DataFrame, count: int) -> float:
     """Inches that so many matrices side by side take, with the names below them."""
     longest = min(_LONGEST, int(table["predicted"].dropna().str.len().max()))
-    return 0.25 * PAGE * (3 / max(count, 3)) + 0.55 + 0.06 * longest
+    return 0.25 * PAGE * (3 / max(count, 3)) + 0.45 + 0.06 * longest
 
 
 def draw_confusion(figure: FigureBase, table: pd.DataFrame, spaces: Sequence[str]) -> None:

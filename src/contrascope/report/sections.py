@@ -48,6 +48,27 @@ _QUESTIONS = {
         "Projection of each test well against its dose, a point a well. Shaded: the negative "
         "controls of the same part.",
     ),
+    "functions": (
+        "Can the function of a gene be read from its guides?",
+        "A logistic regression learns the functional groups from guide profiles of some genes and is asked about "
+        "guides of other genes, so that knowing a gene does not help. Balanced accuracy is the mean share of a group's "
+        "guides that are told rightly.",
+        "Above: each row is a group, and how its guides were told. Below: balanced accuracy beside what permuted "
+        "groups reach, and the groups that one space tells better than the other, with 95 % of resampled genes.",
+    ),
+    "stages": (
+        "Can the stage of a control cell be read from the embedding?",
+        "A logistic regression tries to tell the stage of the cell cycle of controls. It is what cells do anyway, so "
+        "the background space should hold it.",
+        "How well each stage is told on held-out controls. Black lines: chance.",
+    ),
+    "mitosis": (
+        "Is the effect of mitotic genes in the background?",
+        "A gene that holds cells in mitosis moves them to where controls are as well, so much of its effect should be "
+        "in the background space. The relative background norm says how much; the mitotic index only counts mitotic "
+        "cells.",
+        "Telling known mitotic genes from all others. Right: the area under each curve, with 95 % of resampled genes.",
+    ),
 }
 
 
