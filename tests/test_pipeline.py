@@ -80,3 +80,13 @@ def test_a_run_of_other_settings_makes_room_for_the_one_that_is_wanted(tiny_scre
     first = to_profiles(tiny_screen, tmp_path / "line").run_now
     second = to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5}).run_now
     assert second.fingerprint != first.fingerprint
+
+
+def test_each_benchmark_that_the_screen_file_names_gets_what_it_takes(tiny_screen: Path, tmp_path: Path) -> None:
+    genes = open_screen(tiny_screen).cells["perturbation"].unique().sort().to_list()
+    groups = {gene: "ab"[number % 2] for number, gene in enumerate(g for g in genes if g != "nontargeting")}
+    named: dict[str, object] = {"benchmarks.functions": {"annotations": groups, "permutations": 1}}
+    line = to_profiles(tiny_screen, tmp_path / "out", **named)
+    results = line.results()
+    assert "guides of" in results["functions"].notes[0]
+    assert (tmp_path / "out" / "benchmarks" / "functions.png").exists()
