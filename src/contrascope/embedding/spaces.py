@@ -28,8 +28,7 @@ from contrascope.vocabulary import Batch
 
 CELLS_AT_ONCE = 32
 """On a CPU: what a layer writes must still be in the cache when the next one reads it."""
-_PERCENTILES = (1, 25, 50, 75, 99)
-_STATISTICS = 2 + len(_PERCENTILES)
+_STATISTICS = 2 + len(v.INTENSITY_PERCENTILES)
 _UNTRAINED_SEED = 1_000_003
 """Not a seed that a user is likely to train with: the baseline must not be the model's own first weights."""
 
@@ -132,7 +131,7 @@ def _alone() -> None:
 def intensity_statistics(pixels: Tensor) -> Tensor:
     """(B, 7 C) mean, standard deviation and the 1, 25, 50, 75 and 99 percentiles of each channel of (B, C, H, W)."""
     flat = pixels.float().flatten(2)
-    ranks = [round(p / 100 * (flat.shape[2] - 1)) for p in _PERCENTILES]
+    ranks = [round(p / 100 * (flat.shape[2] - 1)) for p in v.INTENSITY_PERCENTILES]
     percentiles = flat.sort(dim=2).values[:, :, ranks]
     moments = torch.stack([flat.mean(2), flat.std(2)], dim=2)
     return torch.cat([moments, percentiles], dim=2).flatten(1)
