@@ -104,5 +104,6 @@ BENCHMARKS = Registry(
         "functions": "contrascope.benchmarks.functions:functions",
         "stages": "contrascope.benchmarks.stages:stages",
         "mitosis": "contrascope.benchmarks.mitosis:mitosis",
+        "explained": "contrascope.benchmarks.explained:explained",
     },
 )

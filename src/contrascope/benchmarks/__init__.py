@@ -8,6 +8,7 @@
 | functions | guide profiles | can the function of a gene be read from its guides? |
 | stages | cells | can the stage of a control cell be read from the embedding? |
 | mitosis | cells | is the effect of mitotic genes in the background? |
+| explained | cells | is a phenotype made of what controls vary in anyway? |
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ FIGURES = Registry(
         "functions": "contrascope.figures.functions:gene_functions",
         "stages": "contrascope.figures.stages:stage_bars",
         "mitosis": "contrascope.figures.mitosis:mitosis_curves",
+        "explained": "contrascope.figures.explained:explained_curves",
     },
 )
 """Benchmark -> function from its table to a matplotlib Figure."""
