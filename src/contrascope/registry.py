@@ -105,5 +105,6 @@ BENCHMARKS = Registry(
         "stages": "contrascope.benchmarks.stages:stages",
         "mitosis": "contrascope.benchmarks.mitosis:mitosis",
         "explained": "contrascope.benchmarks.explained:explained",
+        "novelty": "contrascope.benchmarks.novelty:novelty",
     },
 )

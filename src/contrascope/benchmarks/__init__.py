@@ -9,6 +9,7 @@
 | stages | cells | can the stage of a control cell be read from the embedding? |
 | mitosis | cells | is the effect of mitotic genes in the background? |
 | explained | cells | is a phenotype made of what controls vary in anyway? |
+| novelty | cells | is an effect more than chance, and how much of it is salient? |
 """
 
 from __future__ import annotations

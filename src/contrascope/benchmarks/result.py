@@ -35,6 +35,7 @@ FIGURES = Registry(
         "stages": "contrascope.figures.stages:stage_bars",
         "mitosis": "contrascope.figures.mitosis:mitosis_curves",
         "explained": "contrascope.figures.explained:explained_curves",
+        "novelty": "contrascope.figures.novelty:novelty_map",
     },
 )
 """Benchmark -> function from its table to a matplotlib Figure."""
