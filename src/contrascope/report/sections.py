@@ -69,6 +69,19 @@ _QUESTIONS = {
         "cells.",
         "Telling known mitotic genes from all others. Right: the area under each curve, with 95 % of resampled genes.",
     ),
+    "explained": (
+        "Is a phenotype made of what controls vary in anyway?",
+        "Features in which the cells of a group differ from controls, strongest first, are to explain the first "
+        "principal component of the controls. Phenotypes that only move cells explain much of it, novel ones little; "
+        "chance is as many features at random.",
+        "Explained share by the number of top features; dotted where no more features differ. Grey: random features.",
+    "novelty": (
+        "Which effects are more than chance, and which of them are novel?",
+        "The size of each perturbation's effect, without what noise adds to it, and the share of it that lies in the "
+        "salient space: near 1 a phenotype that controls do not have, near 0 one within what controls vary in.",
+        "Left: effects in both spaces, in multiples of their mean, with control guides. Right: salient shares with "
+        "95 % intervals.",
+    ),
 }
 
 
