@@ -1,4 +1,4 @@
-"""Gene sets from GMT files."""
+"""Gene sets from GMT files and Enrichr's text libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrascope.benchmarks.annotations import gene_sets_from, overlap_note, read_gene_sets, sets_in_screen
+from contrascope.benchmarks.annotations import gene_sets_from, read_gene_sets
 from contrascope.errors import BenchmarkError
 
 NAMES = st.text("ABCabc123-", min_size=1, max_size=6)
@@ -51,12 +51,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_gene_sets(tmp_path / "nowhere.gmt")
 
 
-def test_sets_are_cut_to_the_screen_and_the_unknown_are_counted() -> None:
-    sets = {"a": frozenset("ABC"), "b": frozenset("AX"), "c": frozenset("YZ")}
-    assert sets_in_screen(sets, "ABD") == {"a": frozenset("AB")}
-    assert overlap_note(sets, "ABD").startswith("4 of 6 annotated genes are unknown to the screen; 1 of 3")
-
-
-def test_no_overlap_shows_names_of_both_sides() -> None:
-    with pytest.raises(BenchmarkError, match=r"The sets have ACTB, TUBB; the screen has actb, tubb"):
-        sets_in_screen({"a": frozenset(["ACTB", "TUBB"])}, ["actb", "tubb"])
+def test_enrichr_leaves_the_description_empty_and_weighs_genes(tmp_path: Path) -> None:
+    path = tmp_path / "CORUM.txt"
+    path.write_text("Arp2/3 complex\t\tACTR2,1.0\tARPC3,0.5\t\nTFIID, human\t\tTBP\tTAF1\n")
+    assert gene_sets_from(path) == {
+        "Arp2/3 complex": frozenset(["ACTR2", "ARPC3"]),
+        "TFIID, human": frozenset(["TBP", "TAF1"]),
+    }
