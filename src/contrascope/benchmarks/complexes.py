@@ -1,150 +1,120 @@
 """Complexes: are perturbations of genes of one complex alike?
 
-Judged are the genes that share a set with another gene of the screen; similarity is the cosine of their
-profiles. Three readings:
+Judged are the genes that share a set with another gene of the screen (or are in a pair, where only pairs are known);
+similarity is the cosine of their profiles. The readings, each beside its chance level:
 
 - The authors' sweep (Multi-ContrastiveVAE, Figure 2): for p = 80 ... 99 call a pair related when its cosine
   distance is in either tail, <= the (100 - p)th or >= the p-th percentile of the whole distance matrix,
   diagonal included; precision and recall over pairs of different genes. Chance recall is 2(100 - p) %, chance
-  precision the share of pairs that are related.
+  precision the share of pairs that are related. And the area under it, between p = 99 and p = 80.
+- EFAAR recall: related pairs beyond the 5/95 and 10/90 percentiles of all pairs of the screen, no diagonal.
+- TPR at 5 % FPR, as in cp-posh: the ROC curve of similarity, one tail.
 - Average precision of similarity, one tail, beside the mean and 95th percentile under shuffled gene names.
 - Average precision of each complex: of all pairs with a gene of the complex, the pairs within it are to come
   first. So complexes of different kinds (novel, shifted) can be compared.
+- The Kolmogorov-Smirnov statistic of mean similarity within sets against random sets of their size.
 
-A pair and its mirror image count alike, so ordered and unordered pairs give the same precision and recall;
-``n`` counts unordered pairs.
+The files of ``relations`` have the definitions. A pair and its mirror image count alike, so ordered and unordered
+pairs give the same precision and recall; ``n`` counts unordered pairs. ``low`` and ``high`` are a bootstrap interval
+over complexes, 95 %.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
-from contrascope.benchmarks.annotations import GeneSets, gene_sets_from, overlap_note, sets_in_screen
+from contrascope.benchmarks.annotations import Aliases, Source
+from contrascope.benchmarks.relations.evidence import (
+    AREA,
+    AVERAGE_PRECISION,
+    EFAAR,
+    PRECISION,
+    RECALL,
+    TPR,
+    Evidence,
+    draws,
+    interval,
+    metrics,
+    once,
+)
+from contrascope.benchmarks.relations.judged import Space, judge, look_at
+from contrascope.benchmarks.relations.ranking import average_precision, each_complex, shuffled_precision
+from contrascope.benchmarks.relations.similarity import cosine_similarity
+from contrascope.benchmarks.relations.sweep import CHANCE_RECALL, PERCENTILES
+from contrascope.benchmarks.relations.truth import Truth
+from contrascope.benchmarks.relations.within import within_sets
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.spaces import chosen_spaces, embedding
-from contrascope.vocabulary import CONTROL, PERTURBATION
+from contrascope.profiles.spaces import chosen_spaces
 
-PERCENTILES = np.arange(80, 100)
+__all__ = ["average_precision", "complexes", "cosine_similarity"]
+
 HEADLINE_PERCENTILE = 95
-SHUFFLES = 200
-PRECISION, RECALL, AVERAGE_PRECISION = "precision", "recall", "average precision"
 COMPLEX_AP, GROUP_AP = "complex average precision", "mean complex average precision"
-EXTRA = ("percentile", "complex", "group", "null_mean", "null_p95")
-Matrix = NDArray[np.float64]
+WITHIN = "KS of similarity within sets"
+LOW, HIGH = "low", "high"
+EXTRA = ("percentile", "complex", "group", "null_mean", "null_p95", "p_value", LOW, HIGH)
+_SUMMARIES = (AVERAGE_PRECISION, AREA, *EFAAR, TPR)
 Rows = Iterator[dict[str, Any]]
 
 
 def complexes(
     profiles: AnnData,
     *,
-    annotations: Path | str | Mapping[str, Iterable[str]],
+    annotations: Source,
     spaces: Sequence[str] | None = None,
     groups: Mapping[str, str] | None = None,
+    organism: str | None = None,
+    min_score: float | None = None,
+    protein_names: Path | str | None = None,
+    aliases: Aliases | None = None,
     seed: int = 0,
 ) -> Result:
     """How well similarity of profiles tells which genes share a complex.
 
     Args:
         profiles: Perturbation profiles; control rows are not judged.
-        annotations: A GMT file, or complex -> genes.
+        annotations: A file (GMT, Enrichr text, a table of CORUM, pairs, STRING's links), ``efaar:NAME`` from an
+            installed efaar-benchmarking, or complex -> genes.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
         groups: Complex -> group; then the mean of the complexes' average precisions is given for each group.
-        seed: Of the shuffled gene names.
+        organism: Of CORUM's complexes, Human unless told.
+        min_score: Of STRING's links, 0 to 1000, 950 unless told.
+        protein_names: STRING's ``protein.info``, where its links do not name genes.
+        aliases: A table with the columns alias and symbol, or alias -> symbol: other names of genes.
+        seed: Of shuffled gene names and of the bootstrap.
 
     Returns:
-        Table: space, metric, percentile, complex, group, null_mean, null_p95, value, chance, n. Metrics:
-        precision and recall at each percentile, average precision, complex average precision for each complex
-        (n in pairs), mean complex average precision for each group (n in complexes).
+        Table: space, metric, percentile, complex, group, null_mean, null_p95, p_value, low, high, value, chance, n.
+        Metrics: precision and recall at each percentile, average precision, area under the sweep, EFAAR recall
+        at 5/95 and at 10/90, TPR at 5 % FPR, KS of similarity within sets (n in sets), complex average precision
+        for each complex (n in pairs), mean complex average precision for each group (n in complexes). Where only
+        pairs are known, those of sets are left out.
 
     Raises:
         BenchmarkError: Not perturbation profiles, no overlap with the annotations, unusable annotations.
     """
-    row_of = _rows_of_genes(profiles)
-    annotated = gene_sets_from(annotations)
-    truth = _truth(sets_in_screen(annotated, row_of))
-    _check_groups(groups, truth)
-    chosen = [row_of[gene] for gene in truth.genes]
+    options = {"organism": organism, "min_score": min_score, "protein_names": protein_names}
+    judged = judge(profiles, annotations, options, aliases)
+    _check_groups(groups, judged.truth)
     rows: list[dict[str, Any]] = []
     for space in chosen_spaces(profiles, spaces):
-        similarity = cosine_similarity(embedding(profiles, space)[chosen])
-        found = [*_sweep(similarity, truth), *_ranking(similarity, truth, seed)]
-        each = list(_each_complex(similarity, truth, groups or {}))
-        rows += [{SPACE: space} | row for row in (*found, *each, *_by_group(each))]
+        seen = look_at(profiles, space, judged)
+        found = [*_pair_metrics(seen, judged.truth, seed), *_set_metrics(seen, judged.truth, groups or {}, seed)]
+        rows += [{SPACE: space} | row for row in found]
     table = tidy(rows, extra=EXTRA)
-    return Result("complexes", table, _headline(table), (_scope(truth), overlap_note(annotated, row_of)))
+    return Result("complexes", table, _headline(table), (_scope(judged.truth), *judged.notes))
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """G genes in alphabetical order, which pairs are related (G, G), and the complexes as positions."""
-
-    genes: list[str]
-    related: NDArray[np.bool_]
-    members: dict[str, NDArray[np.intp]]
-
-    @cached_property
-    def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Positions of all unordered pairs."""
-        return np.triu_indices(len(self.genes), k=1)
-
-
-def cosine_similarity(vectors: Matrix) -> Matrix:
-    """Cosines between the rows of (G, F), as (G, G) in -1 to 1; a row of zeros is like nothing, 0.
-
-    Rounded to 12 digits, so that ties stay ties however the axes lie.
-    """
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    similarity: Matrix = np.round(unit @ unit.T, 12)
-    return similarity
-
-
-def average_precision(positives: NDArray[np.integer], /) -> float:
-    """Mean precision at the positives, from their ranks (1 is best, ties share their last rank).
-
-    The definition of scikit-learn: the sum over thresholds of precision times the step in recall.
-    """
-    ranks = np.sort(positives)
-    return float(np.mean(np.searchsorted(ranks, ranks, side="right") / ranks))
-
-
-def _rows_of_genes(profiles: AnnData) -> dict[str, int]:
-    if PERTURBATION not in profiles.obs:
-        raise BenchmarkError(f"The profiles lack obs['{PERTURBATION}']. Give profile(cells, by='perturbation').")
-    control = profiles.obs[CONTROL].to_numpy(dtype=bool) if CONTROL in profiles.obs else np.zeros(profiles.n_obs, bool)
-    names = [str(name) for name in profiles.obs[PERTURBATION]]
-    rows = [row for row in range(profiles.n_obs) if not control[row]]
-    row_of = {names[row]: row for row in rows}
-    if len(row_of) < len(rows):
-        raise BenchmarkError(
-            f"complexes takes one profile for each perturbation, but {len(rows):,} rows have {len(row_of):,} "
-            "names: these are cells or guide profiles. Give profile(cells, by='perturbation')."
-        )
-    return row_of
-
-
-def _truth(sets: GeneSets) -> _Truth:
-    genes = sorted(frozenset().union(*sets.values()))
-    position = {gene: i for i, gene in enumerate(genes)}
-    members = {name: np.array(sorted(position[gene] for gene in genes_)) for name, genes_ in sets.items()}
-    related = np.zeros((len(genes), len(genes)), dtype=bool)
-    for inside in members.values():
-        related[np.ix_(inside, inside)] = True
-    np.fill_diagonal(related, False)
-    return _Truth(genes, related, members)
-
-
-def _check_groups(groups: Mapping[str, str] | None, truth: _Truth) -> None:
+def _check_groups(groups: Mapping[str, str] | None, truth: Truth) -> None:
+    if groups and not truth.members:
+        raise BenchmarkError("groups sorts complexes, but these annotations are pairs. Leave it out, or give sets.")
     if groups and not set(groups) & set(truth.members):
         raise BenchmarkError(
             f"groups names {first_few(groups, 3)}, but the complexes are {first_few(truth.members, 3)}. "
@@ -152,96 +122,97 @@ def _check_groups(groups: Mapping[str, str] | None, truth: _Truth) -> None:
         )
 
 
-def _sweep(similarity: Matrix, truth: _Truth) -> Rows:
-    """Precision and recall of calling both tails related, percentile by percentile."""
-    distance = 1 - similarity
-    np.fill_diagonal(distance, 0.0)
-    low, high = np.percentile(distance, 100 - PERCENTILES), np.percentile(distance, PERCENTILES)
-    every, related = np.sort(distance[truth.pairs]), truth.related[truth.pairs]
-    true = np.sort(distance[truth.pairs][related])
-    called, hits = _in_tails(every, low, high), _in_tails(true, low, high)
-    for percentile, n_called, n_hits in zip(PERCENTILES, called, hits, strict=True):
-        shared = {"percentile": float(percentile), N: len(every)}
-        yield {METRIC: PRECISION, VALUE: n_hits / n_called, CHANCE: len(true) / len(every)} | shared
-        yield {METRIC: RECALL, VALUE: n_hits / len(true), CHANCE: 2 * (100 - percentile) / 100} | shared
-
-
-def _in_tails(ascending: Matrix, low: Matrix, high: Matrix) -> NDArray[np.intp]:
-    """How many values are <= low or >= high, for each pair of thresholds."""
-    below = np.searchsorted(ascending, low, side="right")
-    above = len(ascending) - np.searchsorted(ascending, high, side="left")
-    # Tails that meet hold everything, once.
-    return np.minimum(below + above, len(ascending))
-
-
-def _ranking(similarity: Matrix, truth: _Truth, seed: int) -> Rows:
-    """Average precision over all pairs, and what it is when gene names are shuffled."""
-    values, related = similarity[truth.pairs], truth.related[truth.pairs]
-    rank = np.zeros(similarity.shape, dtype=np.int64)
-    rank[truth.pairs] = _rank(values, values)
-    rank += rank.T
-    first, second = (axis[related] for axis in truth.pairs)
-    generator = np.random.default_rng(seed)
-    null = []
-    for _ in range(SHUFFLES):
-        shuffled = generator.permutation(len(truth.genes))
-        null.append(average_precision(rank[shuffled[first], shuffled[second]]))
-    yield {
-        METRIC: AVERAGE_PRECISION,
-        VALUE: average_precision(rank[first, second]),
-        CHANCE: related.mean(),
-        "null_mean": np.mean(null),
-        "null_p95": np.percentile(null, 95),
-        N: len(values),
-    }
-
-
-def _rank(values: Matrix, among: Matrix) -> NDArray[np.intp]:
-    """Rank of each value, largest first, ties sharing the last rank: how many are at least as large."""
-    return len(among) - np.searchsorted(np.sort(among), values, side="left")
-
-
-def _each_complex(similarity: Matrix, truth: _Truth, groups: Mapping[str, str]) -> Rows:
-    for name, inside in truth.members.items():
-        others = np.setdiff1d(np.arange(len(truth.genes)), inside, assume_unique=True)
-        first, second = np.triu_indices(len(inside), k=1)
-        within = similarity[inside[first], inside[second]]
-        all_pairs = np.concatenate([within, similarity[np.ix_(inside, others)].ravel()])
+def _pair_metrics(seen: Space, truth: Truth, seed: int) -> Rows:
+    """All that pairs alone can tell: the sweep, then a row for each summary."""
+    value, drawn = metrics(seen.evidence, once(truth)), metrics(seen.evidence, draws(truth.units, seed=seed))
+    between = {metric: interval(of_draws, truth.units) for metric, of_draws in drawn.items()}
+    yield from _sweep(value, between, seen.evidence)
+    null = shuffled_precision(seen.similarity, seen.ascending, truth, seed=seed)
+    for metric in _SUMMARIES:
         yield {
-            METRIC: COMPLEX_AP,
-            "complex": name,
-            "group": groups.get(name),
-            VALUE: average_precision(_rank(within, all_pairs)),
-            CHANCE: len(within) / len(all_pairs),
-            N: len(all_pairs),
+            METRIC: metric,
+            VALUE: value[metric][0],
+            CHANCE: seen.evidence.chance(metric),
+            **({"null_mean": null.mean(), "null_p95": np.percentile(null, 95)} if metric == AVERAGE_PRECISION else {}),
+            LOW: between[metric][0],
+            HIGH: between[metric][1],
+            N: seen.evidence.screen_pairs if metric in EFAAR else truth.pairs,
         }
 
 
-def _by_group(each: Sequence[Mapping[str, Any]]) -> Rows:
+def _sweep(value: Mapping[str, Any], between: Mapping[str, Any], evidence: Evidence) -> Rows:
+    """Precision and recall of calling both tails related, percentile by percentile."""
+    related = len(evidence.similarity) / evidence.pairs
+    for number, percentile in enumerate(PERCENTILES):
+        for metric, chance in ((PRECISION, related), (RECALL, CHANCE_RECALL[number])):
+            low, high = between[metric]
+            yield {
+                METRIC: metric,
+                "percentile": float(percentile),
+                VALUE: value[metric][0, number],
+                CHANCE: chance,
+                LOW: low[number],
+                HIGH: high[number],
+                N: evidence.pairs,
+            }
+
+
+def _set_metrics(seen: Space, truth: Truth, groups: Mapping[str, str], seed: int) -> Rows:
+    """What takes sets: similarity within them, each complex, and groups of complexes."""
+    if not truth.members:
+        return
+    found = within_sets(seen.unit, truth, seed=seed)
+    yield {
+        METRIC: WITHIN,
+        VALUE: found.statistic,
+        CHANCE: found.null.mean(),
+        "null_mean": found.null.mean(),
+        "null_p95": np.percentile(found.null, 95),
+        "p_value": found.p_value,
+        N: len(truth.members),
+    }
+    each = [
+        {METRIC: COMPLEX_AP, "complex": name, "group": groups.get(name), VALUE: value, CHANCE: chance, N: pairs}
+        for name, value, chance, pairs in each_complex(seen.unit, truth)
+    ]
+    yield from each
+    yield from _by_group(each, seed)
+
+
+def _by_group(each: Sequence[Mapping[str, Any]], seed: int) -> Rows:
     for group in sorted({row["group"] for row in each} - {None}):
         inside = [row for row in each if row["group"] == group]
+        values = np.array([row[VALUE] for row in inside])
+        low, high = interval(draws(len(inside), seed=seed) @ values / len(inside), len(inside))
         yield {
             METRIC: GROUP_AP,
             "group": group,
-            VALUE: np.mean([row[VALUE] for row in inside]),
+            VALUE: values.mean(),
             CHANCE: np.mean([row[CHANCE] for row in inside]),
+            LOW: low,
+            HIGH: high,
             N: len(inside),
         }
 
 
 def _headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Average precision, both sweeps at p = 95, and the groups if there are any."""
+    """Both sweeps at p = 95, what is one number for a space, and the groups if there are any."""
     swept = table["percentile"] == HEADLINE_PERCENTILE
-    rows = table[swept | table[METRIC].isin([AVERAGE_PRECISION, GROUP_AP])].copy()
+    rows = table[swept | table[METRIC].isin([*_SUMMARIES, WITHIN, GROUP_AP])].copy()
     where = np.where(rows["percentile"].notna(), f" at p{HEADLINE_PERCENTILE}", "")
     group = [f", {name}" if isinstance(name, str) else "" for name in rows["group"]]
     rows[METRIC] = [a + b + c for a, b, c in zip(rows[METRIC], where, group, strict=True)]
     return rows[list(COLUMNS)].reset_index(drop=True)
 
 
-def _scope(truth: _Truth) -> str:
-    related = int(truth.related.sum()) // 2
+def _scope(truth: Truth) -> str:
+    related = f"{len(truth.first):,} of {truth.pairs:,} pairs are related."
+    if truth.members:
+        return (
+            f"Judged {len(truth.genes):,} genes of {len(truth.members):,} complexes with two or more genes in "
+            f"the screen; {related}"
+        )
     return (
-        f"Judged {len(truth.genes):,} genes of {len(truth.members):,} complexes with two or more genes in "
-        f"the screen; {related:,} of {len(truth.pairs[0]):,} pairs are related."
+        f"Judged {len(truth.genes):,} genes that are in annotated pairs; {related} The annotations are pairs and not "
+        "sets: average precision of each complex and similarity within sets are left out."
     )
