@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrascope.benchmarks.relations.ranking import ranks_of
-from contrascope.benchmarks.relations.recall import in_efaar_tails, share_at_rate
+from contrascope.benchmarks.relations.recall import FALSE_POSITIVE_RATE, in_efaar_tails, share_at_rate
 from contrascope.benchmarks.relations.similarity import Matrix
-from contrascope.benchmarks.relations.sweep import CHANCE_RECALL, Sweep, area, sweep
+from contrascope.benchmarks.relations.sweep import Sweep, area, sweep
 from contrascope.benchmarks.relations.truth import Truth
 
 DRAWS = 1000
@@ -57,7 +57,8 @@ class Evidence:
     def chance(self, metric: str) -> float:
         """What a space that knows nothing reaches, of the metrics with one number."""
         related = len(self.similarity) / self.pairs
-        levels = {AVERAGE_PRECISION: related, AREA: related * float(np.ptp(CHANCE_RECALL)), TPR: 0.05}
+        widest = float(np.ptp(self.swept.called)) / self.pairs
+        levels = {AVERAGE_PRECISION: related, AREA: related * widest, TPR: FALSE_POSITIVE_RATE}
         return levels[metric] if metric in levels else 2 * EFAAR[metric]
 
 
