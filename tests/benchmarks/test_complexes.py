@@ -12,6 +12,7 @@ from scipy.spatial.distance import cosine
 from scipy.stats import special_ortho_group
 from sklearn.metrics import average_precision_score
 
+from contrascope.benchmarks.annotations import Annotations, pairs_of
 from contrascope.benchmarks.complexes import average_precision, complexes, cosine_similarity
 from contrascope.errors import BenchmarkError
 
@@ -156,3 +157,49 @@ def test_cells_in_place_of_profiles_and_foreign_groups_are_refused() -> None:
         complexes(data, annotations=sets, groups={"X": "novel"})
     with pytest.raises(BenchmarkError, match="no space 'latent'"):
         complexes(data, annotations=sets, spaces=["latent"])
+
+
+def test_pairs_in_place_of_sets_give_the_same_numbers_of_pairs() -> None:
+    data, sets = planted(1.0)
+    pairs = Annotations(pairs=pairs_of((a, b) for genes in sets.values() for a in genes for b in genes))
+    of_sets, of_pairs = (complexes(data, annotations=known) for known in (sets, pairs))
+    assert "KS of similarity within sets" not in set(of_pairs.table["metric"])
+    kept = of_sets.table[of_sets.table["metric"].isin(of_pairs.table["metric"])].reset_index(drop=True)
+    assert len(kept) == len(of_pairs.table)
+    same = ["space", "metric", "percentile", "null_mean", "null_p95", "value", "chance", "n"]
+    pd.testing.assert_frame_equal(kept[same], of_pairs.table[same])
+    assert "The annotations are pairs and not sets" in of_pairs.notes[0]
+    with pytest.raises(BenchmarkError, match="groups sorts complexes, but these annotations are pairs"):
+        complexes(data, annotations=pairs, groups={"C0": "novel"})
+
+
+def test_efaar_takes_its_percentiles_from_all_pairs_of_the_screen() -> None:
+    vectors = np.random.default_rng(0).normal(size=(30, 5))
+    table = complexes(profiles(vectors), annotations=SETS).table.set_index("metric")
+    i, j = np.triu_indices(30, k=1)
+    every = cosine_similarity(vectors)[i, j]
+    related = [any({f"G{a}", f"G{b}"} <= s for s in SETS.values()) for a, b in zip(i, j, strict=True)]
+    for low, high in ((0.05, 0.95), (0.1, 0.9)):
+        inside = [np.mean(every <= s) <= low or np.mean(every < s) >= high for s in every[related]]
+        row = table.loc[f"EFAAR recall at {low * 100:.0f}/{high * 100:.0f}"]
+        assert row["value"] == pytest.approx(np.mean(inside))
+        assert (row["chance"], row["n"]) == (2 * low, 30 * 29 / 2)
+
+
+def test_aliases_bring_names_together_and_are_reported() -> None:
+    data, sets = planted(1.0)
+    older = {"G0": "OLD0", "G5": "OLD5"}
+    renamed = {name: [older.get(gene, gene) for gene in genes] for name, genes in sets.items()}
+    result = complexes(data, annotations=renamed, aliases={old: new for new, old in older.items()})
+    pd.testing.assert_frame_equal(result.table, complexes(data, annotations=sets).table)
+    assert "Aliases changed 2 of 32 annotated names and 0 of 32 names of the screen" in result.notes[-1]
+
+
+def test_intervals_stand_beside_the_headline_numbers() -> None:
+    data, sets = planted(1.0)
+    table = complexes(data, annotations=sets, groups={"C0": "a", "C1": "a", "C2": "b"}).table
+    single = table["metric"].isin(["complex average precision", "KS of similarity within sets"])
+    alone = table["group"].eq("b")
+    bounded = table[~single & ~alone]
+    assert (bounded["low"] <= bounded["value"] + 1e-12).all() and (bounded["value"] <= bounded["high"] + 1e-12).all()
+    assert table.loc[single | alone, ["low", "high"]].isna().all(axis=None)

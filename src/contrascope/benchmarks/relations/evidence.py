@@ -113,7 +113,7 @@ def metrics(evidence: Evidence, drawn: Matrix) -> dict[str, Matrix]:
 def interval(values: Matrix, units: int) -> tuple[Matrix, Matrix]:
     """Low and high over draws, the first axis; NaN where there is nothing to draw from."""
     low, high = np.percentile(values, INTERVAL, axis=0)
-    return (low, high) if units > 1 else (np.full_like(low, np.nan), np.full_like(high, np.nan))
+    return (low, high) if units > 1 else (low * np.nan, high * np.nan)
 
 
 def _drawn(evidence: Evidence, drawn: Matrix, flags: _Flags) -> Matrix:
