@@ -64,6 +64,11 @@ def test_paths_are_relative_to_the_screen_file_wherever_one_stands(
     assert settings.annotations.complexes == tmp_path / "a/sets.gmt"
 
 
+def test_annotations_of_an_installed_package_are_no_path(tmp_path: Path) -> None:
+    path = screen_file(tmp_path, SCREEN | {"annotations": {"complexes": "efaar:CORUM"}})
+    assert str(load_screen_settings(path).annotations.complexes) == "efaar:CORUM"
+
+
 def test_an_absolute_path_stays_where_it_is(tmp_path: Path) -> None:
     settings = load_screen_settings(screen_file(tmp_path, SCREEN | {"cells": CELLS | {"table": "/far/cells.csv"}}))
     assert settings.cells.table == Path("/far/cells.csv")

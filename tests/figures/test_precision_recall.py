@@ -38,3 +38,12 @@ def test_groups_get_a_panel_of_their_own() -> None:
     figure = precision_recall(table(groups=True))
     assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["novel", "shifted"]
     figure.canvas.draw()
+
+
+def test_bars_carry_the_intervals_of_the_table() -> None:
+    rows = table(groups=True)
+    figure = precision_recall(rows)
+    ranked = rows[rows["metric"] == "average precision"]
+    across = [segment[:, 0].tolist() for segment in figure.axes[1].collections[0].get_segments()]
+    np.testing.assert_allclose(across, ranked[["low", "high"]])
+    assert len(figure.axes[2].collections) == ranked["space"].nunique()

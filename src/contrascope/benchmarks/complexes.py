@@ -214,5 +214,6 @@ def _scope(truth: Truth) -> str:
         )
     return (
         f"Judged {len(truth.genes):,} genes that are in annotated pairs; {related} The annotations are pairs and not "
-        "sets: average precision of each complex and similarity within sets are left out."
+        "sets: average precision of each complex and similarity within sets are left out, and intervals are narrower "
+        "than with sets, as pairs of one complex are drawn apart."
     )

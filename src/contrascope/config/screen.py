@@ -158,7 +158,12 @@ class CropSettings(Settings):
 
 
 class AnnotationSettings(Settings):
-    """Files with what is known about genes: sets of genes (GMT) that form complexes."""
+    """What is known about genes.
+
+    Attributes:
+        complexes: A file of sets or pairs of related genes (GMT, Enrichr text, a table of CORUM, pairs, STRING's
+            links), or ``efaar:NAME`` from an installed efaar-benchmarking.
+    """
 
     complexes: Path | None = None
 
@@ -235,9 +240,14 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
         update={
             "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
             "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
-            "annotations": AnnotationSettings(complexes=folder / complexes if complexes else None),
+            "annotations": AnnotationSettings(complexes=_beside(folder, complexes) if complexes else None),
         }
     )
+
+
+def _beside(folder: Path, annotations: Path) -> Path:
+    """A path from the screen file's folder; what an installed package has stands for itself."""
+    return annotations if str(annotations).startswith("efaar:") else folder / annotations
 
 
 def _absolute(pattern: str, folder: Path) -> str:

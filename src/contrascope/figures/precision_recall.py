@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,6 +18,8 @@ LABELLED = (99, 95, 90, 80)
 @styled
 def precision_recall(table: pd.DataFrame) -> Figure:
     """Sweep on the left, average precision beside it; and, if there are groups, their mean precisions.
+
+    Whiskers are the table's intervals: 95 % of resampled complexes.
 
     Args:
         table: Of the benchmark ``complexes``.
@@ -67,19 +71,28 @@ def _average_precision(axes: Axes, table: pd.DataFrame) -> None:
     rows = table[table["metric"] == "average precision"].reset_index(drop=True)
     fill = colours(list(rows["space"]))
     axes.barh(rows.index, rows["value"], color=[fill[space] for space in rows["space"]], height=0.7)
+    _whiskers(axes, rows, rows.index, across=True)
     # The null as a line from its mean to its 95th percentile: a bar that ends inside it shows nothing.
     for row in rows.index:
         low, high = rows.loc[row, "null_mean"], rows.loc[row, "null_p95"]
         axes.plot([low, low], [row - 0.4, row + 0.4], color=INK, linewidth=1.2)
         axes.plot([high, high], [row - 0.4, row + 0.4], color=INK, linewidth=1.2, linestyle=(0, (1.5, 1)))
-    ends = rows[["value", "null_p95"]].max(axis=1)
+    ends = rows[["value", "null_p95", "high"]].max(axis=1)
     for row, (value, end) in enumerate(zip(rows["value"], ends, strict=True)):
         axes.annotate(f"{value:.2f}", (end, row), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
     axes.set_yticks(rows.index, rows["space"])
     axes.invert_yaxis()
     axes.set_xlim(0, ends.max() * 1.2)
     axes.set(xlabel="average precision", title="ranked by similarity")
-    axes.text(1, -0.235, "│ shuffled genes: mean, ┆ 95 %", transform=axes.transAxes, fontsize=6, ha="right", va="top")
+    axes.text(
+        1,
+        -0.235,
+        "— interval   │ shuffled genes: mean, ┆ 95 %",
+        transform=axes.transAxes,
+        fontsize=6,
+        ha="right",
+        va="top",
+    )
 
 
 def _groups(axes: Axes, table: pd.DataFrame) -> None:
@@ -90,7 +103,14 @@ def _groups(axes: Axes, table: pd.DataFrame) -> None:
         values = rows[rows["space"] == space].set_index("group").loc[groups]
         left = np.arange(len(groups)) - 0.4 + (number + 0.5) * width
         axes.bar(left, values["value"], width * 0.92, color=colour)
+        _whiskers(axes, values, left, across=False)
         for x, chance in zip(left, values["chance"], strict=True):
             axes.plot([x - width / 2, x + width / 2], [chance, chance], color=INK, linewidth=1.2)
     axes.set_xticks(range(len(groups)), groups)
     axes.set(ylabel="mean average precision", title="complexes by group", ylim=(0, None))
+
+
+def _whiskers(axes: Axes, rows: pd.DataFrame, at: Iterable[float], *, across: bool) -> None:
+    """The interval of each bar; rows without one get none."""
+    lines = axes.hlines if across else axes.vlines
+    lines(list(at), rows["low"], rows["high"], color=INK, linewidth=0.8)

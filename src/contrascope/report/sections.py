@@ -29,7 +29,7 @@ _QUESTIONS = {
         "distances. Average precision "
         "ranks pairs by similarity alone; its chance level is the share of related pairs.",
         "Left: the paper's sweep over thresholds, with chance dotted. Right: average precision of each space, with the "
-        "level that shuffled gene names reach.",
+        "level that shuffled gene names reach. Whiskers: 95 % of draws of the complexes.",
     ),
     "artifacts": (
         "Can technical circumstances be read from the embedding?",
@@ -75,6 +75,7 @@ _QUESTIONS = {
         "principal component of the controls. Phenotypes that only move cells explain much of it, novel ones little; "
         "chance is as many features at random.",
         "Explained share by the number of top features; dotted where no more features differ. Grey: random features.",
+    ),
     "novelty": (
         "Which effects are more than chance, and which of them are novel?",
         "The size of each perturbation's effect, without what noise adds to it, and the share of it that lies in the "
