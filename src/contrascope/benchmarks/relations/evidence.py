@@ -58,7 +58,7 @@ class Evidence:
         """What a space that knows nothing reaches, of the metrics with one number."""
         related = len(self.similarity) / self.pairs
         widest = float(np.ptp(self.swept.called)) / self.pairs
-        levels = {AVERAGE_PRECISION: related, AREA: related * widest, TPR: FALSE_POSITIVE_RATE}
+        levels = {AVERAGE_PRECISION: related, AREA: related * widest, TPR: FALSE_POSITIVE_RATE if related < 1 else 1.0}
         return levels[metric] if metric in levels else 2 * EFAAR[metric]
 
 
