@@ -23,8 +23,8 @@ from contrascope.vocabulary import CONTROL, DEVIATIONS, GUIDE, PERTURBATION
 
 By = Literal["perturbation", "guide"]
 N_GUIDES, N_CELLS = "n_guides", "n_cells"
-ROWS_AT_ONCE = 1 << 18
-"""Cells of a block: 128 MiB in float64 at 64 features."""
+ROWS_AT_ONCE = 1 << 16
+"""Cells of a block: 32 MiB in float64 at 64 features."""
 SUMS = "sums of cells by guide and batch"
 """What ``uns["contrascope"]["holds"]`` says of an AnnData whose rows are sums."""
 SQUARES = "_squares"
@@ -51,7 +51,7 @@ def averaged(cells: AnnData, *, by: By = "perturbation") -> AnnData:
     spaces = spaces_of(cells.obsm)
     if not spaces:
         raise BenchmarkError("The cells carry no embedding: obsm is empty. Embed them first.")
-    each = _cells_in_each_row(cells)
+    each = cells_in_each_row(cells)
     codes, guides = _guides(cells.obs, each)
     means = {space: _means(cells.obsm[space], codes, guides[N_CELLS].to_numpy(), space=space) for space in spaces}
     if by == "guide":
@@ -67,11 +67,16 @@ def spaces_of(obsm: Iterable[str]) -> list[str]:
     return [name for name in obsm if name not in DEVIATIONS.values() and not name.endswith(SQUARES)]
 
 
-def _cells_in_each_row(cells: AnnData) -> NDArray[np.int64]:
+def cells_in_each_row(cells: AnnData) -> NDArray[np.int64]:
     """(rows,) how many cells a row stands for: one, or many where the rows are sums."""
-    if cells.uns.get("contrascope", {}).get("holds") != SUMS:
+    if not holds_sums(cells):
         return np.ones(cells.n_obs, dtype=np.int64)
     return cells.obs[N_CELLS].to_numpy(dtype=np.int64)
+
+
+def holds_sums(cells: AnnData) -> bool:
+    """Whether the rows are sums of cells."""
+    return bool(cells.uns.get("contrascope", {}).get("holds") == SUMS)
 
 
 def _guides(obs: pd.DataFrame, cells: NDArray[np.int64]) -> tuple[NDArray[np.intp], pd.DataFrame]:
@@ -79,9 +84,9 @@ def _guides(obs: pd.DataFrame, cells: NDArray[np.int64]) -> tuple[NDArray[np.int
     missing = [name for name in (GUIDE, PERTURBATION, CONTROL) if name not in obs]
     if missing:
         raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(obs.columns, 8)}.")
-    guide, names = _numbered(obs[GUIDE])
-    perturbation, labels = _numbered(obs[PERTURBATION])
-    control = _flags(obs[CONTROL])
+    guide, names = numbered(obs[GUIDE])
+    perturbation, labels = numbered(obs[PERTURBATION])
+    control = flags(obs[CONTROL])
     of_guide = _one_each(guide, perturbation, names, what="perturbation")
     is_control = _one_each(guide, control, names, what="control flag")
     table = pd.DataFrame(
@@ -97,7 +102,7 @@ def _guides(obs: pd.DataFrame, cells: NDArray[np.int64]) -> tuple[NDArray[np.int
     return guide, table
 
 
-def _numbered(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[Any]]:
+def numbered(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """A column of labels as numbers (N,) into its sorted distinct texts."""
     codes, distinct = pd.factorize(column)
     if len(codes) == 0 or (codes < 0).any():
@@ -110,7 +115,8 @@ def _numbered(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[Any]]:
     return position[codes], names
 
 
-def _flags(column: pd.Series) -> NDArray[np.bool_]:
+def flags(column: pd.Series) -> NDArray[np.bool_]:
+    """The control flag of each row, (N,)."""
     if not pd.api.types.is_bool_dtype(column):
         raise BenchmarkError(f"obs['{CONTROL}'] holds {column.dtype}; true or false was needed for each cell.")
     return column.to_numpy(dtype=bool)

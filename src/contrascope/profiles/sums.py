@@ -3,12 +3,13 @@
     n_cells = number of cells,  obsm[SPACE] = sum of x,  obsm[SPACE_squares] = sum of x^2        (float64)
 
 A row is a guide in a batch. Means of guides and perturbations follow from sums and numbers, standard deviations within
-a batch from the squares. Cells come block by block, once, and what is held grows with guides times batches.
+a batch from the squares, and corrections on controls from the moments of each batch's controls (``moments.py``), which
+lie in ``uns["controls"]``. Cells come block by block, once, and what is held grows with guides times batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,36 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SQUARES, SUMS, dense, group_sums, spaces_of
+from contrascope.profiles.aggregate import N_CELLS, SQUARES, SUMS, dense, flags, group_sums, spaces_of
+from contrascope.profiles.blocks import Block, Cells, opened
+from contrascope.profiles.moments import Gathering, as_stored
 from contrascope.vocabulary import BATCH, CONTROL, GUIDE, PERTURBATION
 
-Block = tuple[pd.DataFrame, Mapping[str, Any]]
 _LABELS = (GUIDE, BATCH, PERTURBATION, CONTROL)
+ALL_CELLS = "all cells"
+"""Name of the one batch of cells that have none."""
+CONTROLS = "controls"
+"""Key of ``uns`` under which the moments of the controls lie."""
 
 
-def summed(cells: AnnData | Iterable[Block], *, facts: Mapping[str, Any] | None = None) -> AnnData:
+def summed(
+    cells: Cells | Iterable[Block],
+    *,
+    facts: Mapping[str, Any] | None = None,
+    batch: str | None = BATCH,
+    squares: bool = True,
+    controls: bool = True,
+) -> AnnData:
     """Sums of the cells of each guide in each batch; ``profile`` and ``averaged`` take them for the cells themselves.
 
     Args:
-        cells: N cells with ``obs`` columns guide, perturbation, control and maybe batch, embeddings in ``obsm``; or
-            blocks of them, each the labels of B cells and their spaces (B, F).
+        cells: N cells with ``obs`` columns guide, perturbation, control and maybe batch, embeddings in ``obsm``; a
+            file of them, which is read a block at a time; or blocks of them, each the labels of B cells and their
+            spaces (B, F).
         facts: What stands under ``uns["contrascope"]``; by default what stands there in the cells.
+        batch: The column of batches in ``obs``; None takes all cells as one batch.
+        squares: Also sum the squares.
+        controls: Also gather the moments of the controls of each batch, M x F x F numbers.
 
     Returns:
         A row for each guide in each batch, sorted. The very same cells in other blocks differ by rounding alone.
@@ -39,21 +56,11 @@ def summed(cells: AnnData | Iterable[Block], *, facts: Mapping[str, Any] | None 
     Raises:
         BenchmarkError: A missing column, or no cells.
     """
-    if isinstance(cells, AnnData):
-        facts = cells.uns.get("contrascope", {}) if facts is None else facts
-        cells = _blocks(cells)
-    groups, sums = _Groups(), dict[str, _Sums]()
-    for labels, spaces in cells:
-        codes = groups.codes(labels)
-        for space in spaces_of(spaces):
-            values = dense(spaces[space])
-            for name, terms in ((space, values), (space + SQUARES, np.square(values))):
-                sums.setdefault(name, _Sums(values.shape[1])).add(codes, terms, len(groups))
-    obs, order = groups.table()
-    found = {name: total.values(len(groups))[order] for name, total in sums.items()}
-    result = AnnData(obs=obs, obsm=found)
-    result.uns["contrascope"] = dict(facts or {}) | {"holds": SUMS}
-    return result
+    if not isinstance(cells, AnnData | str | Path):
+        return _summed(cells, facts or {}, squares=squares, controls=controls)
+    with opened(cells, batch=batch) as found:
+        facts = found.facts if facts is None else facts
+        return _summed(found.blocks(), facts, squares=squares, controls=controls)
 
 
 def sums_path(cells: Path) -> Path:
@@ -61,40 +68,113 @@ def sums_path(cells: Path) -> Path:
     return cells.with_name(f"{cells.stem}.sums{cells.suffix}")
 
 
+def _summed(blocks: Iterable[Block], facts: Mapping[str, Any], *, squares: bool, controls: bool) -> AnnData:
+    groups, sums, gathering = _Groups(), dict[str, _Sums](), Gathering()
+    for labels, spaces in blocks:
+        here, of_row = groups.numbered(labels)
+        values = {space: dense(spaces[space]) for space in spaces_of(spaces)}
+        for space, x in values.items():
+            sums.setdefault(space, _Sums(x.shape[1])).add(here, of_row, x)
+            if squares:
+                sums.setdefault(space + SQUARES, _Sums(x.shape[1])).add(here, of_row, np.square(x))
+        control = np.flatnonzero(flags(labels[CONTROL]))
+        if controls and len(control):
+            batch = groups.batches(here)[of_row[control]]
+            gathering.add(batch, {space: x[control] for space, x in values.items()})
+    obs, order = groups.table()
+    result = AnnData(obs=obs, obsm={name: total.values(len(groups))[order] for name, total in sums.items()})
+    result.uns["contrascope"] = dict(facts) | {"holds": SUMS}
+    if controls:
+        numbers, names = groups.batch_names()
+        result.uns[CONTROLS] = as_stored(gathering.moments(numbers), names)
+    return result
+
+
+class _Labels:
+    """Labels of one column, numbered as they come; missing ones share a number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._last: tuple[Any, NDArray[np.int64]] = (None, np.zeros(0, np.int64))
+
+    def numbered(self, column: pd.Series) -> NDArray[np.int64]:
+        """(B,) number of each label."""
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            codes, distinct = column.cat.codes.to_numpy(), column.cat.categories
+        else:
+            codes, distinct = pd.factorize(column)
+        if self._last[0] is not distinct:  # blocks of one table share their categories
+            found = [self._numbers.setdefault(label, len(self._numbers)) for label in [*distinct, None]]
+            self._last = distinct, np.array(found, dtype=np.int64)
+        return self._last[1][codes]  # -1, missing, takes the last
+
+    @property
+    def names(self) -> list[Any]:
+        """Labels in the order of their numbers."""
+        return list(self._numbers)
+
+
 class _Groups:
     """Guides in batches, numbered as they come."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._labels: dict[str, _Labels] = {}
+        self._batch = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros(0, dtype=np.int64)
-        self._columns: list[str] = []
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def codes(self, labels: pd.DataFrame) -> NDArray[np.intp]:
-        """(B,) group of each cell, counting them."""
-        missing = [name for name in _LABELS if name not in labels and name != BATCH]
-        if missing:
-            raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(labels.columns, 8)}.")
-        self._columns = [name for name in _LABELS if name in labels]
-        together = labels.groupby(self._columns, observed=True, dropna=False, sort=False)
-        here = together.ngroup().to_numpy()
-        first = np.unique(here, return_index=True)[1]
-        keys = labels[self._columns].iloc[first].itertuples(index=False, name=None)
-        numbers = np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], dtype=np.intp)
-        codes = numbers[here]
-        self._counts = _grown(self._counts, len(self)) + np.bincount(codes, minlength=len(self))
-        return codes
+    def numbered(self, labels: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """The groups of a block, counting their cells: their numbers (D,), and each cell's place among them (B,)."""
+        columns = self._columns(labels)
+        combined = columns[0]
+        for column in columns[1:]:
+            combined = (pd.factorize(combined)[0].astype(np.int64) << 32) | column
+        of_row, distinct = pd.factorize(combined)
+        first = np.empty(len(distinct), dtype=np.intp)
+        first[of_row[::-1]] = np.arange(len(of_row))[::-1]
+        keys = zip(*(column[first].tolist() for column in columns), strict=True)
+        here = np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], dtype=np.int64)
+        self._counts, self._batch = _grown(self._counts, len(self)), _grown(self._batch, len(self))
+        self._counts[here] += np.bincount(of_row, minlength=len(here))
+        if BATCH in self._labels:
+            self._batch[here] = columns[list(self._labels).index(BATCH)][first]
+        return here, of_row
+
+    def batches(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number of the batch of each of these groups; all 0 where cells have no batch."""
+        return self._batch[groups]
+
+    def batch_names(self) -> tuple[list[int], list[str]]:
+        """Number and name of each batch that has cells, sorted by name."""
+        names = self._labels[BATCH].names if BATCH in self._labels else [ALL_CELLS]
+        found = sorted((str(names[number]), int(number)) for number in np.unique(self._batch))
+        return [number for _, number in found], [name for name, _ in found]
 
     def table(self) -> tuple[pd.DataFrame, NDArray[np.intp]]:
         """The groups in order, and the order."""
-        table = pd.DataFrame(list(self._numbers), columns=self._columns)
-        order = table.sort_values(self._columns, kind="stable").index.to_numpy()
+        if not self._numbers:
+            raise BenchmarkError("There are no cells to sum. Give some, with their embeddings in obsm.")
+        columns = zip(*self._numbers, strict=True)
+        named = {
+            name: pd.Series(np.array([*label.names, None], dtype=object)[list(column)])
+            for (name, label), column in zip(self._labels.items(), columns, strict=True)
+        }
+        table = pd.DataFrame(named)
+        order = table.sort_values(list(named), kind="stable").index.to_numpy()
         table = table.assign(**{N_CELLS: self._counts}).iloc[order]
-        for name in self._columns:
+        for name in named:
             table[name] = table[name].astype(bool if name == CONTROL else "category")
         return table.set_axis([str(i) for i in range(len(table))], axis=0), order
+
+    def _columns(self, labels: pd.DataFrame) -> list[NDArray[np.int64]]:
+        missing = [name for name in _LABELS if name not in labels and name != BATCH]
+        if missing:
+            raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(labels.columns, 8)}.")
+        here = [name for name in _LABELS if name in labels]
+        return [self._labels.setdefault(name, _Labels()).numbered(labels[name]) for name in here]
 
 
 class _Sums:
@@ -103,22 +183,16 @@ class _Sums:
     def __init__(self, width: int):
         self._total = np.zeros((0, width))
 
-    def add(self, codes: NDArray[np.intp], values: NDArray[np.float64], groups: int) -> None:
-        """Add rows (B, F) to the sums of their groups."""
-        if groups > len(self._total):
-            self._total = _grown(self._total, max(groups, 3 * len(self._total) // 2))
-        here, of_row = np.unique(codes, return_inverse=True)
+    def add(self, here: NDArray[np.int64], of_row: NDArray[np.intp], values: NDArray[np.float64]) -> None:
+        """Add rows (B, F), which lie so in the groups of these numbers, to their sums."""
+        needed = int(here.max(initial=-1)) + 1
+        if needed > len(self._total):
+            self._total = _grown(self._total, max(needed, 3 * len(self._total) // 2))
         self._total[here] += group_sums(values, of_row, len(here))
 
     def values(self, groups: int) -> NDArray[np.float64]:
         """(groups, F)."""
-        return self._total[:groups]
-
-
-def _blocks(cells: AnnData) -> Iterator[Block]:
-    for start in range(0, cells.n_obs, ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        yield cells.obs.iloc[rows], {space: cells.obsm[space][rows] for space in spaces_of(cells.obsm)}
+        return _grown(self._total, max(groups, len(self._total)))[:groups]
 
 
 def _grown(values: NDArray[Any], length: int) -> NDArray[Any]:
