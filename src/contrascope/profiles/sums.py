@@ -24,7 +24,8 @@ from contrascope.profiles.blocks import Block, Cells, opened
 from contrascope.profiles.moments import Gathering, as_stored
 from contrascope.vocabulary import BATCH, CONTROL, GUIDE, PERTURBATION
 
-_LABELS = (GUIDE, BATCH, PERTURBATION, CONTROL)
+_BITS = {GUIDE: (0, 24), BATCH: (24, 20), PERTURBATION: (44, 17), CONTROL: (61, 2)}
+"""First bit and number of bits that a label's number takes in the number of a group."""
 ALL_CELLS = "all cells"
 """Name of the one batch of cells that have none."""
 CONTROLS = "controls"
@@ -69,18 +70,17 @@ def sums_path(cells: Path) -> Path:
 
 
 def _summed(blocks: Iterable[Block], facts: Mapping[str, Any], *, squares: bool, controls: bool) -> AnnData:
-    groups, sums, gathering = _Groups(), dict[str, _Sums](), Gathering()
+    groups, sums, gathering, widened = _Groups(), dict[str, _Sums](), Gathering(), _Widened()
     for labels, spaces in blocks:
         here, of_row = groups.numbered(labels)
-        values = {space: dense(spaces[space]) for space in spaces_of(spaces)}
+        values = {space: widened(spaces[space], space) for space in spaces_of(spaces)}
         for space, x in values.items():
             sums.setdefault(space, _Sums(x.shape[1])).add(here, of_row, x)
             if squares:
                 sums.setdefault(space + SQUARES, _Sums(x.shape[1])).add(here, of_row, np.square(x))
         control = np.flatnonzero(flags(labels[CONTROL]))
         if controls and len(control):
-            batch = groups.batches(here)[of_row[control]]
-            gathering.add(batch, {space: x[control] for space, x in values.items()})
+            gathering.add(groups.batches(labels)[control], {space: x[control] for space, x in values.items()})
     obs, order = groups.table()
     result = AnnData(obs=obs, obsm={name: total.values(len(groups))[order] for name, total in sums.items()})
     result.uns["contrascope"] = dict(facts) | {"holds": SUMS}
@@ -106,21 +106,24 @@ class _Labels:
         if self._last[0] is not distinct:  # blocks of one table share their categories
             found = [self._numbers.setdefault(label, len(self._numbers)) for label in [*distinct, None]]
             self._last = distinct, np.array(found, dtype=np.int64)
-        return self._last[1][codes]  # -1, missing, takes the last
+        return self._last[1].take(codes, mode="wrap")  # -1, missing, takes the last
 
-    @property
-    def names(self) -> list[Any]:
-        """Labels in the order of their numbers."""
-        return list(self._numbers)
+    def sorted(self, numbers: NDArray[np.int64]) -> pd.Categorical:
+        """The labels of these numbers; categories are those that are there, in order."""
+        names = list(self._numbers)
+        used = sorted(number for number in np.unique(numbers).tolist() if names[number] is not None)
+        used.sort(key=names.__getitem__)
+        codes = np.full(len(names), -1)
+        codes[used] = np.arange(len(used))
+        return pd.Categorical.from_codes(codes[numbers], [names[number] for number in used])
 
 
 class _Groups:
     """Guides in batches, numbered as they come."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[int, ...], int] = {}
+        self._numbers: dict[int, int] = {}
         self._labels: dict[str, _Labels] = {}
-        self._batch = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros(0, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -128,53 +131,53 @@ class _Groups:
 
     def numbered(self, labels: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
         """The groups of a block, counting their cells: their numbers (D,), and each cell's place among them (B,)."""
-        columns = self._columns(labels)
-        combined = columns[0]
-        for column in columns[1:]:
-            combined = (pd.factorize(combined)[0].astype(np.int64) << 32) | column
-        of_row, distinct = pd.factorize(combined)
-        first = np.empty(len(distinct), dtype=np.intp)
-        first[of_row[::-1]] = np.arange(len(of_row))[::-1]
-        keys = zip(*(column[first].tolist() for column in columns), strict=True)
-        here = np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], dtype=np.int64)
-        self._counts, self._batch = _grown(self._counts, len(self)), _grown(self._batch, len(self))
+        of_row, keys = pd.factorize(self._keys(labels))
+        numbers = self._numbers
+        here = np.array([numbers.setdefault(key, len(numbers)) for key in keys.tolist()], dtype=np.int64)
+        if len(numbers) > len(self._counts):
+            self._counts = _grown(self._counts, 2 * len(numbers))
         self._counts[here] += np.bincount(of_row, minlength=len(here))
-        if BATCH in self._labels:
-            self._batch[here] = columns[list(self._labels).index(BATCH)][first]
         return here, of_row
 
-    def batches(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of the batch of each of these groups; all 0 where cells have no batch."""
-        return self._batch[groups]
+    def batches(self, labels: pd.DataFrame) -> NDArray[np.int64]:
+        """(B,) number of each cell's batch; all 0 where cells have none."""
+        return self._labels[BATCH].numbered(labels[BATCH]) if BATCH in labels else np.zeros(len(labels), np.int64)
 
     def batch_names(self) -> tuple[list[int], list[str]]:
         """Number and name of each batch that has cells, sorted by name."""
-        names = self._labels[BATCH].names if BATCH in self._labels else [ALL_CELLS]
-        found = sorted((str(names[number]), int(number)) for number in np.unique(self._batch))
-        return [number for _, number in found], [name for name, _ in found]
+        if BATCH not in self._labels:
+            return [0], [ALL_CELLS]
+        numbers = np.unique(self._column(BATCH))
+        named = sorted(zip(map(str, self._labels[BATCH].sorted(numbers)), numbers.tolist(), strict=True))
+        return [number for _, number in named], [name for name, _ in named]
 
     def table(self) -> tuple[pd.DataFrame, NDArray[np.intp]]:
         """The groups in order, and the order."""
         if not self._numbers:
             raise BenchmarkError("There are no cells to sum. Give some, with their embeddings in obsm.")
-        columns = zip(*self._numbers, strict=True)
-        named = {
-            name: pd.Series(np.array([*label.names, None], dtype=object)[list(column)])
-            for (name, label), column in zip(self._labels.items(), columns, strict=True)
-        }
-        table = pd.DataFrame(named)
-        order = table.sort_values(list(named), kind="stable").index.to_numpy()
-        table = table.assign(**{N_CELLS: self._counts}).iloc[order]
-        for name in named:
-            table[name] = table[name].astype(bool if name == CONTROL else "category")
+        columns = {name: label.sorted(self._column(name)) for name, label in self._labels.items()}
+        order = np.lexsort([np.where(c.codes < 0, len(c.categories), c.codes) for c in reversed(columns.values())])
+        table = pd.DataFrame(columns | {N_CELLS: self._counts[: len(self)]}).iloc[order]
+        table[CONTROL] = table[CONTROL].astype(bool)
         return table.set_axis([str(i) for i in range(len(table))], axis=0), order
 
-    def _columns(self, labels: pd.DataFrame) -> list[NDArray[np.int64]]:
-        missing = [name for name in _LABELS if name not in labels and name != BATCH]
+    def _keys(self, labels: pd.DataFrame) -> NDArray[np.int64]:
+        """(B,) all labels of a cell as one number."""
+        missing = [name for name in _BITS if name not in labels and name != BATCH]
         if missing:
             raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(labels.columns, 8)}.")
-        here = [name for name in _LABELS if name in labels]
-        return [self._labels.setdefault(name, _Labels()).numbered(labels[name]) for name in here]
+        keys = np.zeros(len(labels), dtype=np.int64)
+        for name, (shift, bits) in _BITS.items():
+            if name in labels:
+                codes = self._labels.setdefault(name, _Labels()).numbered(labels[name])
+                assert codes.max(initial=0) < 2**bits, f"more than {2**bits:,} labels in {name}"
+                keys |= codes << shift
+        return keys
+
+    def _column(self, name: str) -> NDArray[np.int64]:
+        """(groups,) number of each group's label."""
+        shift, bits = _BITS[name]
+        return np.fromiter(self._numbers, np.int64, len(self)) >> shift & 2**bits - 1
 
 
 class _Sums:
@@ -192,7 +195,23 @@ class _Sums:
 
     def values(self, groups: int) -> NDArray[np.float64]:
         """(groups, F)."""
-        return _grown(self._total, max(groups, len(self._total)))[:groups]
+        return self._total[:groups]
+
+
+class _Widened:
+    """Blocks as float64, in memory that is used again: fresh memory takes longer to get than to fill."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.float64]] = {}
+
+    def __call__(self, matrix: Any, space: str) -> NDArray[np.float64]:
+        if not isinstance(matrix, np.ndarray) or matrix.dtype == np.float64:
+            return dense(matrix)
+        if space not in self._held or len(self._held[space]) < len(matrix):
+            self._held[space] = np.empty(matrix.shape)
+        held = self._held[space][: len(matrix)]
+        held[:] = matrix
+        return held
 
 
 def _grown(values: NDArray[Any], length: int) -> NDArray[Any]:
