@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,3 +104,47 @@ def test_nan_in_a_cell_is_still_refused_and_labels_are_needed() -> None:
     del data.obs["guide"]
     with pytest.raises(BenchmarkError, match="lack guide"):
         summed(data)
+
+
+def test_blocks_may_number_their_labels_each_in_its_own_way() -> None:
+    data = cells()
+    blocks = [(obs.apply(lambda column: column.astype(object)), spaces) for obs, spaces in blocks_of(data, [90, 7])]
+    blocks[1] = (
+        blocks[1][0].assign(guide=pd.Categorical(blocks[1][0]["guide"], [*"zyx", *data.obs["guide"].unique()])),
+        blocks[1][1],
+    )
+    for obs, _ in blocks:
+        obs["control"] = obs["control"].astype(bool)
+    expected, found = summed(data), summed(blocks)
+    pd.testing.assert_frame_equal(found.obs, expected.obs)
+    np.testing.assert_allclose(found.obsm["salient"], expected.obsm["salient"], rtol=1e-12, atol=1e-12)
+
+
+def test_the_moments_of_controls_are_those_of_each_batchs_controls() -> None:
+    data = cells()
+    stored = summed(data).uns["controls"]
+    control = data.obs["control"].to_numpy()
+    assert list(stored["batch"]) == [f"b{b}" for b in range(5)]
+    for i, name in enumerate(stored["batch"]):
+        x = data.obsm["background"][control & (data.obs["batch"] == name).to_numpy()]
+        assert stored["n_cells"][i] == len(x)
+        moments = stored["spaces"]["background"]
+        np.testing.assert_allclose(moments["mean"][i], x.mean(axis=0))
+        np.testing.assert_allclose(moments["scatter"][i], (len(x) - 1) * np.cov(x.T), atol=1e-10)
+
+
+def test_spaces_that_lie_on_disk_are_read_as_they_are_needed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = cells()
+    array = zarr.create_array(
+        tmp_path_factory.mktemp("lazy") / "salient", data=data.obsm["salient"], chunks=(64, 3), overwrite=True
+    )
+    lazy = AnnData(obs=data.obs, obsm={"salient": array})
+    np.testing.assert_allclose(summed(lazy).obsm["salient"], summed(data).obsm["salient"], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        profile(lazy, correct="sphere").obsm["salient"], profile(data, correct="sphere").obsm["salient"], atol=1e-9
+    )
+
+
+def test_no_cells_have_no_sums() -> None:
+    with pytest.raises(BenchmarkError, match="no cells to sum"):
+        summed(cells()[:0].copy())

@@ -111,11 +111,11 @@ class _Labels:
     def sorted(self, numbers: NDArray[np.int64]) -> pd.Categorical:
         """The labels of these numbers; categories are those that are there, in order."""
         names = list(self._numbers)
-        used = sorted(number for number in np.unique(numbers).tolist() if names[number] is not None)
+        used = [number for number in np.unique(numbers).tolist() if names[number] is not None]
         used.sort(key=names.__getitem__)
         codes = np.full(len(names), -1)
         codes[used] = np.arange(len(used))
-        return pd.Categorical.from_codes(codes[numbers], [names[number] for number in used])
+        return pd.Categorical.from_codes(codes[numbers], pd.Index([names[number] for number in used]))
 
 
 class _Groups:
