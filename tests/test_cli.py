@@ -432,5 +432,9 @@ def test_what_the_single_stages_say_can_be_parsed(analysis: Path, tmp_path: Path
     assert facts["model"] == "mcvae"
     said = command("profile", cells, "--by", "guide", "--out", tmp_path / "guides.h5ad", "--json")
     assert json.loads(said.out.splitlines()[-1])["n"] > 100
+    said = command("profile", cells, "--correct", "centre-batch", "--batch", "plate", "--out", tmp_path / "genes.h5ad")
+    assert "by perturbation" in said.out
+    said = command("profile", cells, "--correct", "combat", "--out", tmp_path / "genes.h5ad")
+    assert "no correction 'combat'" in one_paragraph(said, "SettingsError")
     said = command("benchmark", cells, "artifacts", "--out", tmp_path / "b", "--set", "nonsense=1")
     assert "nonsense" in one_paragraph(said, "SettingsError")

@@ -211,22 +211,32 @@ def embed(
 
 @app.command()
 def profile(
-    cells: Annotated[Path, typer.Argument(metavar="CELLS", help="Embedded cells, .h5ad or .zarr.")],
+    cells: Annotated[Path, typer.Argument(metavar="CELLS", help="Embedded cells or their sums, .h5ad or .zarr.")],
     out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
     by: Annotated[Literal["guide", "perturbation"], typer.Option(help="What gets a row.")] = "perturbation",
+    correct: Annotated[
+        str,
+        typer.Option(
+            help="How cells are corrected on controls: none; centre, standardise or sphere, also with -batch; whiten, "
+            "tvn-whiten or tvn-recolour."
+        ),
+    ] = "none",
+    batch: Annotated[str, typer.Option(help="The column of batches that corrections go by.")] = "batch",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """What each perturbation or guide does, relative to the controls.
 
-    Example: contrascope profile cells.h5ad --by guide --out guides.h5ad
+    Cells are read a block at a time, however many there are.
+
+    Example: contrascope profile cells.h5ad --by guide --correct tvn-whiten --out guides.h5ad
     """
     from contrascope.profiles import profile as profile_cells
-    from contrascope.tables import read_anndata, write_anndata
+    from contrascope.tables import write_anndata
 
     with _telling(quiet):
         out = local_path(out)  # before the work
-        profiles = profile_cells(read_anndata(cells), by=by)
+        profiles = profile_cells(cells, by=by, correct=correct, batch=batch)
         write_anndata(profiles, out)
     _last(json_, {"profiles": str(out), "n": profiles.n_obs}, f"{out}: {profiles.n_obs:,} profiles by {by}")
 
