@@ -106,5 +106,6 @@ BENCHMARKS = Registry(
         "mitosis": "contrascope.benchmarks.mitosis:mitosis",
         "explained": "contrascope.benchmarks.explained:explained",
         "novelty": "contrascope.benchmarks.novelty:novelty",
+        "hits": "contrascope.benchmarks.hits:hits",
     },
 )

@@ -24,6 +24,11 @@ TOLERANCE = {
     "complexes": 0.1,
     "artifacts": 0.05,
     "dose": 0.2,
+    "hits": 0.05,
+}
+    "complexes": 0.1,
+    "artifacts": 0.05,
+    "dose": 0.2,
     "functions": 0.06,
     "stages": 0.05,
     "mitosis": 0.15,
@@ -73,6 +78,7 @@ def question(name: str) -> tuple[AnnData, dict[str, Any]]:
     asked: dict[str, tuple[AnnData, dict[str, Any]]] = {
         "complexes": (profile(cells), {"annotations": SETS, "groups": {"C1": "novel", "C2": "shifted"}}),
         "artifacts": (cells, {}),
+        "hits": (cells, {"permutations": 199}),
         "dose": (
             cells,
             {

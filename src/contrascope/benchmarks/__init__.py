@@ -10,6 +10,7 @@
 | mitosis | cells | is the effect of mitotic genes in the background? |
 | explained | cells | is a phenotype made of what controls vary in anyway? |
 | novelty | cells | is an effect more than chance, and how much of it is salient? |
+| hits | cells | which perturbations do anything at all? |
 """
 
 from __future__ import annotations

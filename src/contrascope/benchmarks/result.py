@@ -36,6 +36,7 @@ FIGURES = Registry(
         "mitosis": "contrascope.figures.mitosis:mitosis_curves",
         "explained": "contrascope.figures.explained:explained_curves",
         "novelty": "contrascope.figures.novelty:novelty_map",
+        "hits": "contrascope.figures.hits:ranked_hits",
     },
 )
 """Benchmark -> function from its table to a matplotlib Figure."""

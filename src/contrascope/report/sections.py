@@ -82,6 +82,14 @@ _QUESTIONS = {
         "salient space: near 1 a phenotype that controls do not have, near 0 one within what controls vary in.",
         "Left: effects in both spaces, in multiples of their mean, with control guides. Right: salient shares with "
         "95 % intervals.",
+    "hits": (
+        "Which perturbations do anything at all?",
+        "The cells of each perturbation are compared with controls of their batches. Cells permuted: labels are "
+        "permuted among the cells of a batch. Guides permuted: the perturbation's guides, one by one, against control "
+        "guides, which differ too although they do nothing. Retrieval: its guides find each other before they find "
+        "control guides. The share with p below .05 is 5 % where nothing does anything; q is Benjamini-Hochberg over "
+        "perturbations.",
+        "A point a perturbation, by its distance from the controls; filled are hits. Grey: where control guides lie.",
     ),
 }
 

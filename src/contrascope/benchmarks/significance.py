@@ -1,0 +1,91 @@
+"""P-values by permutation, and what is left of them when many are looked at.
+
+    p = (b + 1) / (n + 1)
+
+with b of n permutations at least as large as what was found, ties counted (Phipson and Smyth 2010). Two kinds:
+
+- cells: labels are permuted among cells of one batch. Says: these cells are not drawn from the controls' cells.
+- guides: labels are permuted among guides, each guide a number. Says: this perturbation's guides are further from the
+  controls than control guides are from each other. Guides that do nothing differ too, by what their cells went
+  through together, and of that a permutation of cells knows nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
+
+Values = NDArray[np.float64]
+
+
+def permuted_labels(
+    perturbed: NDArray[np.bool_], stratum: NDArray[np.intp], count: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """(count + 1, N) labels: first as they are, then permuted within each stratum.
+
+    Args:
+        perturbed: (N,).
+        stratum: (N,) cells of different strata never swap their labels.
+    """
+    labels = np.tile(perturbed, (count + 1, 1))
+    for name in np.unique(stratum):
+        inside = np.flatnonzero(stratum == name)
+        if 0 < perturbed[inside].sum() < len(inside):
+            labels[1:, inside] = generator.permuted(labels[1:, inside], axis=1)
+    return labels
+
+
+def permutation_p(values: Values, *, rounding: float) -> float:
+    """P-value of the first of (n + 1,) values among the others; those within ``rounding`` of it are ties."""
+    return float((values >= values[0] - rounding).mean())
+
+
+def guide_p(own: Values, controls: Values, count: int, generator: np.random.Generator) -> float:
+    """P-value of the mean over a perturbation's guides, labels permuted among its and the control guides.
+
+    Args:
+        own: (k,) a number for each guide of the perturbation.
+        controls: (G,) the same number for each control guide against the others.
+        count: Permutations; where there are fewer ways than that to choose k of k + G guides, all are looked at.
+    """
+    both = np.concatenate([own, controls])
+    k = len(own)
+    if comb(len(both), k) <= count + 1:
+        chosen = np.array(list(combinations(range(len(both)), k)))
+        # The first k come first.
+        assert tuple(chosen[0]) == tuple(range(k))
+    else:
+        chosen = np.argpartition(generator.random((count + 1, len(both))), k - 1, axis=1)[:, :k]
+        chosen[0] = np.arange(k)
+    means = both[chosen].mean(axis=1)
+    return permutation_p(means, rounding=1e-9 * float(np.abs(both).max()))
+
+
+def least_guide_p(guides: int, controls: int, count: int) -> float:
+    """The smallest p-value that so many guides can have beside so many control guides."""
+    return 1 / min(comb(guides + controls, guides), count + 1)
+
+
+def q_values(p: Values) -> Values:
+    """Benjamini-Hochberg q-values of (K,) p-values; what has no p-value (NaN) is not looked at."""
+    q = np.full(len(p), np.nan)
+    known = np.isfinite(p)
+    if known.any():
+        q[known] = false_discovery_control(p[known], method="bh")
+    return q
+
+
+def hits_by_chance(count: int, *, level: float = 0.05) -> float:
+    """Expected share with q < level among so many perturbations of which none does anything.
+
+    Benjamini-Hochberg finds something at all in a share ``level`` of such screens. With K uniform independent p-values
+    it finds, on average, level * sum over j < K of (j + 1) (level / K)^j (K - 1)! / (K - 1 - j)!.
+    """
+    j = np.arange(max(min(count, 200) - 1, 0))
+    steps = (count - 1 - j) * level / count
+    terms = np.concatenate([[1.0], np.cumprod(steps)]) * np.arange(1, len(j) + 2)
+    return float(level * terms.sum() / count)
