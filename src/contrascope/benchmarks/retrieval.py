@@ -127,10 +127,16 @@ def _average_precisions(block: dict[str, Matrix], controls: Matrix) -> dict[str,
     tables, features = [], []
     for name, profiles in block.items():
         both = np.concatenate([profiles, controls])
-        features.append(both - both.mean(axis=0))
+        both -= both.mean(axis=0)
+        if not both.any(axis=1).all():
+            # A replicate without direction is like nothing, and its cosine no number.
+            continue
+        features.append(both)
         # No two controls share a label, so controls have nobody to find.
         label = [0] * len(profiles) + list(range(1, len(controls) + 1))
         tables.append(pd.DataFrame({_GROUP: name, _LABEL: label, _CONTROL: np.array(label) > 0}))
+    if not tables:
+        return {}
     found = average_precision(
         pd.concat(tables, ignore_index=True),
         np.concatenate(features),

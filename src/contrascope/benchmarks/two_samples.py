@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.stats import rankdata
 from sklearn.covariance import LedoitWolf
 
@@ -80,11 +79,11 @@ def hotelling(features: Matrix, labels: Labels) -> Matrix:
 
 
 def whitening(features: Matrix) -> Matrix:
-    """(F, F) matrix that makes the shrunk covariance of rows (N, F) the identity."""
-    covariance = LedoitWolf().fit(features).covariance_
-    root = np.linalg.cholesky(covariance)
-    inverse: Matrix = solve_triangular(root, np.eye(len(root)), lower=True).T
-    return inverse
+    """(F, F) matrix that makes the shrunk covariance of rows (N, F) the identity; directions without variance go."""
+    variance, axes = np.linalg.eigh(LedoitWolf().fit(features).covariance_)
+    varies = variance > 1e-10 * variance.max()
+    result: Matrix = axes * np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
+    return result
 
 
 def squared_shifts(features: Matrix, labels: Labels) -> Matrix:
