@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from contrascope.figures.style import GREY, INK, PALE, colours, grid_of_axes, label_below, styled
 
@@ -93,6 +93,7 @@ def _scale(axes: Axes, metric: str, table: pd.DataFrame) -> None:
         # Linear where permutations of cells lie, logarithmic beyond.
         threshold = 10.0 ** np.ceil(np.log10(max(float(table["null_p95"].quantile(0.9)), 1e-6)))
         axes.set_yscale("symlog", linthresh=threshold, linscale=1)
+        axes.yaxis.set_major_locator(FixedLocator([0, *(threshold * np.array([0.3, 1, 3, 10, 30, 100]))]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     elif metric.startswith("Hotelling"):
         axes.set_yscale("log")
