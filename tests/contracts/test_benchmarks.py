@@ -25,10 +25,6 @@ TOLERANCE = {
     "artifacts": 0.05,
     "dose": 0.2,
     "hits": 0.05,
-}
-    "complexes": 0.1,
-    "artifacts": 0.05,
-    "dose": 0.2,
     "functions": 0.06,
     "stages": 0.05,
     "mitosis": 0.15,

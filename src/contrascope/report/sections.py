@@ -82,6 +82,7 @@ _QUESTIONS = {
         "salient space: near 1 a phenotype that controls do not have, near 0 one within what controls vary in.",
         "Left: effects in both spaces, in multiples of their mean, with control guides. Right: salient shares with "
         "95 % intervals.",
+    ),
     "hits": (
         "Which perturbations do anything at all?",
         "The cells of each perturbation are compared with controls of their batches. Cells permuted: labels are "
