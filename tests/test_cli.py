@@ -34,7 +34,13 @@ STAGES = (
     "embedding",
     "profiles",
     "benchmark complexes",
+    "benchmark hits",
+    "benchmark novelty",
+    "benchmark explained",
+    "benchmark functions",
     "benchmark artifacts",
+    "benchmark mitosis",
+    "benchmark stages",
     "figures",
     "report",
 )

@@ -21,7 +21,7 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report",),
-    ("pictures",),
+    ("judging", "pictures"),
     ("pipeline", "commands_benchmark", "commands_find", "commands_import"),
     ("cli", "__init__"),
 )

@@ -9,7 +9,6 @@ depends on it, and nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
-import pandas as pd
 
+from contrascope import judging
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
-from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks import Result
 from contrascope.benchmarks.suite import taken_by
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
@@ -223,25 +222,21 @@ class Line:
         return profiles
 
     def results(self) -> dict[str, Result]:
-        """The benchmarks that the screen allows, and those that its file names."""
-        folder, results = self.out / "benchmarks", {}
-        for name, options in self._benchmarks().items():
-            made_from = self._key(name, self._record["profiles"], options, self._annotation_digest())
-            table = folder / f"{name}.csv"
-            if self._is_done(f"benchmark {name}", made_from, table, folder / f"{name}_headline.csv"):
+        """The benchmarks that the screen file names, and those that the data allow."""
+        folder = self.out / "benchmarks"
+        for name, options in judging.questions(self.settings).items():
+            made_from = self._key(name, self._record["profiles"], options, judging.files_digest(options))
+            if self._is_done(f"benchmark {name}", made_from, folder / f"{name}_notes.json"):
                 self.say(f"benchmark {name}: done before")
-                results[name] = _read_result(folder, name)
                 continue
             report_progress(f"Benchmark {name}", 0, 1)
             profiles = {"guides": v.GUIDE, "profiles": v.PERTURBATION}.get(taken_by(name))
             data = self.cells_now if profiles is None else self.profiles_now[profiles]
-            results[name] = benchmark(data, name, **options)
-            results[name].save(folder)
-            write_json(folder / f"{name}_notes.json", list(results[name].notes))
+            result = judging.answer(name, data, options, folder, named=bool(options))
             report_progress(f"Benchmark {name}", 1, 1)
             self._is_made(f"benchmark {name}", made_from)
-            self.say(f"benchmark {name}: {len(results[name].table):,} numbers")
-        return results
+            self.say(f"benchmark {name}: {'left out' if result is None else f'{len(result.table):,} numbers'}")
+        return self.results_now
 
     def figures(self) -> Path:
         """Pictures of cells, training and maps, each with its numbers as CSV."""
@@ -274,6 +269,7 @@ class Line:
                 sections.training_section(run.facts["outcome"], folder),
                 sections.maps_section(folder),
                 *(sections.benchmark_section(result, self.out / "benchmarks") for result in results.values()),
+                *sections.not_asked_section(self._not_asked),
                 sections.provenance_section(
                     {
                         "screen": self.settings.model_dump(mode="json"),
@@ -320,25 +316,20 @@ class Line:
     @property
     def results_now(self) -> dict[str, Result]:
         """The finished benchmarks."""
-        return {name: _read_result(self.out / "benchmarks", name) for name in self._benchmarks()}
+        found = {name: judging.answered(name, self.out / "benchmarks") for name in judging.questions(self.settings)}
+        return {name: result for name, result in found.items() if result is not None}
+
+    @property
+    def _not_asked(self) -> dict[str, str]:
+        """Benchmarks that the data did not allow, and why."""
+        folder = self.out / "benchmarks"
+        names = [name for name in judging.questions(self.settings) if name not in self.results_now]
+        return {name: judging.why_not(name, folder) for name in names}
 
     @property
     def _cells_path(self) -> Path:
         ending = "h5ad" if len(self.store_now) <= CELLS_IN_MEMORY else "zarr"
         return self.out / "embedding" / f"cells.{ending}"
-
-    def _benchmarks(self) -> dict[str, dict[str, Any]]:
-        """Benchmark -> options: those that need no option, and those that the screen file names."""
-        chosen = {name: dict(options) for name, options in self.settings.benchmarks.items()}
-        annotations = self.settings.annotations.complexes
-        if annotations is not None:
-            chosen["complexes"] = {"annotations": str(annotations)} | chosen.get("complexes", {})
-        chosen.setdefault("artifacts", {})
-        return dict(sorted(chosen.items(), key=lambda item: item[0] != "complexes"))
-
-    def _annotation_digest(self) -> str | None:
-        path = self.settings.annotations.complexes
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
 
     def _key(self, *made_from: object) -> str:
         return fingerprint([version("contrascope"), *made_from])
@@ -378,8 +369,3 @@ def _is_of_other_inputs(run: Path, made_from: str) -> bool:
         return open_run(run).fingerprint != made_from
     except ContrascopeError:
         return True
-
-
-def _read_result(folder: Path, name: str) -> Result:
-    table, headline = (pd.read_csv(folder / f"{file}.csv") for file in (name, f"{name}_headline"))
-    return Result(name, table, headline, tuple(read_json(folder / f"{name}_notes.json")))

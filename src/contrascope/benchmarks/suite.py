@@ -60,6 +60,12 @@ def taken_by(name: str) -> str:
     return next(iter(inspect.signature(BENCHMARKS[name]).parameters))
 
 
+def needed_by(name: str) -> list[str]:
+    """Options that a benchmark cannot do without."""
+    _, *parameters = inspect.signature(BENCHMARKS[name]).parameters.values()
+    return [p.name for p in parameters if p.default is inspect.Parameter.empty]
+
+
 def ask_all(
     data: AnnData | Judged,
     *,

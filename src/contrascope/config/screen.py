@@ -163,9 +163,16 @@ class AnnotationSettings(Settings):
     Attributes:
         complexes: A file of sets or pairs of related genes (GMT, Enrichr text, a table of CORUM, pairs, STRING's
             links), or ``efaar:NAME`` from an installed efaar-benchmarking.
+        functions: Gene and group, in two columns (CSV, TSV), or a file of sets.
     """
 
     complexes: Path | None = None
+    functions: Path | None = None
+
+    @property
+    def by_benchmark(self) -> dict[str, Path]:
+        """Benchmark -> what is known for it."""
+        return {name: file for name, file in self if file is not None}
 
 
 class ScreenSettings(Settings):
@@ -235,12 +242,13 @@ def _variable(name: str, path: Path) -> str:
 
 
 def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettings:
-    complexes = settings.annotations.complexes
+    files = {name: _beside(folder, file) for name, file in settings.annotations.by_benchmark.items()}
     return settings.model_copy(
         update={
             "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
             "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
-            "annotations": AnnotationSettings(complexes=_beside(folder, complexes) if complexes else None),
+            "annotations": AnnotationSettings(**files),
+            "benchmarks": {name: _files_beside(folder, options) for name, options in settings.benchmarks.items()},
         }
     )
 
@@ -248,6 +256,14 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
 def _beside(folder: Path, annotations: Path) -> Path:
     """A path from the screen file's folder; what an installed package has stands for itself."""
     return annotations if str(annotations).startswith("efaar:") else folder / annotations
+
+
+def _files_beside(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Options with the files that they name beside the screen file as paths to these."""
+    return {
+        key: str(folder / value) if isinstance(value, str) and value and (folder / value).is_file() else value
+        for key, value in options.items()
+    }
 
 
 def _absolute(pattern: str, folder: Path) -> str:

@@ -183,6 +183,14 @@ def benchmark_section(result: Result, folder: Path) -> Section:
     return Section(question, blocks)
 
 
+def not_asked_section(left_out: Mapping[str, str]) -> list[Section]:
+    """The questions that these data did not allow; no section where there are none."""
+    if not left_out:
+        return []
+    table = pd.DataFrame({"benchmark": list(left_out), "why it was left out": list(left_out.values())})
+    return [Section("What was not asked", [Table(table, "Questions that this screen does not allow.")])]
+
+
 def provenance_section(settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
     """Everything needed to do it again."""
     return Section(

@@ -89,6 +89,8 @@ def write_annotations(out: Path, design: Design) -> None:
 
 def screen_file(preset: str, seed: int) -> dict[str, Any]:
     """What ``screen.yaml`` says."""
+    # What was planted: complexes that shift what controls show too, and those that make something new.
+    kinds = {name: p.kind for name, p in PHENOTYPES.items()}
     return {
         "name": f"synthetic screen, {preset}, seed {seed}",
         "images": {
@@ -99,9 +101,13 @@ def screen_file(preset: str, seed: int) -> dict[str, Any]:
         },
         "cells": {"table": "cells.parquet", "preset": "funk2022", "control": NONTARGETING},
         "crop": {"size": CROP_SIZE},
-        "annotations": {"complexes": "complexes.gmt"},
-        # What was planted: complexes that shift what controls show too, and those that make something new.
-        "benchmarks": {"complexes": {"groups": {name: p.kind for name, p in PHENOTYPES.items()}}},
+        "annotations": {"complexes": "complexes.gmt", "functions": "complexes.gmt"},
+        "benchmarks": {
+            "complexes": {"groups": kinds},
+            "novelty": {"annotations": "complexes.gmt", "groups": kinds},
+            "explained": {"annotations": "complexes.gmt"},
+            "mitosis": {"genes": "complexes.gmt", "sets": "beta"},
+        },
     }
 
 

@@ -1,0 +1,91 @@
+"""Which benchmarks a screen is put to, and what came of each, in one folder.
+
+Asked are the benchmarks that the screen file names, those it has annotations for, and those that need no option. Of
+the last, one that the data do not allow is left out, and ``NAME_notes.json`` says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks.suite import needed_by
+from contrascope.config import ScreenSettings
+from contrascope.errors import BenchmarkError
+from contrascope.registry import BENCHMARKS
+from contrascope.store.files import read_json, write_json
+
+FIRST = ("complexes", "hits", "novelty", "explained", "functions", "artifacts")
+"""The order in which a reader meets them; the others follow."""
+
+
+def questions(settings: ScreenSettings) -> dict[str, dict[str, Any]]:
+    """Benchmark -> its options."""
+    named = {name: dict(options) for name, options in settings.benchmarks.items()}
+    for name, file in settings.annotations.by_benchmark.items():
+        named[name] = {"annotations": str(file)} | named.get(name, {})
+    free = {name: dict[str, Any]() for name in BENCHMARKS if not needed_by(name)}
+    asked = free | named
+    return {name: asked[name] for name in sorted(asked, key=lambda name: (*(name != one for one in FIRST), name))}
+
+
+def files_digest(options: Mapping[str, Any]) -> list[str]:
+    """What the files that options name hold, so that another content is another question."""
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(options)]
+
+
+def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path, *, named: bool) -> Result | None:
+    """Put a question, and write the answer.
+
+    Args:
+        name: The benchmark.
+        data: What it takes.
+        options: Its own.
+        folder: For its files.
+        named: The screen file names it, so that it must be computable.
+
+    Returns:
+        The result; None where the data do not allow the question.
+
+    Raises:
+        BenchmarkError: It was named and cannot be computed.
+    """
+    try:
+        result = benchmark(data, name, **options)
+    except BenchmarkError as error:
+        if named:
+            raise
+        for file in folder.glob(f"{name}.*"):
+            file.unlink()
+        write_json(folder / f"{name}_notes.json", [str(error)])
+        return None
+    result.save(folder)
+    write_json(folder / f"{name}_notes.json", list(result.notes))
+    return result
+
+
+def answered(name: str, folder: Path) -> Result | None:
+    """The answer that was written; None where the data did not allow the question."""
+    if not (folder / f"{name}.csv").exists():
+        return None
+    table, headline = (pd.read_csv(folder / f"{file}.csv") for file in (name, f"{name}_headline"))
+    return Result(name, table, headline, tuple(read_json(folder / f"{name}_notes.json")))
+
+
+def why_not(name: str, folder: Path) -> str:
+    """Why a question that the data did not allow was left out."""
+    return " ".join(read_json(folder / f"{name}_notes.json"))
+
+
+def _files(value: Any) -> Iterator[Path]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _files(item)
+    elif isinstance(value, str | Path) and Path(value).is_file():
+        yield Path(value)
