@@ -36,3 +36,22 @@ def test_a_target_that_was_left_out_leaves_no_gap() -> None:
     labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert labels == ["place in field\n4 batches\n1,000 cells"]
     figure.canvas.draw()
+
+
+def test_unseen_tiles_are_diamonds_and_neighbours_and_numbers_have_panels_of_their_own() -> None:
+    rows = table(("batch", "field"))
+    by_tile = rows[rows["metric"] == "AUROC"].assign(metric="AUROC by tile", value=0.6, low=0.55, high=1.0)
+    mixing = rows[rows["metric"] == "AUROC"].assign(metric="kNN same", low=0.65, high=0.75)
+    numbers = rows[(rows["metric"] == "F1") & (rows["target"] == "batch")]
+    numbers = numbers.assign(metric="R2", target="area", n_classes=0, value=-0.2, chance=-0.01)
+    figure = artifact_bars(pd.concat([rows, by_tile, mixing]))
+    assert [axes.get_title() for axes in figure.axes] == ["F1", "AUROC", "kNN same"]
+    diamonds = [line for line in figure.axes[1].lines if line.get_marker() == "D"]
+    assert len(diamonds) == 3
+    assert {float(y) for line in diamonds for y in line.get_ydata()} == {0.6}  # type: ignore[union-attr]
+    assert figure.legends[0].get_texts()[-1].get_text() == "unseen tiles"
+    figure = artifact_bars(pd.concat([rows, by_tile, mixing, numbers]))
+    assert figure.axes[3].get_title() == "R2"
+    assert figure.axes[3].get_ylim()[0] < -0.2
+    assert figure.axes[3].get_xticklabels()[0].get_text() == "area\nnumbers\n1,000 cells"
+    figure.canvas.draw()

@@ -1,20 +1,22 @@
 """Technical artefacts: can it be read from a cell's embedding how the cell was imaged?
 
-A logistic regression on standardised features, classes weighted to balance, learns on 60 % of the cells and
-is judged on the other 40 % (stratified), after Multi-ContrastiveVAE, Figure 3B. The targets:
+The targets (``targets.py``): batch, place in the field, place in the well, and any column that the user names; a
+cell's stage is no artefact, but can be asked for alike. Position is judged within each batch, median over batches.
+Each target is asked in three ways:
 
-- batch: plate + well, over all cells;
-- field: innermost against outermost cells of the field of view, within each batch, median over batches;
-- well: cells of tiles at the well's edge against as many central tiles, likewise;
-- any column that the user names, its values the classes, over all cells. A cell's stage is no artefact, but can be
-  asked for alike.
+- as the paper does: a logistic regression on standardised features, classes weighted to balance, learns on 60 % of
+  the cells and is judged on the other 40 % (stratified), after Multi-ContrastiveVAE, Figure 3B: F1, AUROC;
+- on unseen tiles (``by_tile.py``): AUROC by tile. Where it is far below AUROC, the probe knew the tiles;
+- by the nearest neighbours (``mixing.py``): kNN same.
+
+A column of numbers is predicted by a ridge regression (``regression.py``), split in the same two ways.
 
 Scores near chance are good: nothing technical is left to read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -25,41 +27,36 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from contrascope.benchmarks.by_tile import auroc_by_tile, tile_folds
+from contrascope.benchmarks.mixing import mixing
 from contrascope.benchmarks.probe import MAX_STEPS, Labels, Matrix, auroc, f1_by_chance, f1_score, linear_probe
+from contrascope.benchmarks.regression import explained, predicted_numbers, spearman, with_shuffles
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
+from contrascope.benchmarks.targets import (
+    FIELD_TARGET,
+    WELL_TARGET,
+    Classes,
+    NotComputable,
+    Numbers,
+    Rows,
+    batch_target,
+    class_target,
+    column_target,
+    field_target,
+    tiles_of,
+    well_target,
+)
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.aggregate import flags
 from contrascope.profiles.spaces import chosen_spaces, embedding
-from contrascope.vocabulary import BATCH, CONTROL, FIELD_DISTANCE, TILE_COLUMN, TILE_ROW
+from contrascope.vocabulary import BATCH, CONTROL
 
-INNERMOST, OUTERMOST = 0.304, 0.811
-"""450 and 1,200 px from the centre of the authors' 2,960 px tiles, as shares of the half-width."""
 TEST_SHARE = 0.4
-MIN_CELLS = 20
-"""Cells a class needs: with fewer, 40 % of them say nothing."""
-MOST_CLASSES = 1000
-"""Of a column: with more of them, a probe would take hours to learn little."""
-F1, AUROC = "F1", "AUROC"
-EXTRA = ("target", "n_classes", "n_batches")
-Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A target as classification problems: one over all cells, or one for each batch.
-
-    Attributes:
-        target: batch, field, well, or the name of a column.
-        problems: Rows of the cells and their classes, 0 ... K - 1.
-        macro: F1 is the mean over classes; else that of class 1 (border cells, edge tiles).
-    """
-
-    target: str
-    problems: list[tuple[Rows, Labels]]
-    macro: bool
-
-
-class _NotComputable(Exception):  # noqa: N818
-    """Why a target cannot be judged on these cells."""
+F1, AUROC, AUROC_BY_TILE, KNN_SAME = "F1", "AUROC", "AUROC by tile", "kNN same"
+R2, SPEARMAN, R2_BY_TILE, SPEARMAN_BY_TILE = "R2", "Spearman", "R2 by tile", "Spearman by tile"
+LOW, HIGH = "low", "high"
+EXTRA = ("target", "n_classes", "n_batches", "n_tiles", LOW, HIGH)
+Found = dict[str, Any]
 
 
 def artifacts(
@@ -68,108 +65,84 @@ def artifacts(
     spaces: Sequence[str] | None = None,
     among: Literal["all", "controls"] = "all",
     columns: str | Sequence[str] = (),
+    classes: str | Sequence[str] = (),
+    well_position: str | Sequence[str] = (),
+    neighbours: int = 30,
     seed: int = 0,
     max_cells: int = 20_000,
 ) -> Result:
     """How well batch and position can be read from each embedding.
 
     Args:
-        cells: N cells; ``obs`` columns batch, field_distance, tile_row, tile_column as far as there are any.
+        cells: N cells; ``obs`` columns batch, plate, well, tile, field_distance, tile_row, tile_column as far as there
+            are any.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
         among: All cells, or controls only, where no perturbation can differ between batches.
-        columns: Further targets: a column of ``obs`` with a few values, or several.
-        seed: Of the choice of cells, the split and the permutations.
+        columns: Further targets: a column of ``obs``, or several. More than 20 different numbers are predicted as
+            numbers, anything else is classes.
+        classes: Likewise, of columns whose numbers are names, however many they are.
+        well_position: Columns for the place in the well, in any unit, instead of the grid of tiles: one, the distance
+            from the well's centre, or two, coordinates.
+        neighbours: Nearest neighbours of a cell that are looked at.
+        seed: Of the choice of cells, the splits, the neighbours asked and the permutations.
         max_cells: At most so many cells a target, chosen at random.
 
     Returns:
-        Table: space, metric (F1, AUROC), target, n_classes, n_batches, value, chance, n (cells). Chance is
-        0.5 for AUROC; for F1 the mean over permutations of the predictions against the labels. Notes say what
-        could not be judged and why.
+        Table: space, metric, target, n_classes (0: numbers), n_batches, n_tiles (0: unknown), low, high, value,
+        chance, n (cells). Metrics:
+
+        - F1 and AUROC on 40 % of the cells. Chance is 0.5 for AUROC; for F1 the mean over permutations of the
+          predictions against the labels.
+        - AUROC by tile: mean over folds of whole tiles; low and high are the lowest and the highest fold.
+        - kNN same: share of a cell's neighbours that are of its class, chance is the share of that class among all
+          other cells; low and high hold 95 % of what resampled tiles (cells, if tiles are
+          unknown) give.
+        - R2 and Spearman on 40 % of the cells, and by tile, of numbers; chance is their mean when the numbers are
+          shuffled among the cells.
+
+        Notes say what could not be judged and why.
 
     Raises:
         BenchmarkError: None of the targets can be judged, or there is no such column.
     """
-    generator = np.random.default_rng(seed)
-    rows = generator.permutation(_rows(cells, among))
-    named = [columns] if isinstance(columns, str) else columns
-    probes, notes = _probes(cells.obs, rows, max_cells, named)
-    table: list[dict[str, Any]] = []
+    if max_cells < 1 or neighbours < 1:
+        raise BenchmarkError(f"max_cells is {max_cells} and neighbours {neighbours}; both must be 1 or more.")
+    rows = np.random.default_rng(seed).permutation(_rows(cells, among))
+    named = _Named(_listed(columns), _listed(classes), _listed(well_position))
+    targets, notes = _targets(cells.obs, rows, max_cells, named)
+    judge = _Judge(tiles_of(cells.obs), neighbours, seed)
+    notes += judge.notes(targets)
+    table: list[Found] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)
-        for probe in probes:
-            scores, unfinished = _judge(probe, matrix, seed)
-            table += [{SPACE: space, "target": probe.target} | score for score in scores]
+        for target in targets:
+            scores, unfinished = judge(target, matrix)
+            table += [{SPACE: space, "target": target.name} | score for score in scores]
             if unfinished:
-                notes.append(f"{unfinished} probe(s) of {probe.target} in {space} stopped at {MAX_STEPS} steps.")
+                notes.append(f"{unfinished} probe(s) of {target.name} in {space} stopped at {MAX_STEPS} steps.")
     frame = tidy(table, extra=EXTRA)
     return Result("artifacts", frame, _headline(frame), tuple(notes))
 
 
-def batch_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int) -> Probe:
-    """Which of all batches is a cell from? Batches with too few cells are left out."""
-    return column_probe(obs, rows, max_cells=max_cells, column=BATCH)
+@dataclass(frozen=True)
+class _Named:
+    """Columns that the user named."""
+
+    columns: list[str]
+    classes: list[str]
+    well_position: list[str]
+
+    def targets(self) -> Iterator[tuple[str, Callable[..., Classes | Numbers]]]:
+        """Each target and the function that makes it."""
+        yield BATCH, batch_target
+        yield FIELD_TARGET, field_target
+        yield WELL_TARGET, partial(well_target, position=self.well_position)
+        yield from ((name, partial(column_target, column=name)) for name in self.columns if name not in self.classes)
+        yield from ((name, partial(class_target, column=name)) for name in self.classes)
 
 
-def column_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int, column: str) -> Probe:
-    """Which of the values of a column does a cell have? Values of too few cells are left out."""
-    _need(obs, column)
-    rows = rows[:max_cells]
-    codes, _ = pd.factorize(obs[column].to_numpy()[rows])
-    large = np.bincount(codes[codes >= 0], minlength=1) >= MIN_CELLS
-    keep = (codes >= 0) & np.append(large, False)[codes]
-    if not 2 <= large.sum() <= MOST_CLASSES:
-        raise _NotComputable(
-            f"{int(large.sum())} value(s) with {MIN_CELLS} cells or more, two to {MOST_CLASSES} were needed"
-        )
-    return Probe(column, [(rows[keep], np.unique(codes[keep], return_inverse=True)[1])], macro=True)
-
-
-def field_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int) -> Probe:
-    """Is a cell from the centre (0) or the border (1) of its field of view?"""
-    _need(obs, BATCH, FIELD_DISTANCE)
-    distance = obs[FIELD_DISTANCE].to_numpy(dtype=float)
-    label = np.where(distance <= INNERMOST, 0, np.where(distance >= OUTERMOST, 1, -1))
-    return _within_batches("field", obs, rows, label, max_cells)
-
-
-def well_probe(obs: pd.DataFrame, rows: Rows, *, max_cells: int) -> Probe:
-    """Is a cell from the centre (0) or the edge (1) of its well?"""
-    _need(obs, BATCH, TILE_ROW, TILE_COLUMN)
-    label = np.full(len(obs), -1)
-    place = obs[[TILE_ROW, TILE_COLUMN]].to_numpy(dtype=float)
-    for inside in obs.groupby(BATCH, observed=True).indices.values():
-        placed = inside[np.isfinite(place[inside]).all(axis=1)]
-        tiles, tile_of = np.unique(place[placed], axis=0, return_inverse=True)
-        label[placed] = edge_or_central(tiles)[tile_of.ravel()]
-    return _within_batches("well", obs, rows, label, max_cells)
-
-
-def edge_or_central(tiles: NDArray[np.float64]) -> NDArray[np.intp]:
-    """1 for tiles at the edge of a well, 0 for as many central ones (fewer if there are no more), -1 between.
-
-    A tile is at the edge when it is the first or last of its row or of its column, which holds for square and
-    for round wells.
-
-    Args:
-        tiles: (T, 2), row and column of each tile of one well.
-    """
-    edge = np.zeros(len(tiles), dtype=bool)
-    for along, across in ((0, 1), (1, 0)):
-        for line in np.unique(tiles[:, along]):
-            on_line = np.flatnonzero(tiles[:, along] == line)
-            edge[on_line[[tiles[on_line, across].argmin(), tiles[on_line, across].argmax()]]] = True
-    label = np.where(edge, 1, -1)
-    middle = (tiles.min(axis=0) + tiles.max(axis=0)) / 2 if len(tiles) else 0.0
-    order = np.argsort(np.linalg.norm(tiles - middle, axis=1), kind="stable")
-    label[order[~edge[order]][: edge.sum()]] = 0
-    return label
-
-
-TARGETS: tuple[tuple[str, Callable[..., Probe]], ...] = (
-    ("batch", batch_probe),
-    ("field", field_probe),
-    ("well", well_probe),
-)
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(dict.fromkeys(names))
 
 
 def _rows(cells: AnnData, among: str) -> Rows:
@@ -179,60 +152,124 @@ def _rows(cells: AnnData, among: str) -> Rows:
         return np.arange(cells.n_obs)
     if CONTROL not in cells.obs:
         raise BenchmarkError(f"among='controls' needs obs['{CONTROL}']; obs has {first_few(cells.obs.columns, 8)}.")
-    return np.flatnonzero(cells.obs[CONTROL].to_numpy(dtype=bool))
+    return np.flatnonzero(flags(cells.obs[CONTROL]))
 
 
-def _probes(obs: pd.DataFrame, rows: Rows, max_cells: int, columns: Sequence[str]) -> tuple[list[Probe], list[str]]:
+def _targets(obs: pd.DataFrame, rows: Rows, max_cells: int, named: _Named) -> tuple[list[Classes | Numbers], list[str]]:
     """The targets that can be judged, and a sentence for each that cannot."""
-    if unknown := [name for name in columns if name not in obs]:
+    if unknown := [name for name in (*named.columns, *named.classes, *named.well_position) if name not in obs]:
         raise BenchmarkError(
             f"artifacts was asked for {first_few(unknown)}. The cells have {first_few(obs.columns, 12)}."
         )
-    probes, notes = [], []
-    targets = list(TARGETS) + [(name, partial(column_probe, column=name)) for name in columns]
-    for target, make in targets:
+    if len(named.well_position) > 2:
+        raise BenchmarkError(
+            f"well_position names {len(named.well_position)} columns. Give one, the distance from the well's centre, "
+            "or two, coordinates in the well."
+        )
+    targets, notes = [], []
+    for target, make in named.targets():
         try:
-            probes.append(make(obs, rows, max_cells=max_cells))
-        except _NotComputable as reason:
+            targets.append(make(obs, rows, max_cells=max_cells))
+        except NotComputable as reason:
             notes.append(f"{target} was left out: {reason}.")
-    if not probes:
+    if not targets:
         raise BenchmarkError(f"No artefact can be judged on these {len(rows):,} cells. {' '.join(notes)}")
-    return probes, notes
+    return targets, notes
 
 
-def _need(obs: pd.DataFrame, *columns: str) -> None:
-    missing = [name for name in columns if name not in obs or obs[name].isna().all()]
-    if missing:
-        raise _NotComputable(f"the cells have no {', '.join(missing)}")
+@dataclass(frozen=True)
+class _Judge:
+    """Asks one space for one target.
 
+    Attributes:
+        tiles: (N,) each cell's tile; None if tiles are unknown.
+        neighbours: Of the mixing.
+        seed: Of everything random.
+    """
 
-def _within_batches(target: str, obs: pd.DataFrame, rows: Rows, label: Labels, max_cells: int) -> Probe:
-    """A problem for each batch that has enough cells of both classes; -1 is neither."""
-    rows = rows[label[rows] >= 0][:max_cells]
-    codes, batches = pd.factorize(obs[BATCH].to_numpy()[rows])
-    of_batch = [rows[codes == batch] for batch in range(len(batches))]
-    problems = [(r, label[r]) for r in of_batch if np.bincount(label[r], minlength=2).min() >= MIN_CELLS]
-    if not problems:
-        raise _NotComputable(f"no batch has {MIN_CELLS} cells on both sides")
-    return Probe(target, problems, macro=False)
+    tiles: NDArray[np.intp] | None
+    neighbours: int
+    seed: int
 
+    def __call__(self, target: Classes | Numbers, matrix: Matrix) -> tuple[list[Found], int]:
+        """The metrics of a target, and how many probes did not converge."""
+        every = np.concatenate([rows for rows, _ in target.problems]) if isinstance(target, Classes) else target.rows
+        shared = {"n_tiles": 0 if self.tiles is None else len(np.unique(self.tiles[every])), N: len(every)}
+        if isinstance(target, Numbers):
+            return [score | shared for score in self._numbers(target, matrix)], 0
+        n_classes = int(max(labels.max() for _, labels in target.problems)) + 1
+        n_batches = n_classes if target.name == BATCH else len(target.problems)
+        shared |= {"n_classes": n_classes, "n_batches": n_batches}
+        by_cell, unfinished = self._by_cell(target, matrix)
+        by_tile, unfinished_by_tile = self._by_tile(target, matrix)
+        scores = [*by_cell, *by_tile, self._mixing(target, matrix)]
+        return [score | shared for score in scores], unfinished + unfinished_by_tile
 
-def _judge(probe: Probe, matrix: Matrix, seed: int) -> tuple[list[dict[str, Any]], int]:
-    """F1 and AUROC with their chance, medians over the problems; and how many probes did not converge."""
-    judged = [_score(matrix[rows], labels, probe.macro, seed) for rows, labels in probe.problems]
-    f1, chance, area, finished = np.array(judged, dtype=float).T
-    shared = {
-        "n_classes": int(max(labels.max() for _, labels in probe.problems)) + 1,
-        "n_batches": len(probe.problems),
-        N: sum(len(rows) for rows, _ in probe.problems),
-    }
-    if probe.target == BATCH:
-        shared["n_batches"] = shared["n_classes"]
-    scores = [
-        {METRIC: F1, VALUE: np.median(f1), CHANCE: np.median(chance)} | shared,
-        {METRIC: AUROC, VALUE: np.median(area), CHANCE: 0.5} | shared,
-    ]
-    return scores, int((finished == 0).sum())
+    def notes(self, targets: Sequence[Classes | Numbers]) -> list[str]:
+        """What cannot be asked by tile."""
+        if self.tiles is None:
+            return ["Nothing was judged by tile: the cells have no plate, well and tile, nor batch and tile."]
+        few = [t.name for t in targets if not self._has_folds(t, self.tiles)]
+        return [f"By tile {first_few(few)} could not be judged: a class has one tile."] if few else []
+
+    @staticmethod
+    def _has_folds(target: Classes | Numbers, tiles: NDArray[np.intp]) -> bool:
+        if isinstance(target, Numbers):
+            return len(np.unique(tiles[target.rows])) > 1
+        return any(
+            min(len(np.unique(tiles[rows[labels == c]])) for c in range(labels.max() + 1)) > 1
+            for rows, labels in target.problems
+        )
+
+    def _by_cell(self, target: Classes, matrix: Matrix) -> tuple[list[Found], int]:
+        """F1 and AUROC with their chance, medians over the problems."""
+        judged = [_score(matrix[rows], labels, target.macro, self.seed) for rows, labels in target.problems]
+        f1, chance, area, finished = np.array(judged, dtype=float).T
+        scores = [
+            {METRIC: F1, VALUE: np.median(f1), CHANCE: np.median(chance)},
+            {METRIC: AUROC, VALUE: np.median(area), CHANCE: 0.5},
+        ]
+        return scores, int((finished == 0).sum())
+
+    def _by_tile(self, target: Classes, matrix: Matrix) -> tuple[list[Found], int]:
+        """Medians over the problems of each fold, and their mean."""
+        if self.tiles is None:
+            return [], 0
+        judged = [
+            auroc_by_tile(matrix[rows], labels, self.tiles[rows], seed=self.seed) for rows, labels in target.problems
+        ]
+        areas = np.array([area for area, _ in judged])
+        folds = [np.median(fold[np.isfinite(fold)]) for fold in areas.T if np.isfinite(fold).any()]
+        if not folds:
+            return [], 0
+        score = {METRIC: AUROC_BY_TILE, VALUE: np.mean(folds), CHANCE: 0.5, LOW: min(folds), HIGH: max(folds)}
+        return [score], sum(unfinished for _, unfinished in judged)
+
+    def _mixing(self, target: Classes, matrix: Matrix) -> Found:
+        """Medians over the problems."""
+        generator = np.random.default_rng(self.seed)
+        tiles = np.arange(len(matrix)) if self.tiles is None else self.tiles
+        judged = [
+            mixing(matrix[rows], labels, tiles[rows], neighbours=self.neighbours, generator=generator)
+            for rows, labels in target.problems
+        ]
+        value, chance = (np.median([part.mean() for part in parts]) for parts in list(zip(*judged, strict=True))[:2])
+        spreads = [spread for found in judged if np.isfinite(spread := found.spread(generator)).all()]
+        low, high = np.percentile(np.median(spreads, axis=0), [2.5, 97.5]) if spreads else (np.nan, np.nan)
+        return {METRIC: KNN_SAME, VALUE: value, CHANCE: chance, LOW: max(value + low, 0), HIGH: min(value + high, 1)}
+
+    def _numbers(self, target: Numbers, matrix: Matrix) -> Iterator[Found]:
+        features, values = matrix[target.rows], with_shuffles(target.values, self.seed)
+        cells = train_test_split(np.arange(len(values)), test_size=TEST_SHARE, random_state=self.seed)
+        tiles = [] if self.tiles is None else tile_folds(self.tiles[target.rows], seed=self.seed)
+        ways = ([tuple(cells)], (R2, SPEARMAN)), (tiles, (R2_BY_TILE, SPEARMAN_BY_TILE))
+        for splits, metrics in ways:
+            if splits:
+                truth, guessed = predicted_numbers(features, values, splits)
+                for metric, of_each in zip(metrics, (explained, spearman), strict=True):
+                    value, *chance = of_each(truth, guessed)
+                    found = {METRIC: metric, VALUE: value, CHANCE: np.mean(chance)}
+                    yield found | {"n_classes": 0, "n_batches": 1}
 
 
 def _score(features: Matrix, labels: Labels, macro: bool, seed: int) -> tuple[float, float, float, bool]:
@@ -245,6 +282,10 @@ def _score(features: Matrix, labels: Labels, macro: bool, seed: int) -> tuple[fl
 
 
 def _headline(table: pd.DataFrame) -> pd.DataFrame:
-    rows = table.copy()
+    """Everything but neighbours of targets other than the batch, and the correlations of numbers."""
+    minor = table[METRIC].isin([SPEARMAN, SPEARMAN_BY_TILE]) | (
+        (table[METRIC] == KNN_SAME) & (table["target"] != BATCH)
+    )
+    rows = table[~minor].copy()
     rows[METRIC] = rows["target"] + " " + rows[METRIC]
-    return rows[list(COLUMNS)]
+    return rows[list(COLUMNS)].reset_index(drop=True)

@@ -116,9 +116,17 @@ def numbered(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[Any]]:
 
 
 def flags(column: pd.Series) -> NDArray[np.bool_]:
-    """The control flag of each row, (N,)."""
-    if not pd.api.types.is_bool_dtype(column):
-        raise BenchmarkError(f"obs['{CONTROL}'] holds {column.dtype}; true or false was needed for each cell.")
+    """A column of true and false, (N,).
+
+    Raises:
+        BenchmarkError: It holds anything else (texts are always true), or nothing for some.
+    """
+    if not pd.api.types.is_bool_dtype(column) or column.isna().any():
+        found = f"{column.dtype}, such as {first_few([repr(value) for value in column.unique()], 3)}"
+        raise BenchmarkError(
+            f"obs['{column.name}'] holds {found}; true or false was needed for each row. Make it so, in pandas: "
+            f"obs['{column.name}'] = obs['perturbation'] == 'the name of your controls'."
+        )
     return column.to_numpy(dtype=bool)
 
 
