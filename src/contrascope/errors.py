@@ -47,7 +47,9 @@ class BenchmarkError(ContrascopeError):
 
 
 def first_few(items: object, limit: int = 5) -> str:
-    """The first items of a collection as readable text, with how many more there are."""
+    """The first items of a collection as readable text, with how many more there are; "nothing" if there is none."""
     listed = [str(item) for item in items]  # type: ignore[attr-defined]
+    if not listed:
+        return "nothing"
     more = len(listed) - limit
     return ", ".join(listed[:limit]) + (f" and {more:,} more" if more > 0 else "")

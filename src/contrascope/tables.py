@@ -29,8 +29,14 @@ def read_anndata(path: str | Path) -> ad.AnnData:
     path = local_path(path)
     if not path.exists():
         raise BenchmarkError(f"There is no {path}. An AnnData file (.h5ad or .zarr) was needed.")
+    if path.is_dir() and path.suffix != ".zarr":
+        raise BenchmarkError(
+            f"{path} is a folder. An AnnData file (.h5ad), or a folder that is one (.zarr), was needed."
+        )
     try:
-        return ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # anndata's advice on names that stand twice and on old files
+            return ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
     except Exception as error:  # h5py, zarr and anndata each have errors of their own
         raise BenchmarkError(
             f"{path} cannot be read as AnnData: {' '.join(str(error).split())}. A .h5ad or .zarr was needed."

@@ -15,14 +15,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from anndata import AnnData
 
+from contrascope.benchmarks.options import check_options
 from contrascope.benchmarks.result import Result
-from contrascope.errors import SettingsError
 from contrascope.registry import BENCHMARKS
 
 __all__ = ["Result", "benchmark"]
@@ -40,20 +39,10 @@ def benchmark(data: AnnData, name: str, *, spaces: Sequence[str] | None = None, 
         options: The benchmark's own keywords.
 
     Raises:
-        SettingsError: No such benchmark; an unknown or a missing option.
+        SettingsError: No such benchmark; an unknown or a missing option, or one of another type.
         BenchmarkError: It cannot be computed from these data.
     """
     function = BENCHMARKS[name]
-    _check_options(name, function, options)
+    check_options(name, function, options | {"spaces": spaces} if spaces is not None else options)
     result: Result = function(data, spaces=spaces, **options)
     return result
-
-
-def _check_options(name: str, function: Any, options: dict[str, Any]) -> None:
-    _, *parameters = inspect.signature(function).parameters.values()
-    known = {p.name: p.default is inspect.Parameter.empty for p in parameters if p.name != "spaces"}
-    unknown = sorted(set(options) - set(known))
-    missing = [option for option, required in known.items() if required and option not in options]
-    if unknown or missing:
-        found = f"has no option {', '.join(unknown)}" if unknown else f"needs the option {', '.join(missing)}"
-        raise SettingsError(f"The benchmark '{name}' {found}. Its options: {', '.join(known)}.")

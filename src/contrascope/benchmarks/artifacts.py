@@ -17,7 +17,7 @@ Scores near chance are good: nothing technical is left to read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ from contrascope.benchmarks.targets import (
 )
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.aggregate import flags
-from contrascope.profiles.spaces import chosen_spaces, embedding
+from contrascope.profiles.spaces import chosen_spaces, constant_note, embedding
 from contrascope.vocabulary import BATCH, CONTROL
 
 TEST_SHARE = 0.4
@@ -115,6 +115,7 @@ def artifacts(
     table: list[Found] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)
+        notes += constant_note(matrix, space)
         for target in targets:
             scores, unfinished = judge(target, matrix)
             table += [{SPACE: space, "target": target.name} | score for score in scores]
@@ -137,8 +138,15 @@ class _Named:
         yield BATCH, batch_target
         yield FIELD_TARGET, field_target
         yield WELL_TARGET, partial(well_target, position=self.well_position)
-        yield from ((name, partial(column_target, column=name)) for name in self.columns if name not in self.classes)
-        yield from ((name, partial(class_target, column=name)) for name in self.classes)
+        for name in dict.fromkeys([*self.columns, *self.classes]):
+            make = class_target if name in self.classes else column_target
+            if name != BATCH:
+                yield _shown(name), partial(make, column=name)
+
+
+def _shown(column: str) -> str:
+    """What the target of a column is called: by the column's name, unless that is a target's."""
+    return f"{column} column" if column in (FIELD_TARGET, WELL_TARGET) else column
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:
@@ -169,7 +177,7 @@ def _targets(obs: pd.DataFrame, rows: Rows, max_cells: int, named: _Named) -> tu
     targets, notes = [], []
     for target, make in named.targets():
         try:
-            targets.append(make(obs, rows, max_cells=max_cells))
+            targets.append(replace(make(obs, rows, max_cells=max_cells), name=target))
         except NotComputable as reason:
             notes.append(f"{target} was left out: {reason}.")
     if not targets:

@@ -51,7 +51,7 @@ from contrascope.benchmarks.relations.truth import Truth
 from contrascope.benchmarks.relations.within import within_sets
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.spaces import chosen_spaces
+from contrascope.profiles.spaces import chosen_spaces, constant_note, embedding
 
 __all__ = ["average_precision", "complexes", "cosine_similarity"]
 
@@ -104,12 +104,14 @@ def complexes(
     judged = judge(profiles, annotations, options, aliases)
     _check_groups(groups, judged.truth)
     rows: list[dict[str, Any]] = []
+    notes = [_scope(judged.truth), *judged.notes]
     for space in chosen_spaces(profiles, spaces):
+        notes += constant_note(embedding(profiles, space)[judged.rows], space)
         seen = look_at(profiles, space, judged)
         found = [*_pair_metrics(seen, judged.truth, seed), *_set_metrics(seen, judged.truth, groups or {}, seed)]
         rows += [{SPACE: space} | row for row in found]
     table = tidy(rows, extra=EXTRA)
-    return Result("complexes", table, _headline(table), (_scope(judged.truth), *judged.notes))
+    return Result("complexes", table, _headline(table), tuple(notes))
 
 
 def _check_groups(groups: Mapping[str, str] | None, truth: Truth) -> None:

@@ -127,6 +127,9 @@ def _plan(
         if not mask.any():
             raise BenchmarkError(f"fit {said(parts[0])} holds no {name} control; both were needed for the axis.")
     doses = pd.to_numeric(obs[dose].astype(object), errors="coerce").to_numpy(dtype=float)
+    if not np.isfinite(doses[test]).any():
+        held = first_few([repr(value) for value in pd.unique(obs[dose][test])], 3)
+        raise BenchmarkError(f"No cell of test has a number in '{dose}', which holds {held}. Doses were needed.")
     tested = test & np.isfinite(doses)
     role = np.where(negative, NEGATIVE, np.where(positive, POSITIVE, TREATED))
     units = _unit_names(obs, unit)

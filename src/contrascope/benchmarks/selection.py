@@ -42,14 +42,18 @@ def selected(obs: pd.DataFrame, selection: Selection, *, what: str) -> NDArray[n
 
 
 def with_row_and_column(obs: pd.DataFrame) -> pd.DataFrame:
-    """The table with ``row`` and ``column`` read off the well where it has none: B07 is row B, column 7."""
+    """The table with ``row`` and ``column`` read off the well where it has none: B07 is row B, column 7.
+
+    A cell without a well is in no row and no column.
+    """
     if WELL not in obs or {"row", "column"} <= set(obs.columns):
         return obs
-    parts = {well: re.fullmatch(r"([A-Za-z]+)0*(\d+)", well) for well in set(texts(obs[WELL]))}
-    if not all(parts.values()):
+    wells = texts(obs[WELL])
+    parts = {well: re.fullmatch(r"([A-Za-z]+)0*(\d+)", well) for well in {*wells} - {""}}
+    if not parts or not all(parts.values()):
         return obs
     derived = {
-        name: [parts[well][group] for well in texts(obs[WELL])]  # type: ignore[index]
+        name: [parts[well][group] if well else "" for well in wells]  # type: ignore[index]
         for name, group in (("row", 1), ("column", 2))
     }
     return obs.assign(**{name: values for name, values in derived.items() if name not in obs})

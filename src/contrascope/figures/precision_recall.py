@@ -50,8 +50,9 @@ def _sweep(axes: Axes, table: pd.DataFrame) -> None:
     _label_percentiles(axes, curves[curves["space"] == _best_space(table)])
     axes.set(xlabel="recall", ylabel="precision", title="pairs in either tail")
     shown = curves.groupby("metric")["value"].max()
-    axes.set_xlim(0, shown["recall"] * 1.12)
-    axes.set_ylim(0, shown["precision"] * 1.15)
+    # Where nothing was found at all the axes still have a length.
+    axes.set_xlim(0, (shown["recall"] or 1.0) * 1.12)
+    axes.set_ylim(0, (shown["precision"] or 1.0) * 1.15)
 
 
 def _best_space(table: pd.DataFrame) -> str:

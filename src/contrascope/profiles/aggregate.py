@@ -25,6 +25,8 @@ By = Literal["perturbation", "guide"]
 N_GUIDES, N_CELLS = "n_guides", "n_cells"
 ROWS_AT_ONCE = 1 << 16
 """Cells of a block: 32 MiB in float64 at 64 features."""
+LARGEST = 1e100
+"""No embedding goes this far; squares of its sums over cells are still finite."""
 SUMS = "sums of cells by guide and batch"
 """What ``uns["contrascope"]["holds"]`` says of an AnnData whose rows are sums."""
 SQUARES = "_squares"
@@ -122,10 +124,10 @@ def flags(column: pd.Series) -> NDArray[np.bool_]:
         BenchmarkError: It holds anything else (texts are always true), or nothing for some.
     """
     if not pd.api.types.is_bool_dtype(column) or column.isna().any():
-        found = f"{column.dtype}, such as {first_few([repr(value) for value in column.unique()], 3)}"
+        values = [repr(value) if isinstance(value, str) else str(value) for value in column.unique()]
         raise BenchmarkError(
-            f"obs['{column.name}'] holds {found}; true or false was needed for each row. Make it so, in pandas: "
-            f"obs['{column.name}'] = obs['perturbation'] == 'the name of your controls'."
+            f"obs['{column.name}'] holds {column.dtype}, such as {first_few(values, 3)}; true or false was needed for "
+            f"each row. Make it so, in pandas: obs['{column.name}'] = obs['perturbation'] == 'your control'."
         )
     return column.to_numpy(dtype=bool)
 
@@ -172,13 +174,14 @@ def _perturbations(guides: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame
 
 def _means(matrix: Any, codes: NDArray[np.intp], counts: NDArray[Any], *, space: str) -> NDArray[np.float64]:
     """Mean row of each group, (groups, F) float64: rows (N, F) are summed by their groups (N,), then divided."""
+    refuse_shapeless(matrix, space=space)
     sums = np.zeros((len(counts), matrix.shape[1]))
     for start in range(0, len(codes), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        sums += group_sums(dense(matrix[rows]), codes[rows], len(counts))
+        sums += group_sums(dense(matrix[rows], space=space), codes[rows], len(counts))
     # A sum is finite exactly when its terms are, so the cells are searched only when something is wrong.
-    if not np.isfinite(sums).all():
-        refuse_unfinite(dense(matrix), space=space)
+    if not (np.abs(sums) <= LARGEST).all():
+        refuse_unfinite(dense(matrix, space=space), space=space)
     return sums / counts[:, None]
 
 
@@ -188,16 +191,46 @@ def group_sums(block: NDArray[np.float64], codes: NDArray[np.intp], n_groups: in
     return np.asarray(membership @ block)
 
 
-def dense(matrix: Any) -> NDArray[np.float64]:
-    """Any two-dimensional block of ``obsm`` (array, sparse, data frame) as float64."""
-    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
+def dense(matrix: Any, *, space: str = "") -> NDArray[np.float64]:
+    """Any two-dimensional block of ``obsm`` (array, sparse, data frame) as float64; what is missing is NaN.
+
+    Raises:
+        BenchmarkError: It holds something else than real numbers.
+    """
+    if isinstance(matrix, pd.DataFrame):
+        return _dense_table(matrix, space=space)
+    values = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+    if values.dtype.kind not in "fiub":
+        raise _no_numbers(space, f"holds {values.dtype}")
+    return np.asarray(values, dtype=np.float64)
+
+
+def _dense_table(table: pd.DataFrame, *, space: str) -> NDArray[np.float64]:
+    numeric = {c: pd.api.types.is_numeric_dtype(d) and d.kind != "c" for c, d in zip(table, table.dtypes, strict=True)}
+    if other := [column for column, is_number in numeric.items() if not is_number]:
+        raise _no_numbers(space, f"has columns that are no numbers: {first_few(other)}")
+    return table.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _no_numbers(space: str, found: str) -> BenchmarkError:
+    return BenchmarkError(f"obsm['{space}'] {found}. A row of real numbers was needed for each cell or profile.")
+
+
+def refuse_shapeless(matrix: Any, *, space: str) -> None:
+    """Raise if a block of ``obsm`` is no matrix (N, F) or has no feature."""
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise BenchmarkError(f"obsm['{space}'] has the shape {matrix.shape}; rows of features were needed.")
 
 
 def refuse_unfinite(matrix: NDArray[np.float64], *, space: str) -> None:
-    """Raise if an embedding (N, F) has NaN or infinite entries, saying how many rows do."""
+    """Raise if an embedding (N, F) has NaN, infinite or overlarge entries, saying how many rows do."""
     bad = int((~np.isfinite(matrix)).any(axis=1).sum())
     if bad:
         raise BenchmarkError(
             f"obsm['{space}'] is NaN or infinite in {bad:,} of {len(matrix):,} rows. "
             "Numbers were needed: drop these rows, or look at why the model gave them."
+        )
+    if (largest := np.abs(matrix).max(initial=0)) > LARGEST:
+        raise BenchmarkError(
+            f"obsm['{space}'] has values as large as {largest:.0e}, whose squares overflow. Give it in other units."
         )

@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import dense, refuse_unfinite
+from contrascope.profiles.aggregate import dense, refuse_shapeless, refuse_unfinite
 from contrascope.vocabulary import BACKGROUND, COMBINED, INTENSITY, SALIENT, TECHNICAL, UNTRAINED
 
 OURS = (BACKGROUND, SALIENT, COMBINED, TECHNICAL, UNTRAINED, INTENSITY)
@@ -34,9 +34,8 @@ def chosen_spaces(data: AnnData, spaces: Sequence[str] | None) -> list[str]:
     wanted = [spaces] if isinstance(spaces, str) else list(dict.fromkeys(spaces))
     unknown = [space for space in wanted if space not in available]
     if unknown or not wanted:
-        raise BenchmarkError(
-            f"There is no space '{first_few(unknown)}' in obsm. Choose among: {first_few(sorted(available), 12)}."
-        )
+        found = f"There is no space '{first_few(unknown)}' in obsm" if unknown else "spaces names no space"
+        raise BenchmarkError(f"{found}. Choose among: {first_few(sorted(available), 12)}.")
     return wanted
 
 
@@ -44,12 +43,19 @@ def embedding(data: AnnData, space: str) -> NDArray[np.float64]:
     """A space as a matrix (N, F), float64.
 
     Raises:
-        BenchmarkError: Some entries are NaN or infinite.
+        BenchmarkError: It has no features, or some entries are no numbers, NaN, infinite or too large to square.
     """
     if space == COMBINED and COMBINED not in data.obsm:
         return np.hstack([embedding(data, BACKGROUND), embedding(data, SALIENT)])
-    matrix = dense(data.obsm[space])
-    if matrix.ndim != 2:
-        raise BenchmarkError(f"obsm['{space}'] has the shape {matrix.shape}; rows of features were needed.")
+    refuse_shapeless(data.obsm[space], space=space)
+    matrix = dense(data.obsm[space], space=space)
     refuse_unfinite(matrix, space=space)
     return matrix
+
+
+def constant_note(matrix: NDArray[np.float64], space: str) -> list[str]:
+    """A sentence if some features of an embedding (N, F) are the same in all rows; else nothing."""
+    constant = int((np.ptp(matrix, axis=0) == 0).sum()) if len(matrix) else 0
+    if constant == matrix.shape[1]:
+        return [f"{space} is the same in all {len(matrix):,} rows: it can say nothing."]
+    return [f"{constant:,} of {matrix.shape[1]:,} features of {space} are the same in all rows."] if constant else []

@@ -12,7 +12,8 @@ from contrascope.benchmarks.annotations import Aliases, Source, annotations_from
 from contrascope.benchmarks.relations.evidence import Evidence, gather
 from contrascope.benchmarks.relations.similarity import Matrix, Positions, pair_similarity, unit_vectors
 from contrascope.benchmarks.relations.truth import Truth, truth_of
-from contrascope.errors import BenchmarkError
+from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.aggregate import flags
 from contrascope.profiles.spaces import embedding
 from contrascope.vocabulary import CONTROL, PERTURBATION
 
@@ -70,6 +71,11 @@ def judge(
         known, named, said = with_symbols(known, row_of, aliases)
         row_of, notes = {named[gene]: row for gene, row in row_of.items()}, (*notes, said)
     truth = truth_of(known.in_screen(row_of))
+    if len(truth.related) == truth.pairs:
+        raise BenchmarkError(
+            f"All {len(truth.genes):,} genes that are judged ({first_few(truth.genes)}) are in one complex, so that no "
+            "pair is unrelated. Two complexes of different genes or more were needed."
+        )
     rows = np.array([row_of[gene] for gene in truth.genes], dtype=np.intp)
     screen = np.array(sorted(row_of.values()), dtype=np.intp)
     return Judged(truth, rows, screen, (overlap_note(known, row_of), *notes))
@@ -98,7 +104,7 @@ def rows_of_genes(profiles: AnnData) -> dict[str, int]:
     """
     if PERTURBATION not in profiles.obs:
         raise BenchmarkError(f"The profiles lack obs['{PERTURBATION}']. Give profile(cells, by='perturbation').")
-    control = profiles.obs[CONTROL].to_numpy(dtype=bool) if CONTROL in profiles.obs else np.zeros(profiles.n_obs, bool)
+    control = flags(profiles.obs[CONTROL]) if CONTROL in profiles.obs else np.zeros(profiles.n_obs, bool)
     names = [str(name) for name in profiles.obs[PERTURBATION]]
     rows = [row for row in range(profiles.n_obs) if not control[row]]
     row_of = {names[row]: row for row in rows}
