@@ -40,8 +40,8 @@ _QUESTIONS = {
         "smaller and denser: not all that is read is an error of the instrument. By tile: the same on tiles that were "
         "not learned from; where it is far lower, the regression had known the tiles. kNN same: how often a cell's "
         "nearest neighbours are of its own batch.",
-        "How well each circumstance is read from each space. Black: chance. Diamonds: unseen tiles, with the lowest and "
-        "the highest of five parts. Thin lines on neighbours: 95 % of what resampled tiles give.",
+        "How well each circumstance is read from each space. Black: chance. Diamonds: unseen tiles, with the lowest "
+        "and the highest of five parts. Thin lines on neighbours: 95 % of what resampled tiles give.",
     ),
     "dose": (
         "Does the profile move with the dose?",
