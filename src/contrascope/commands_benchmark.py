@@ -61,9 +61,13 @@ def benchmark(
 
     out, changes = local_path(out), settings_in(settings)  # before the work
     cells = read_embedding(data, key=key)
-    spaces = chosen_spaces(cells, None)
-    cells, notes = _with_others(cells, beside, key)
-    spaces += [space for space in cells.obsm if space.split(" ")[0] in _names(beside)]
+    spaces = changes.pop("spaces", None)
+    if beside:
+        own = chosen_spaces(cells, None)
+        cells, notes = _with_others(cells, beside, key)
+        spaces = spaces or [*own, *(space for space in cells.obsm if space.split(" ")[0] in _names(beside))]
+    else:
+        notes = ()
     if name == ALL:
         return _all(cells, spaces, changes, notes, out)
     result = ask(Judged(cells).for_(name), name, spaces=spaces, **changes)
@@ -73,7 +77,7 @@ def benchmark(
 
 
 def _all(
-    cells: AnnData, spaces: list[str], changes: Mapping[str, Any], notes: tuple[str, ...], out: Path
+    cells: AnnData, spaces: list[str] | None, changes: Mapping[str, Any], notes: tuple[str, ...], out: Path
 ) -> tuple[Facts, str]:
     """Every benchmark, and their headlines side by side."""
     from contrascope.benchmarks.suite import ask_all, comparison, said
@@ -102,13 +106,11 @@ def _names(beside: list[str] | None) -> list[str]:
     return [split(text, example="--beside vae=vae.h5ad")[0] for text in beside or []]
 
 
-def _with_others(first: AnnData, beside: list[str] | None, key: str) -> tuple[AnnData, tuple[str, ...]]:
+def _with_others(first: AnnData, beside: list[str], key: str) -> tuple[AnnData, tuple[str, ...]]:
     """The first with the embeddings of the others, and an account of how rows were matched."""
     from contrascope.profiles.beside import beside as side_by_side
     from contrascope.tables import read_embedding
 
-    if not beside:
-        return first, ()
     pairs = [split(text, example="--beside vae=vae.h5ad") for text in beside]
     others = {name: read_embedding(file, key=key) for name, file in pairs}
     if len(others) < len(pairs):

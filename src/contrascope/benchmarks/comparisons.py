@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from contrascope.benchmarks.selection import need_column, texts
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.aggregate import flags
 from contrascope.vocabulary import BATCH, CONTROL, GUIDE, PERTURBATION
 
 CONTROLS_PER_CELL = 4
@@ -159,7 +160,7 @@ def cast_of(obs: pd.DataFrame, *, within: str, seed: int) -> tuple[Cast, list[st
         notes.append("Cells share names, so which of them are looked at follows the order of rows.")
     order = np.argsort(obs.index.to_numpy(dtype=str), kind="stable")
     obs = obs.iloc[order]
-    control = obs[CONTROL].to_numpy(dtype=bool)
+    control = flags(obs[CONTROL])
     perturbation, perturbations = _numbered(obs, PERTURBATION)
     guide, guides = _numbered(obs, GUIDE)
     _refuse_mixed(control, perturbation, perturbations)

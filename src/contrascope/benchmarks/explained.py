@@ -35,6 +35,7 @@ from scipy.stats import mannwhitneyu
 from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.aggregate import flags
 from contrascope.profiles.feature_names import feature_names
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
@@ -146,7 +147,7 @@ def _plan(
         raise BenchmarkError("explained compares groups of perturbations. Give groups, annotations, or both.")
     if missing := [name for name in (PERTURBATION, CONTROL) if name not in obs]:
         raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(obs.columns, 8)}.")
-    control = obs[CONTROL].to_numpy(dtype=bool)
+    control = flags(obs[CONTROL])
     batch, notes = _batches(obs, control)
     kept = batch >= 0
     names = obs[PERTURBATION].astype(str).to_numpy()

@@ -29,6 +29,7 @@ from contrascope.benchmarks.gene_groups import Groups, gene_groups_from, one_gro
 from contrascope.benchmarks.probe import MAX_STEPS, Labels, Matrix, linear_probe
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.aggregate import flags
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
 
@@ -152,7 +153,7 @@ def _genes(guides: AnnData) -> list[str]:
 def _judged(guides: AnnData) -> NDArray[np.bool_]:
     if CONTROL not in guides.obs:
         return np.ones(guides.n_obs, dtype=bool)
-    return ~guides.obs[CONTROL].to_numpy(dtype=bool)
+    return ~flags(guides.obs[CONTROL])
 
 
 def _task(guides: AnnData, group_of: dict[str, str], folds: int, seed: int) -> _Task:

@@ -69,7 +69,9 @@ def _check_value(name: str, option: str, value: Any, wanted: Any) -> None:
     try:
         adapter.validate_python(value, strict=strict)
     except ValidationError as error:
-        needed = " or ".join(dict.fromkeys(_said(one) for one in error.errors()))
+        # An object of ours is no answer to somebody who writes a setting.
+        kinds = [one for one in error.errors() if one["type"] != "dataclass_type"] or error.errors()
+        needed = " or ".join(dict.fromkeys(_said(one) for one in kinds))
         raise SettingsError(f"The benchmark '{name}' cannot take {option}={value!r}: {needed} was needed.") from None
 
 
