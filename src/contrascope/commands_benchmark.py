@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,9 @@ from contrascope.errors import SettingsError
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from contrascope.benchmarks import Result
+    from contrascope.benchmarks.suite import Judged
 
 
 Facts = dict[str, Any]
@@ -46,6 +49,10 @@ def benchmark(
         ),
     ] = None,
     key: Annotated[str, typer.Option(help="Column of a table of features that names its rows.")] = "cell_id",
+    figures: Annotated[
+        Literal["paper"] | None,
+        typer.Option(help="With all: also the paper's Figures 2, 3 and 4, panel for panel, as far as the data allow."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
 ) -> tuple[Facts, str]:
@@ -59,6 +66,8 @@ def benchmark(
     from contrascope.profiles.spaces import chosen_spaces
     from contrascope.tables import read_embedding
 
+    if figures and name != ALL:
+        raise SettingsError(f"--figures {figures} is drawn of all benchmarks. Say {ALL} in place of {name}.")
     out, changes = local_path(out), settings_in(settings)  # before the work
     cells = read_embedding(data, key=key)
     spaces = changes.pop("spaces", None)
@@ -69,7 +78,7 @@ def benchmark(
     else:
         notes = ()
     if name == ALL:
-        return _all(cells, spaces, changes, notes, out)
+        return _all(cells, spaces, changes, notes, out, others=_names(beside) if figures else None)
     result = ask(Judged(cells).for_(name), name, spaces=spaces, **changes)
     result.save(out)
     text = "\n".join([str(result), *notes])
@@ -77,10 +86,16 @@ def benchmark(
 
 
 def _all(
-    cells: AnnData, spaces: list[str] | None, changes: Mapping[str, Any], notes: tuple[str, ...], out: Path
+    cells: AnnData,
+    spaces: list[str] | None,
+    changes: Mapping[str, Any],
+    notes: tuple[str, ...],
+    out: Path,
+    *,
+    others: list[str] | None,
 ) -> tuple[Facts, str]:
-    """Every benchmark, and their headlines side by side."""
-    from contrascope.benchmarks.suite import ask_all, comparison, said
+    """Every benchmark, and their headlines side by side; with ``others``, the paper's figures too."""
+    from contrascope.benchmarks.suite import Judged, ask_all, comparison, said
     from contrascope.progress import report
 
     options: dict[str, dict[str, Any]] = {}
@@ -89,17 +104,59 @@ def _all(
         if not dot:
             raise SettingsError(f"--set {dotted} names no benchmark. With all, say which: complexes.{dotted}=...")
         options.setdefault(benchmark_, {})[option] = value
+    judged = Judged(cells)
     results, left_out = ask_all(
-        cells, options=options, spaces=spaces, asked=lambda name: report(f"Benchmark {name}", 0, 1)
+        judged, options=options, spaces=spaces, asked=lambda name: report(f"Benchmark {name}", 0, 1)
     )
     for result in results.values():
         result.save(out)
     table = comparison(results)
     table.to_csv(out / "comparison.csv", index=False)
-    sentences = [*notes, *(note for result in results.values() for note in result.notes), *said(left_out)]
+    _write_differences(judged, options, spaces, out)
+    functions = options.get("functions", {}).get("annotations")
+    lacking = [] if others is None else _draw_paper(judged, results, others, functions, out)
+    sentences = [*notes, *lacking, *(note for result in results.values() for note in result.notes), *said(left_out)]
     wide = table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
     facts = {"comparison": str(out / "comparison.csv"), "benchmarks": list(results), "left_out": left_out}
     return facts | {"matched": list(notes)}, "\n".join([wide, *(f"note: {text}" for text in sentences)])
+
+
+def _write_differences(judged: Judged, options: Mapping[str, Any], spaces: list[str] | None, out: Path) -> None:
+    """Each two embeddings on the very same pairs, if complexes are known and there are several embeddings."""
+    from contrascope.benchmarks.relations.compare import compare_relations
+    from contrascope.profiles.spaces import chosen_spaces
+
+    asked = options.get("complexes", {})
+    if "annotations" not in asked or len(chosen_spaces(judged.profiles, spaces)) < 2:
+        return
+    reading = {key: asked[key] for key in ("organism", "min_score", "protein_names") if key in asked}
+    table = compare_relations(
+        judged.profiles,
+        annotations=asked["annotations"],
+        spaces=spaces,
+        options=reading,
+        aliases=asked.get("aliases"),
+        seed=asked.get("seed", 0),
+    )
+    table.to_csv(out / "complexes_differences.csv", index=False)
+
+
+def _draw_paper(
+    judged: Judged, results: Mapping[str, Result], others: list[str], functions: Any, out: Path
+) -> list[str]:
+    """Each panel as PNG and SVG; sentences on those that lack something."""
+    from contrascope.benchmarks.result import save_figure
+    from contrascope.figures.paper import Material, draw_paper
+    from contrascope.progress import report
+
+    report("Drawing the paper's figures", 0, 1)
+    model = str(judged.data.uns.get("contrascope", {}).get("model", "model"))
+    material = Material(judged.data, judged.profiles, results, model, others, functions)
+    drawn, lacking = draw_paper(material)
+    for name, figure in drawn.items():
+        save_figure(figure, out / "paper" / f"figure_{name.replace(' ', '_')}")
+    report("Drawing the paper's figures", 1, 1)
+    return list(lacking.values())
 
 
 def _names(beside: list[str] | None) -> list[str]:

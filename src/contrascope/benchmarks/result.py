@@ -80,22 +80,24 @@ class Result:
         table, headline = folder / f"{self.name}.csv", folder / f"{self.name}_headline.csv"
         self.table.to_csv(table, index=False)
         self.headline.to_csv(headline, index=False)
-        return [table, headline, *(self._save_figure(folder) if self.name in FIGURES else [])]
-
-    def _save_figure(self, folder: Path) -> list[Path]:
-        from matplotlib import rc_context
-
-        figure = self.plot()
-        png, svg = folder / f"{self.name}.png", folder / f"{self.name}.svg"
-        figure.savefig(png)
-        with rc_context({"svg.hashsalt": "contrascope", "svg.fonttype": "none"}):
-            figure.savefig(svg, metadata={"Date": None})
-        return [png, svg]
+        return [table, headline, *(save_figure(self.plot(), folder / self.name) if self.name in FIGURES else [])]
 
     def __repr__(self) -> str:
         wide = self.headline.to_string(index=False, float_format=lambda value: f"{value:.3f}")
         notes = "".join(f"\n  note: {note}" for note in self.notes)
         return f"Result '{self.name}', {len(self.table):,} rows\n{wide}{notes}"
+
+
+def save_figure(figure: Figure, path: Path) -> list[Path]:
+    """Write PATH.png and PATH.svg; equal figures give equal files."""
+    from matplotlib import rc_context
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.svg")
+    figure.savefig(png)
+    with rc_context({"svg.hashsalt": "contrascope", "svg.fonttype": "none"}):
+        figure.savefig(svg, metadata={"Date": None})
+    return [png, svg]
 
 
 def tidy(rows: Sequence[Mapping[str, Any]], *, extra: Sequence[str] = ()) -> pd.DataFrame:

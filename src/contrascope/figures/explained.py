@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from contrascope.figures.style import CATEGORIES, GREY, PALE, grid_of_axes, label_below, styled
+from contrascope.figures.style import CATEGORIES, GREY, PAGE, PALE, grid_of_axes, label_below, page, styled
 
 MARKS = "os^Dv<>PX*"
 
@@ -39,6 +39,33 @@ def explained_curves(table: pd.DataFrame) -> Figure:
     keys = [Line2D([], [], label=group, color=colour, marker=mark) for group, (colour, mark) in looks.items()]
     band = Patch(color=PALE, label="random features, 95 %")
     figure.legend(handles=[*keys, band], loc="outside lower center", ncols=5 if len(spaces) > 2 else 3)
+    return figure
+
+
+@styled
+def top_features(table: pd.DataFrame, *, count: int = 5) -> Figure:
+    """Names of the features that each group alters most, with their robust z: a list a group.
+
+    Args:
+        table: Of the benchmark ``explained``; of several spaces the first is shown.
+        count: Features a group.
+    """
+    space = table["space"].iloc[0]
+    rows = table[(table["space"] == space) & (table["metric"] == "robust z") & (table["k"] <= count)]
+    groups = list(dict.fromkeys(rows["group"]))
+    figure = page(PAGE, 0.35 + 0.165 * (len(rows) + 1.6 * len(groups)))
+    axes = figure.subplots()
+    axes.axis("off")
+    y = 0.0
+    for number, group in enumerate(groups):
+        axes.text(0, y, str(group), color=_look(number)[0], fontweight="bold", va="top")
+        y += 1
+        for row in rows[rows["group"] == group].sort_values("k").itertuples():
+            axes.text(0.04, y, str(row.feature), va="top", fontsize=7)
+            axes.text(0.9, y, f"{row.value:+.1f}", va="top", ha="right", fontsize=7)
+            y += 1
+        y += 0.6
+    axes.set(xlim=(0, 1), ylim=(max(y, 1), 0), title=f"{space}: features altered most, robust z against controls")
     return figure
 
 

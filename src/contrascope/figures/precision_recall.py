@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrascope.figures.style import INK, PAGE, colours, dashes, page, styled
+from contrascope.figures.style import COLUMN, INK, PAGE, colours, dashes, page, styled
 
 LABELLED = (99, 95, 90, 80)
 """Percentiles marked on the curves."""
@@ -34,6 +34,22 @@ def precision_recall(table: pd.DataFrame) -> Figure:
         _groups(axes[2], table)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if grouped else 4)
+    return figure
+
+
+@styled
+def sweep(table: pd.DataFrame, *, title: str) -> Figure:
+    """The sweep alone, at the width of a column.
+
+    Args:
+        table: Of the benchmark ``complexes``.
+        title: Above it.
+    """
+    figure = page(COLUMN, 3.0)
+    axes = figure.subplots()
+    _sweep(axes, table)
+    axes.set_title(title)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
