@@ -23,7 +23,7 @@ def explained_curves(table: pd.DataFrame) -> Figure:
         table: Of the benchmark ``explained``.
     """
     spaces, groups = list(dict.fromkeys(table["space"])), list(dict.fromkeys(table["group"]))
-    figure, panels = grid_of_axes(len(spaces), sharex=True, sharey=True)
+    figure, panels = grid_of_axes(len(spaces), height=3.0 if len(spaces) == 1 else 2.1, sharex=True, sharey=True)
     for axes, space in zip(panels, spaces, strict=True):
         rows = table[(table["space"] == space) & (table["metric"] == "explained share of PC1")]
         _random(axes, rows)
@@ -51,14 +51,15 @@ def top_features(table: pd.DataFrame, *, count: int = 5) -> Figure:
         count: Features a group.
     """
     space = table["space"].iloc[0]
-    rows = table[(table["space"] == space) & (table["metric"] == "robust z") & (table["k"] <= count)]
-    groups = list(dict.fromkeys(rows["group"]))
+    table = table[table["space"] == space]
+    groups, rows = list(dict.fromkeys(table["group"])), table[(table["metric"] == "robust z") & (table["k"] <= count)]
     figure = page(PAGE, 0.35 + 0.165 * (len(rows) + 1.6 * len(groups)))
     axes = figure.subplots()
     axes.axis("off")
     y = 0.0
     for number, group in enumerate(groups):
-        axes.text(0, y, str(group), color=_look(number)[0], fontweight="bold", va="top")
+        none = "" if group in set(rows["group"]) else ": no feature differs"
+        axes.text(0, y, f"{group}{none}", color=_look(number)[0], fontweight="bold", va="top")
         y += 1
         for row in rows[rows["group"] == group].sort_values("k").itertuples():
             axes.text(0.04, y, str(row.feature), va="top", fontsize=7)

@@ -77,10 +77,12 @@ def cell_table(cells: Cells, places: np.ndarray, design: Design, *, plate: str, 
 
 
 def write_annotations(out: Path, design: Design) -> None:
-    """``complexes.gmt`` and ``gene_functions.csv``."""
+    """``complexes.gmt``, ``planted.gmt`` with the kind of each in its name, and ``gene_functions.csv``."""
     members = {name: [g.name for g in design.genes if g.complex == name] for name in PHENOTYPES}
     lines = ["\t".join([name, PHENOTYPES[name].words, *genes]) for name, genes in members.items()]
     (out / "complexes.gmt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = ["\t".join([f"{name} ({PHENOTYPES[name].kind})", "", *genes]) for name, genes in members.items()]
+    (out / "planted.gmt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with (out / "gene_functions.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["gene", "function"])
@@ -101,11 +103,11 @@ def screen_file(preset: str, seed: int) -> dict[str, Any]:
         },
         "cells": {"table": "cells.parquet", "preset": "funk2022", "control": NONTARGETING},
         "crop": {"size": CROP_SIZE},
-        "annotations": {"complexes": "complexes.gmt", "functions": "complexes.gmt"},
+        "annotations": {"complexes": "complexes.gmt", "functions": "planted.gmt"},
         "benchmarks": {
             "complexes": {"groups": kinds},
             "novelty": {"annotations": "complexes.gmt", "groups": kinds},
-            "explained": {"annotations": "complexes.gmt"},
+            "explained": {"annotations": "planted.gmt"},
             "mitosis": {"genes": "complexes.gmt", "sets": "beta"},
         },
     }
