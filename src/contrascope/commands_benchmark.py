@@ -151,7 +151,7 @@ def _draw_paper(
 
     report("Drawing the paper's figures", 0, 1)
     model = str(judged.data.uns.get("contrascope", {}).get("model", "model"))
-    material = Material(judged.data, judged.profiles, results, model, others, functions)
+    material = Material(judged.data, judged.profiles, judged.guides, results, model, others, functions)
     drawn, lacking = draw_paper(material)
     for name, figure in drawn.items():
         save_figure(figure, out / "paper" / f"figure_{name.replace(' ', '_')}")

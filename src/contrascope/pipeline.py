@@ -268,6 +268,7 @@ class Line:
                 sections.cells_section(folder),
                 sections.training_section(run.facts["outcome"], folder),
                 sections.maps_section(folder),
+                sections.spaces_section(),
                 *(sections.benchmark_section(result, self.out / "benchmarks") for result in results.values()),
                 *sections.not_asked_section(self._not_asked),
                 sections.provenance_section(

@@ -48,7 +48,7 @@ def everything() -> Material:
     options["functions"] |= {"permutations": 1}
     spaces = ["background", "salient", "combined", *(space for space in data.obsm if space[0] in "cvC")]
     results, _ = ask_all(judged, options=options | {"hits": {"permutations": 19}}, spaces=spaces)
-    return Material(data, judged.profiles, results, "mcvae", list(others), FUNCTIONS)
+    return Material(data, judged.profiles, judged.guides, results, "mcvae", list(others), FUNCTIONS)
 
 
 def test_every_panel_is_drawn_where_there_is_all_it_needs(everything: Material) -> None:
@@ -68,7 +68,7 @@ def test_every_panel_is_drawn_where_there_is_all_it_needs(everything: Material) 
 def test_a_panel_that_lacks_something_says_what(everything: Material) -> None:
     alone = cells()
     del alone.obs["tile_row"]
-    drawn, lacking = draw_paper(Material(alone, Judged(alone).profiles, {}, "mcvae"))
+    drawn, lacking = draw_paper(Material(alone, Judged(alone).profiles, Judged(alone).guides, {}, "mcvae"))
     assert list(drawn) == ["3A batch", "3A field"]
     assert lacking["2A"] == "Panel 2A lacks the benchmark complexes."
     assert lacking["2B"] == "Panel 2B lacks the benchmark complexes."
@@ -76,12 +76,14 @@ def test_a_panel_that_lacks_something_says_what(everything: Material) -> None:
     assert "Panel 3A well lacks cells at either place in the well: the cells have no tile_row" in lacking["3A well"]
     assert lacking["4A"] == "Panel 4A lacks functions of genes."
     own = {name: result for name, result in everything.results.items() if name == "complexes"}
-    one = Material(everything.cells, everything.profiles, own, "mcvae", ["cvae"])
+    one = Material(everything.cells, everything.profiles, everything.guides, own, "mcvae", ["cvae"])
     assert draw_paper(one)[1]["2C"] == "Panel 2C lacks the models cvae-s, cvae-z beside mcvae."
 
 
 def test_a_model_of_one_space_has_the_panels_of_one_space() -> None:
     data = cells(spaces=("background",))
-    drawn, lacking = draw_paper(Material(data, Judged(data).profiles, {}, "vae", functions=FUNCTIONS))
+    drawn, lacking = draw_paper(
+        Material(data, Judged(data).profiles, Judged(data).guides, {}, "vae", functions=FUNCTIONS)
+    )
     assert drawn == {}
     assert lacking["3A batch"] == lacking["4A"].replace("4A", "3A batch") == "Panel 3A batch lacks a salient space."

@@ -105,17 +105,21 @@ def ask_all(
 
 def comparison(results: Mapping[str, Result]) -> pd.DataFrame:
     """The headlines of all results: a row a benchmark and metric, a column a space, and chance."""
-    return pd.concat([_wide(result) for result in results.values()], ignore_index=True)
+    return pd.concat([_named(result) for result in results.values()], ignore_index=True)
 
 
-def _wide(result: Result) -> pd.DataFrame:
-    headline = result.headline
+def side_by_side(headline: pd.DataFrame) -> pd.DataFrame:
+    """A headline as a row a metric, a column a space, chance last."""
     wide = headline.pivot_table(index=METRIC, columns=SPACE, values=VALUE, sort=False, observed=True)
     spaces = list(dict.fromkeys(headline[SPACE]))
     chance = headline.groupby(METRIC, sort=False, observed=True)[CHANCE].mean()
-    table = wide[spaces].assign(**{CHANCE: chance}).reset_index()
+    return wide[spaces].assign(**{CHANCE: chance}).reset_index().rename_axis(columns=None)
+
+
+def _named(result: Result) -> pd.DataFrame:
+    table = side_by_side(result.headline)
     table.insert(0, "benchmark", result.name)
-    return table.rename_axis(columns=None)
+    return table
 
 
 def _are_cells(data: AnnData) -> bool:

@@ -47,6 +47,7 @@ class Material:
     Attributes:
         cells: Of the screen, with their embeddings.
         profiles: Of its perturbations.
+        guides: Of its guides.
         results: Benchmark -> what it found.
         model: What the main model is called.
         others: Names of the embeddings beside it, whose spaces are called ``NAME``, ``NAME combined`` and so on.
@@ -56,6 +57,7 @@ class Material:
 
     cells: AnnData
     profiles: AnnData
+    guides: AnnData
     results: Mapping[str, Result]
     model: str = "mcvae"
     others: Sequence[str] = ()
@@ -157,6 +159,13 @@ def maps_by_function(material: Material) -> Figure:
     return function_map(material.profiles, material.functions, spaces=material.both, seed=material.seed)
 
 
+def maps_of_guides(material: Material) -> Figure:
+    """Panel 4A as the text of the paper has it, a point a guide."""
+    if material.functions is None:
+        raise Lacking("functions of genes")
+    return function_map(material.guides, material.functions, spaces=material.both, seed=material.seed)
+
+
 def confusions(material: Material) -> Figure:
     """Panel 4B."""
     return confusion_matrices(material.table("functions"))
@@ -186,6 +195,7 @@ PANELS: dict[str, Callable[[Material], Figure]] = {
     "3A well": maps_by_well,
     "3B": artefacts,
     "4A": maps_by_function,
+    "4A guides": maps_of_guides,
     "4B": confusions,
     "4C": recalls,
     "4D": explained,

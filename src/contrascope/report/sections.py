@@ -14,12 +14,17 @@ import pandas as pd
 import yaml
 
 from contrascope.benchmarks.result import Result
+from contrascope.benchmarks.suite import side_by_side
 from contrascope.report.report import Block, Fact, Picture, Section, Table, Text
 
 _SPACES = (
-    "background: what controls vary in too. salient: what only perturbed cells have. combined: both side by side. "
-    "untrained: the same network with random weights. intensity: mean, spread and percentiles of each channel. A space "
-    "is worth something where it beats the last two."
+    "The spaces are background: what controls vary in too; salient: what only perturbed cells have; combined: both "
+    "side by side; untrained: the same network with random weights; intensity: mean, spread and percentiles of each "
+    "channel. A space is worth something where it beats the last two."
+)
+_CHANCE = (
+    "Each question below is put to each space. Beside every number stands what an embedding that knows nothing would "
+    "reach; a number near its chance level says nothing, however high it looks."
 )
 _QUESTIONS = {
     "complexes": (
@@ -174,14 +179,18 @@ def maps_section(figures: Path) -> Section:
     return Section("Maps", [Text("Distances within a UMAP are no measure; the benchmarks below are."), *blocks])
 
 
+def spaces_section() -> Section:
+    """What the columns of all benchmarks are."""
+    return Section("What was asked of the embeddings", [Text(_SPACES), Text(_CHANCE)])
+
+
 def benchmark_section(result: Result, folder: Path) -> Section:
     """One benchmark: its question, its headline beside chance, its figure."""
     question, meaning, caption = _QUESTIONS.get(result.name, (result.name, "", "The benchmark's figure."))
-    wide = result.headline.copy()
     blocks: list[Block] = [Text(meaning)] if meaning else []
     if (folder / f"{result.name}.png").exists():
         blocks.append(Picture(folder / f"{result.name}.png", caption))
-    blocks.append(Table(_side_by_side(wide), _SPACES))
+    blocks.append(Table(side_by_side(result.headline)))
     blocks += [Text(note) for note in result.notes]
     return Section(question, blocks)
 
@@ -213,6 +222,13 @@ def headline_facts(account: Any, perturbations: int, results: Mapping[str, Resul
     ]
     if "complexes" in results:
         facts.append(_best(results["complexes"], "average precision", "average precision of complexes"))
+    if "hits" in results:
+        facts += _of_each(
+            results["hits"],
+            "share with q < 0.05, cells permuted",
+            "of perturbations are hits (q < .05) in",
+            ("salient",),
+        )
     if "artifacts" in results:
         facts += _of_each(results["artifacts"], "batch AUROC", "AUROC of batch from", ("background", "salient"))
     if "dose" in results:
@@ -239,11 +255,3 @@ def _of_each(result: Result, metric: str, label: str, spaces: tuple[str, ...]) -
         for s in spaces
         if s in rows.index
     ]
-
-
-def _side_by_side(headline: pd.DataFrame) -> pd.DataFrame:
-    """A row a metric, a column a space, chance last."""
-    wide = headline.pivot_table(index="metric", columns="space", values="value", sort=False, observed=True)
-    spaces = list(dict.fromkeys(headline["space"]))
-    chance = headline.groupby("metric", sort=False, observed=True)["chance"].mean()
-    return wide[spaces].assign(chance=chance).reset_index()
