@@ -15,8 +15,10 @@ from typing import Any, TypeAlias
 
 import anndata as ad
 import h5py  # type: ignore[import-untyped]
+import numpy as np
 import pandas as pd
 import zarr
+from numpy.typing import NDArray
 
 from contrascope.addresses import local_path
 from contrascope.errors import BenchmarkError, first_few
@@ -28,6 +30,8 @@ Block = tuple[pd.DataFrame, Mapping[str, Any]]
 Cells: TypeAlias = ad.AnnData | str | Path
 """Cells in memory (their spaces may still lie on disk), or a .h5ad or .zarr of them; or their sums, likewise."""
 _OURS = "contrascope"
+_WIDE = 512
+"""Features of a block of ``ROWS_AT_ONCE`` cells, which are 256 MiB in float64."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class OpenedCells:
 
     def blocks(self) -> Iterator[Block]:
         """All cells in order."""
-        step = _rows_at_once(self.spaces.values())
+        step = rows_at_once(self.spaces.values())
         blocks = [slice(start, start + step) for start in range(0, len(self.labels), step)]
         with ThreadPoolExecutor(1) as reader:
             reading = [reader.submit(self._read, rows) for rows in blocks[:1]]
@@ -79,6 +83,18 @@ def opened(cells: Cells, *, batch: str | None = BATCH) -> Iterator[OpenedCells]:
         raise BenchmarkError(f"There is no {path}. An AnnData file (.h5ad or .zarr) was needed.")
     with ExitStack() as files:
         yield _of_file(path, lambda: _file(path, files), batch)
+
+
+def observations_of(cells: Cells) -> pd.DataFrame:
+    """The table ``obs`` of cells in memory or in a file, whole; the spaces are not read.
+
+    Raises:
+        BenchmarkError: No such file, or it is no AnnData.
+    """
+    if isinstance(cells, ad.AnnData):
+        return cells.obs
+    with opened(cells), ExitStack() as files:  # opened says what is wrong with the file
+        return pd.DataFrame(ad.io.read_elem(_file(local_path(cells), files)["obs"]))
 
 
 def sums_or_cells(cells: Cells) -> Cells:
@@ -117,13 +133,44 @@ def _labels(columns: Iterable[str], column: Callable[[str], pd.Series], batch: s
     return pd.DataFrame(found)
 
 
+class StoredTable:
+    """A data frame of numbers on disk, whose rows are read as they are asked for.
+
+    Args:
+        columns: Name -> the column on disk, (N,).
+    """
+
+    def __init__(self, columns: Mapping[str, Any]):
+        self._stored = list(columns.values())
+        self.columns = list(columns)
+        self.shape = (len(self._stored[0]), len(self._stored))
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float64]:
+        """(B, F) float64."""
+        start, stop, _ = rows.indices(self.shape[0])
+        values = np.empty((stop - start, self.shape[1]))
+        for i, column in enumerate(self._stored):
+            values[:, i] = column[rows]
+        return values
+
+
 def _matrix(stored: Any) -> Any:
-    """What a space can be sliced from: the array on disk; sparse matrices and tables are read whole."""
-    return stored if isinstance(stored, (h5py.Dataset, zarr.Array)) else ad.io.read_elem(stored)
+    """What a space can be sliced from: arrays and tables on disk; sparse matrices are read whole."""
+    if isinstance(stored, (h5py.Dataset, zarr.Array)):
+        return stored
+    if stored.attrs.get("encoding-type") == "dataframe":
+        columns = {str(name): stored[name] for name in stored.attrs["column-order"]}
+        if columns and all(
+            isinstance(c, (h5py.Dataset, zarr.Array)) and c.dtype.kind in "iuf" for c in columns.values()
+        ):
+            return StoredTable(columns)
+    return ad.io.read_elem(stored)
 
 
-def _rows_at_once(matrices: Iterable[Any]) -> int:
-    """Rows of a block: whole chunks of what is on disk, for a chunk is decoded as a whole."""
-    chunks = [matrix.chunks[0] for matrix in matrices if isinstance(matrix, zarr.Array)]
+def rows_at_once(matrices: Iterable[Any]) -> int:
+    """Rows of a block: whole chunks of what is on disk, for a chunk is decoded as a whole; fewer of wide spaces."""
+    spaces = list(matrices)
+    chunks = [matrix.chunks[0] for matrix in spaces if isinstance(matrix, zarr.Array)]
     longest = max(chunks, default=1)
-    return longest * max(1, ROWS_AT_ONCE // longest)
+    width = max(sum(matrix.shape[1] for matrix in spaces), _WIDE)
+    return longest * max(1, ROWS_AT_ONCE * _WIDE // width // longest)
