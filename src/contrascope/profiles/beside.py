@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from contrascope.errors import BenchmarkError, first_few
@@ -50,10 +51,12 @@ def beside(first: AnnData, others: Mapping[str, AnnData]) -> tuple[AnnData, tupl
     return result, tuple(notes)
 
 
-def _spaces(name: str, data: AnnData) -> dict[str, np.ndarray]:
+def _spaces(name: str, data: AnnData) -> dict[str, np.ndarray | pd.DataFrame]:
+    """Spaces under their names beside others; a table of features keeps the names of its features."""
     spaces = spaces_of(chosen_spaces(data, None))
     if len(spaces) == 1:
-        return {name: dense(data.obsm[spaces[0]])}
+        only = data.obsm[spaces[0]]
+        return {name: only if isinstance(only, pd.DataFrame) else dense(only)}
     return {f"{name} {space}": embedding(data, space) for space in spaces}
 
 
