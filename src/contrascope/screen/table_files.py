@@ -35,7 +35,7 @@ _LIST_OF_WORDS = {"PROTO", "FRAME", "MARK", "LIST", "EMPTY_LIST", "APPEND", "APP
 _WORDS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 
 
-def scan_table(path: Path, *, key: str | None = None) -> pl.LazyFrame:
+def scan_table(path: Path, *, key: str | None = None, infer: int | None = 10_000) -> pl.LazyFrame:
     """A table as it stands in its file, or in the files of its folder in the order of their names.
 
     Of Parquet and CSV only the columns are looked at; ``collected`` reads what is wanted of it.
@@ -44,11 +44,12 @@ def scan_table(path: Path, *, key: str | None = None) -> pl.LazyFrame:
         path: CSV or TSV (also .gz), Parquet or HDF5; or a folder of Parquet files, whose sub-folders may be
             called ``column=value``.
         key: Which table of an HDF5 file; may be left out if there is one.
+        infer: Rows of a CSV by which types are told; None for all, which reads it once more.
 
     Raises:
         TableError: Not there, of another kind, unreadable or without rows.
     """
-    scan = _scanner(path, key)
+    scan = _scanner(path, key, infer)
     with _reading(path):
         table = scan()
         empty = table.select(pl.first()).head(1).collect().is_empty()
@@ -98,7 +99,7 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _scanner(path: Path, key: str | None) -> Callable[[], pl.LazyFrame]:
+def _scanner(path: Path, key: str | None, infer: int | None) -> Callable[[], pl.LazyFrame]:
     name = path.name.lower()
     kind = Path(name.removesuffix(".gz")).suffix
     compressed = name.endswith(".gz")
@@ -108,7 +109,7 @@ def _scanner(path: Path, key: str | None) -> Callable[[], pl.LazyFrame]:
         return lambda: _scan_folder(path)
     if kind in (".csv", ".tsv"):
         return lambda: pl.scan_csv(
-            path, separator="\t" if kind == ".tsv" else ",", infer_schema_length=10_000, glob=False
+            path, separator="\t" if kind == ".tsv" else ",", infer_schema_length=infer, glob=False
         )
     if kind == ".parquet" and not compressed:
         return lambda: pl.scan_parquet(path, glob=False)

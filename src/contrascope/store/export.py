@@ -40,7 +40,7 @@ def to_anndata(store: CropStore, *, lazy: bool = True) -> ad.AnnData:
     """
     images = _lazily(store) if lazy else store.read(np.arange(len(store)))
     var = pd.DataFrame({"channels": store.channels}, index=pd.Index(store.channels, dtype=object))
-    cells = ad.AnnData(obs=_observations(store), var=var, obsm={IMAGES: images})
+    cells = ad.AnnData(obs=observations(store), var=var, obsm={IMAGES: images})
     cells.uns[IMAGES] = {
         "n_cells": len(store),
         "n_channels": len(store.channels),
@@ -53,7 +53,7 @@ def to_anndata(store: CropStore, *, lazy: bool = True) -> ad.AnnData:
     return cells
 
 
-def _observations(store: CropStore) -> pd.DataFrame:
+def observations(store: CropStore) -> pd.DataFrame:
     """The cell table with labels as categories and ids as index."""
     obs = store.cells.to_pandas()
     obs.index = pd.Index(obs[v.CELL_ID].astype(str), name=None)

@@ -1,0 +1,1 @@
+"""Measured features of cells: from their crops, or from tables of other programs; normalised and reduced."""
