@@ -36,6 +36,7 @@ from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.aggregate import flags
+from contrascope.features.gloss import gloss
 from contrascope.profiles.feature_names import feature_names
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
@@ -47,7 +48,7 @@ DRAWS = 200
 MIN_CONTROLS = 20
 """Of a batch, to standardise by them."""
 DIFFER, EXPLAINED, ROBUST_Z = "features that differ", "explained share of PC1", "robust z"
-EXTRA = ("group", "k", "features", "feature", "p", "null_low", "null_high")
+EXTRA = ("group", "k", "features", "feature", "gloss", "p", "null_low", "null_high")
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
@@ -72,13 +73,14 @@ def explained(
         seed: Of the choice of cells and of the random features.
 
     Returns:
-        Table: space, metric, group, k, features, feature, p, null_low, null_high, value, chance, n. Metrics:
+        Table: space, metric, group, k, features, feature, gloss, p, null_low, null_high, value, chance, n. Metrics:
 
         - features that differ: share of them, after Bonferroni; chance is what the test lets through (n in features);
         - explained share of PC1, for k = 1 ... 15: R^2 of the top ``features`` (k, or all that differ where they are
           fewer); chance is the mean, null_low and null_high the 2.5th and 97.5th percentile of as many at random
           (n in control cells);
-        - robust z: of the k-th ``feature``, with its p after Bonferroni (n in cells of the group).
+        - robust z: of the k-th ``feature``, in plain words in ``gloss`` where its name is one of CellProfiler's or of
+          pooled screens', with its p after Bonferroni (n in cells of the group).
 
     Raises:
         BenchmarkError: No groups, no controls, no overlap, or no feature that varies in controls.
@@ -223,6 +225,8 @@ def _judge(
             *_top(ranked, names, z, p, len(here)),
         ]
         rows += [{"group": group} | row for row in found]
+    if altered := [text for group in plan.groups if (text := _most_altered(rows, group))]:
+        notes.append(f"Most altered in {space}: {first_few(altered, 8)}.")
     if few:
         notes.append(f"Fewer than {most} features of {space} differ from controls in {first_few(few, 8)}.")
     return rows, notes
@@ -255,8 +259,20 @@ def _chance(component: Component, most: int, seed: int) -> Matrix:
 
 def _top(ranked: Rows, names: NDArray[Any], z: Matrix, p: Matrix, cells: int) -> Iterator[dict[str, Any]]:
     for k, feature in enumerate(ranked[:MOST_FEATURES], start=1):
-        facts = {"k": k, "feature": names[feature], "p": p[feature], N: cells}
+        facts = {
+            "k": k,
+            "feature": names[feature],
+            "gloss": gloss(str(names[feature])) or None,
+            "p": p[feature],
+            N: cells,
+        }
         yield {METRIC: ROBUST_Z, VALUE: z[feature], CHANCE: 0.0} | facts
+
+
+def _most_altered(rows: Sequence[Mapping[str, Any]], group: str) -> str | None:
+    """The first of a group's features in plain words; None where its name has none."""
+    first = next((row for row in rows if row["group"] == group and row.get("feature") is not None), None)
+    return f"{group}, {first['gloss']} (z {first[VALUE]:+.1f})" if first and first["gloss"] else None
 
 
 def _headline(table: pd.DataFrame) -> pd.DataFrame:

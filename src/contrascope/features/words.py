@@ -1,0 +1,122 @@
+"""Words of feature names, in plain language: what stands in brackets is the term of the trade."""
+
+from __future__ import annotations
+
+COMPARTMENTS = {
+    "nuclei": "nucleus",
+    "nucleus": "nucleus",
+    "cells": "cell",
+    "cell": "cell",
+    "cytoplasm": "cytoplasm",
+    "cytoplasms": "cytoplasm",
+}
+SHAPES = {
+    "Area": "area",
+    "Perimeter": "perimeter",
+    "FormFactor": "roundness",
+    "Compactness": "raggedness of the outline",
+    "Eccentricity": "elongation (eccentricity)",
+    "Solidity": "lack of dents (solidity)",
+    "Extent": "share of its box filled",
+    "MajorAxisLength": "length",
+    "MinorAxisLength": "width",
+    "Orientation": "direction",
+    "EulerNumber": "lack of holes",
+    "MaxFeretDiameter": "largest diameter",
+    "MinFeretDiameter": "smallest diameter",
+    "EquivalentDiameter": "size as a diameter",
+    "MaximumRadius": "largest distance from the edge",
+    "MeanRadius": "mean distance from the edge",
+    "MedianRadius": "median distance from the edge",
+    "ConvexArea": "area of the convex hull",
+    "BoundingBoxArea": "area of its box",
+}
+INTENSITIES = {
+    "MeanIntensity": "mean brightness",
+    "MedianIntensity": "median brightness",
+    "MinIntensity": "darkest pixel",
+    "MaxIntensity": "brightest pixel",
+    "StdIntensity": "unevenness of brightness",
+    "MADIntensity": "unevenness of brightness (MAD)",
+    "IntegratedIntensity": "total brightness",
+    "LowerQuartileIntensity": "lower quartile of brightness",
+    "UpperQuartileIntensity": "upper quartile of brightness",
+    "MassDisplacement": "shift of brightness off centre",
+    "MeanIntensityEdge": "mean brightness at the edge",
+    "StdIntensityEdge": "unevenness of brightness at the edge",
+    "MinIntensityEdge": "darkest pixel at the edge",
+    "MaxIntensityEdge": "brightest pixel at the edge",
+    "IntegratedIntensityEdge": "total brightness at the edge",
+}
+TEXTURES = {
+    "Contrast": "contrast",
+    "Correlation": "smoothness (correlation)",
+    "Entropy": "disorder (entropy)",
+    "AngularSecondMoment": "uniformity",
+    "InverseDifferenceMoment": "local evenness",
+    "Variance": "variance",
+    "SumAverage": "mean grey level",
+    "SumVariance": "variance of sums",
+    "SumEntropy": "disorder of sums",
+    "DifferenceVariance": "variance of differences",
+    "DifferenceEntropy": "disorder of differences",
+    "InfoMeas1": "order (information measure 1)",
+    "InfoMeas2": "order (information measure 2)",
+    "Gabor": "stripes (Gabor)",
+}
+PAIRS = {
+    "Correlation": "correlation",
+    "Overlap": "overlap",
+    "K": "overlap coefficient",
+    "Manders": "shared share",
+    "RWC": "rank-weighted shared share",
+    "Costes": "shared share above Costes' threshold",
+    "Slope": "slope",
+}
+RADIAL = {
+    "FracAtD": "share",
+    "MeanFrac": "density",
+    "RadialCV": "unevenness around the centre",
+    "ZernikeMagnitude": "Zernike pattern",
+    "ZernikePhase": "turn of the Zernike pattern",
+}
+STATISTICS = {
+    "mean": "mean",
+    "std": "unevenness",
+    "sd": "unevenness",
+    "max": "brightest pixel",
+    "min": "darkest pixel",
+    "median": "median",
+    "int": "total",
+    "integrated": "total",
+    "sum": "total",
+    "mad": "unevenness (MAD)",
+    "lower_quartile": "lower quartile",
+    "upper_quartile": "upper quartile",
+    "mass_displacement": "shift off centre",
+    "mean_edge": "mean at the edge",
+    "std_edge": "unevenness at the edge",
+    "max_edge": "brightest pixel at the edge",
+    "min_edge": "darkest pixel at the edge",
+    "int_edge": "total at the edge",
+}
+PLAIN_SHAPES = {
+    "area": "area",
+    "perimeter": "perimeter",
+    "eccentricity": "elongation (eccentricity)",
+    "solidity": "lack of dents (solidity)",
+    "extent": "share of its box filled",
+    "form_factor": "roundness",
+    "major_axis": "length",
+    "minor_axis": "width",
+    "compactness": "raggedness of the outline",
+    "orientation": "direction",
+}
+ANGLES = {"00": "across", "01": "along one diagonal", "02": "up and down", "03": "along the other diagonal"}
+NEIGHBOURS = {
+    "NumberOfNeighbors": "number of neighbours",
+    "PercentTouching": "share of the outline that touches neighbours",
+    "FirstClosestDistance": "distance to the nearest neighbour",
+    "SecondClosestDistance": "distance to the second neighbour",
+    "AngleBetweenNeighbors": "angle between the two nearest neighbours",
+}
