@@ -18,11 +18,14 @@ FLOORS = (
     ("screen",),
     ("store", "models"),
     ("sampling", "profiles"),
+    ("features",),
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report",),
     ("judging", "pictures"),
     ("pipeline", "commands_benchmark", "commands_find", "commands_import"),
+    ("pictures",),
+    ("pipeline", "commands_benchmark", "commands_find", "commands_import", "commands_reduce"),
     ("cli", "__init__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -122,3 +125,7 @@ def test_opening_a_screen_and_a_store_loads_no_torch() -> None:
 def test_every_public_name_is_there() -> None:
     for name in contrascope.__all__:
         assert getattr(contrascope, name).__name__ == name
+
+
+def test_reading_and_reducing_features_loads_no_torch() -> None:
+    assert not _loads_torch("import contrascope as cs; cs.match_features, cs.reduce_features")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from contrascope.benchmarks import benchmark as benchmark
     from contrascope.embedding import embed as embed
     from contrascope.errors import ContrascopeError as ContrascopeError
+    from contrascope.features.reduce import reduce_features as reduce_features
+    from contrascope.features.tables import match_features as match_features
     from contrascope.pipeline import run_screen as run_screen
     from contrascope.profiles import profile as profile
     from contrascope.screen.find_cells import find_cells as find_cells
@@ -40,11 +42,13 @@ _HOMES = {
     "find_cells": "screen.find_cells",
     "fit": "training.fit",
     "import_crops": "store.importers",
+    "match_features": "features.tables",
     "open_run": "training.run",
     "open_screen": "screen.screen",
     "open_store": "store.store",
     "profile": "profiles",
     "read_anndata": "tables",
+    "reduce_features": "features.reduce",
     "run_screen": "pipeline",
     "store_from_arrays": "store.arrays",
     "synthetic_screen": "screen.synthetic",

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contrascope import commands_benchmark, commands_find, commands_import
+from contrascope import commands_benchmark, commands_find, commands_import, commands_reduce
 from contrascope.addresses import is_url, local_path
 from contrascope.arguments import settings_in
 from contrascope.errors import ContrascopeError, SettingsError
@@ -329,6 +329,20 @@ def import_crops(*arguments: Any, **options: Any) -> None:
 def find_cells(*arguments: Any, **options: Any) -> None:
     """See ``commands_find``."""
     _said(commands_find.find_cells, *arguments, **options)
+
+
+@app.command("match-features")
+@wraps(commands_reduce.match_features)
+def match_features(*arguments: Any, **options: Any) -> None:
+    """See ``commands_reduce``."""
+    _said(commands_reduce.match_features, *arguments, **options)
+
+
+@app.command("reduce-features")
+@wraps(commands_reduce.reduce_features)
+def reduce_features(*arguments: Any, **options: Any) -> None:
+    """See ``commands_reduce``."""
+    _said(commands_reduce.reduce_features, *arguments, **options)
 
 
 def main() -> None:
