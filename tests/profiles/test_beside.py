@@ -47,3 +47,10 @@ def test_tables_that_cannot_be_matched_are_refused() -> None:
         beside(cells(list("ab"), "salient"), {"vae": doubled})
     with pytest.raises(BenchmarkError, match="Two embeddings would be called 'salient'"):
         beside(cells(list("ab"), "salient"), {"salient": cells(list("ab"), "background")})
+
+
+def test_a_table_of_features_keeps_their_names() -> None:
+    first = AnnData(obs=pd.DataFrame(index=["a", "b", "c"]), obsm={"salient": np.zeros((3, 2))})
+    table = pd.DataFrame({"Cells_AreaShape_Area": [3.0, 1.0]}, index=["c", "a"])
+    both, _ = beside(first, {"measured": AnnData(obs=pd.DataFrame(index=table.index), obsm={"features": table})})
+    assert list(both.obsm["measured"]["Cells_AreaShape_Area"]) == [1.0, 3.0]

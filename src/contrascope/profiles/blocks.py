@@ -143,7 +143,7 @@ class StoredTable:
     def __init__(self, columns: Mapping[str, Any]):
         self._stored = list(columns.values())
         self.columns = list(columns)
-        self.shape = (len(self._stored[0]), len(self._stored))
+        self.shape = (int(self._stored[0].shape[0]), len(self._stored))
 
     def __getitem__(self, rows: slice) -> NDArray[np.float64]:
         """(B, F) float64."""
