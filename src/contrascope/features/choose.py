@@ -16,7 +16,6 @@ NOT_FINITE = "not finite in too many cells"
 FEW_CONTROLS = "measured in too few controls of a batch"
 CONSTANT = "constant in controls"
 CONSTANT_IN_A_BATCH = "constant in the controls of a batch"
-TOO_LARGE = "too large to be squared"
 COPY = "copy of another"
 CORRELATED = "correlated with another"
 _SAME = 1 - 1e-8
@@ -32,13 +31,12 @@ def unusable(found: Seen, scales: Scales, present: NDArray[np.bool_], *, missing
         present: (M,) which batches have cells.
         missing: Share of cells in which a feature may be not finite.
     """
-    varies, spread = scales.varies()[present], scales.spread[present]
+    varies = scales.varies()[present]
     cells = max(1, int(found.measured.sum()))
     reasons = np.full(len(found.missing), "", object)
     reasons[~varies.all(axis=0)] = CONSTANT_IN_A_BATCH
     reasons[~varies.any(axis=0)] = CONSTANT
     reasons[(found.n[present] < FEWEST).any(axis=0)] = FEW_CONTROLS
-    reasons[np.isinf(spread).any(axis=0)] = TOO_LARGE
     reasons[found.missing > missing * cells] = NOT_FINITE
     return reasons
 

@@ -25,6 +25,10 @@ HELD = 1 << 27
 """Values of controls that are held for their medians: 1 GiB."""
 NO_SPREAD = 1e-10
 """Of the centre: a spread below it is rounding."""
+LARGEST = 1e100
+"""What is larger, or a spread smaller than its inverse, has no place in sums of squares: it counts as not finite."""
+FARTHEST = 1e15
+"""Standard deviations: beyond, a value says that it is beyond."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,18 @@ class Scales:
 
     def varies(self) -> NDArray[np.bool_]:
         """(M, F) whether the spread is more than rounding."""
-        return np.isfinite(self.spread) & (self.spread > NO_SPREAD * np.abs(self.centre)) & (self.spread > 0)
+        return (self.spread > NO_SPREAD * np.abs(self.centre)) & (self.spread > 1 / LARGEST)
 
     def standardised(self, values: Values, batch: NDArray[np.intp], *, clip: float | None = None) -> Values:
-        """(B, F) in units of spread; 0 where a value is not finite, or beyond what float64 holds."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            z = (values - self.centre[batch]) / self.spread[batch]
-        z[~np.isfinite(z)] = 0.0
-        return z if clip is None else np.clip(z, -clip, clip, out=z)
+        """(B, F) in units of spread; 0 where a value is not finite."""
+        known = finite(values)
+        z = (np.where(known, values, 0.0) - self.centre[batch]) / self.spread[batch]
+        return np.clip(np.where(known, z, 0.0), -(clip or FARTHEST), clip or FARTHEST)
+
+
+def finite(values: Values) -> NDArray[np.bool_]:
+    """Which values are numbers that can be reckoned with."""
+    return np.abs(values) <= LARGEST
 
 
 def blocks(cells: OpenedCells, space: str, label: str) -> Iterator[tuple[slice, Values]]:
@@ -100,42 +108,33 @@ def seen(cells: OpenedCells, space: str, labelled: Labelled) -> Seen:
         np.zeros((m, width)), np.zeros((m, width)),
     )  # fmt: skip
     for rows, values in blocks(cells, space, "Looking at features"):
-        finite = np.isfinite(values)
-        measured = finite.any(axis=1)
+        known = finite(values)
+        measured = known.any(axis=1)
         found.measured[rows] = measured
-        found.missing[:] += measured.sum() - finite.sum(axis=0)
+        found.missing[:] += measured.sum() - known.sum(axis=0)
         here = np.flatnonzero(labelled.control[rows] & measured)
         batch = labelled.batch[rows][here]
         for number in np.unique(batch).tolist():
             these = here[batch == number]
-            _add(found, number, values[these], finite[these])
+            _add(found, number, values[these], known[these])
     return found
 
 
-def _add(found: Seen, number: int, values: Values, finite: NDArray[np.bool_]) -> None:
+def _add(found: Seen, number: int, values: Values, known: NDArray[np.bool_]) -> None:
     """The controls of a block, to those of their batch that came before."""
-    n = finite.sum(axis=0)
-    some = np.maximum(n, 1)
-    mean = np.where(finite, values, 0.0).sum(axis=0) / some
-    apart = (
-        np.where(finite, values - mean, 0.0) if finite.all() else np.where(finite, _apart(values, mean, finite), 0.0)
-    )
+    n = known.sum(axis=0)
     before, total = found.n[number], np.maximum(found.n[number] + n, 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(n, 1)
+    apart = np.where(known, values, mean) - mean
     step = mean - found.mean[number]
-    with np.errstate(over="ignore"):
-        found.squares[number] += (apart**2).sum(axis=0) + step**2 * before * n / total
+    found.squares[number] += (apart**2).sum(axis=0) + step**2 * (before * n / total)
     found.mean[number] += step * n / total
     found.n[number] += n
 
 
-def _apart(values: Values, mean: Values, finite: NDArray[np.bool_]) -> Values:
-    return np.where(finite, values, mean) - mean
-
-
 def plain_scales(found: Seen) -> Scales:
     """Mean and standard deviation, with n in the denominator."""
-    squares = np.where(np.isnan(found.squares), np.inf, found.squares)
-    return Scales(found.mean, np.sqrt(squares / np.maximum(found.n, 1)))
+    return Scales(found.mean, np.sqrt(found.squares / np.maximum(found.n, 1)))
 
 
 def robust_scales(cells: OpenedCells, space: str, labelled: Labelled) -> Scales:
@@ -147,7 +146,7 @@ def robust_scales(cells: OpenedCells, space: str, labelled: Labelled) -> Scales:
         columns = slice(first, first + lot)
         held = [values[labelled.control[rows], columns] for rows, values in blocks(cells, space, "Medians of controls")]
         controls, batch = np.concatenate(held), labelled.batch[labelled.control]
-        controls[~np.isfinite(controls)] = np.nan
+        controls[~finite(controls)] = np.nan
         for number in range(m):
             centre[number, columns], spread[number, columns] = _medians(controls[batch == number])
     return Scales(centre, spread)
