@@ -35,4 +35,4 @@ def test_a_table_of_features_is_read_as_it_is_asked_for(
 def test_wide_spaces_come_fewer_rows_at_a_time() -> None:
     narrow, wide = rows_at_once([np.empty((9, 128))]), rows_at_once([np.empty((9, 4096))])
     assert narrow == blocks_module.ROWS_AT_ONCE
-    assert wide * 4096 <= narrow * 512
+    assert wide * 4096 <= narrow * 128

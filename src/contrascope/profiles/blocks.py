@@ -30,8 +30,8 @@ Block = tuple[pd.DataFrame, Mapping[str, Any]]
 Cells: TypeAlias = ad.AnnData | str | Path
 """Cells in memory (their spaces may still lie on disk), or a .h5ad or .zarr of them; or their sums, likewise."""
 _OURS = "contrascope"
-_WIDE = 512
-"""Features of a block of ``ROWS_AT_ONCE`` cells, which are 256 MiB in float64."""
+_WIDE = 128
+"""Features of a block of ``ROWS_AT_ONCE`` cells, which are 64 MiB in float64."""
 
 
 @dataclass(frozen=True)
