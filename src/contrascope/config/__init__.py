@@ -3,6 +3,7 @@
 Every key is known here, and a key that is not is an error: a misspelt setting must never be ignored.
 """
 
+from contrascope.config.features import FeatureSettings
 from contrascope.config.screen import (
     AnnotationSettings,
     CellTableSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "CellTableSettings",
     "ControlRule",
     "CropSettings",
+    "FeatureSettings",
     "ImageSettings",
     "RoundSettings",
     "ScreenSettings",
