@@ -23,9 +23,14 @@ FLOORS = (
     ("figures", "embedding"),
     ("report",),
     ("judging", "pictures"),
-    ("pipeline", "commands_benchmark", "commands_find", "commands_import"),
-    ("pictures",),
-    ("pipeline", "commands_benchmark", "commands_find", "commands_import", "commands_reduce"),
+    (
+        "pipeline",
+        "commands_benchmark",
+        "commands_features",
+        "commands_find",
+        "commands_import",
+        "commands_reduce",
+    ),
     ("cli", "__init__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

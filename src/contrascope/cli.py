@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contrascope import commands_benchmark, commands_find, commands_import, commands_reduce
+from contrascope import commands_benchmark, commands_features, commands_find, commands_import, commands_reduce
 from contrascope.addresses import is_url, local_path
 from contrascope.arguments import settings_in
 from contrascope.errors import ContrascopeError, SettingsError
@@ -315,6 +315,13 @@ def verify(
 def benchmark(*arguments: Any, **options: Any) -> None:
     """See ``commands_benchmark``."""
     _said(commands_benchmark.benchmark, *arguments, **options)
+
+
+@app.command()
+@wraps(commands_features.features)
+def features(*arguments: Any, **options: Any) -> None:
+    """See ``commands_features``."""
+    _said(commands_features.features, *arguments, **options)
 
 
 @app.command("import-crops")

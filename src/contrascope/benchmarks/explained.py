@@ -35,8 +35,8 @@ from scipy.stats import mannwhitneyu
 from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import flags
 from contrascope.features.gloss import gloss
+from contrascope.profiles.aggregate import flags
 from contrascope.profiles.feature_names import feature_names
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION

@@ -1,8 +1,8 @@
 """CellProfiler's measurements of a cell, by cp_measure, with CellProfiler's names.
 
-Three objects, as in its pipelines: ``Cells``, ``Cytoplasm`` and ``Nuclei``. Nucleus and cytoplasm do not overlap and are two
-labels of one image. Form is measured once an object; intensity, texture, granularity and distribution once an object
-and channel; correlation once an object and pair of channels. What is not defined, a coefficient of Costes where
+Three objects, as in its pipelines: ``Cells``, ``Cytoplasm``, ``Nuclei``. Nucleus and cytoplasm do not overlap and are
+two labels of one image. Form is measured once an object; intensity, texture, granularity and distribution once an
+object and channel; correlation once an object and pair of channels. What is not defined, a coefficient of Costes where
 nothing lies below the threshold for instance, is NaN.
 """
 

@@ -1,8 +1,9 @@
 """What has to be known of a store before its cells can be measured one by one.
 
-Each channel has a white level, the 99.9th percentile of its pixels in crops all over the store. Measurements are made in
-its unit, as CellProfiler makes them on images from 0 to 1: camera counts of 16 bits would leave its textures, which know 256
-grey levels, with three or four of them. The size of nuclei is measured in the same crops.
+Each channel has a white level, the 99.9th percentile of its pixels in crops all over the store. Measurements are made
+in its unit, as CellProfiler makes them on images from 0 to 1: taken as shares of 65,535, the counts of a camera that
+seldom reaches 3,000 would leave its textures, which know 256 grey levels, with a dozen of them. The size of nuclei is
+measured in the same crops.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _diameter(images: np.ndarray, channel: str) -> float:
 
 
 def _central_diameter(image: np.ndarray) -> float:
-    """Of a disc as large as the part above Otsu's threshold that covers the centre; 0 if there is none, or it is cut."""
+    """Of a disc as large as what is bright at the centre; 0 if nothing is, or if it is cut by the border."""
     smooth = ndimage.gaussian_filter(np.asarray(image, float), 1)
     if smooth.min() == smooth.max():
         return 0.0
