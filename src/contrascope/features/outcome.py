@@ -2,7 +2,7 @@
 
     NAME.parquet               cell_id, mask, and a column a feature, float64
     NAME.h5ad                  obs the cell table and mask, obsm["features"] the same features by name
-    NAME.not-measured.parquet  cell_id and reason of each cell that is not in the file
+    FILE.not-measured.parquet  cell_id and reason of each cell that is not in the file
 
 Rows are in the store's order. ``mask`` is ``ok``, or what is doubtful about the outline of a cell. How it was made
 and where every cell went stands in the file itself, as JSON: in the schema's metadata, or in ``uns["measured"]``.
@@ -80,7 +80,7 @@ def write_measured(store: CropStore, out: Path, parts: list[Path], facts: dict[s
         StoreError: A part is damaged, no cell was measured, or nothing can be written.
     """
     ids = store.column(v.CELL_ID).cast(pl.String)
-    said = pl.concat([_read(part).select("row", MASK, "measured") for part in parts])
+    said = pl.concat([_read(part, ["row", MASK, "measured"]) for part in parts])
     kept, lost = said.filter("measured"), said.filter(~pl.col("measured"))
     masks, not_measured = (_counts(table[MASK]) for table in (kept, lost))
     if kept.is_empty():
@@ -124,16 +124,16 @@ def _said_by(out: Path) -> tuple[str, int] | None:
 
 
 def _list_of(out: Path) -> Path:
-    return out.with_name(f"{out.stem}.not-measured.parquet")
+    return out.with_name(f"{out.name}.not-measured.parquet")
 
 
 def _counts(said: pl.Series) -> dict[str, int]:
     return dict(sorted(Counter(said.to_list()).items()))
 
 
-def _read(part: Path) -> pl.DataFrame:
+def _read(part: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
-        return pl.read_parquet(part, glob=False)
+        return pl.read_parquet(part, glob=False, columns=columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(
             f"{part} is damaged: {' '.join(str(error).split())}. Delete it and measure again; the other parts are kept."

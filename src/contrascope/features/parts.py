@@ -9,7 +9,6 @@ memory, and a word on each cell's mask.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -73,12 +72,13 @@ def measure_cells(
     _claim(folder, facts)
     # The path as it is from anywhere: workers may have been started elsewhere.
     where = store.path.resolve() if isinstance(store.path, Path) else store.path
-    work = _MeasurePart(str(where), folder.resolve(), plan)
-    todo = [part for part in range(-(-len(store) // PART_CELLS)) if not part_path(folder, part).is_file()]
+    work = _MeasurePart(str(where), folder.resolve(), plan, PART_CELLS)
+    parts = range(-(-len(store) // PART_CELLS))
+    todo = [part for part in parts if not part_path(folder, part).is_file()]
     with calling(workers, scheduler) as each:
         for _ in each(work, todo, len(todo), "Measuring cells"):
             pass
-    result = write_measured(store, out, list(_parts(folder, len(store))), facts)
+    result = write_measured(store, out, [part_path(folder, part) for part in parts], facts)
     shutil.rmtree(folder)
     return result
 
@@ -86,10 +86,6 @@ def measure_cells(
 def part_path(folder: Path, part: int) -> Path:
     """The file of a part."""
     return folder / f"part-{part:07d}.parquet"
-
-
-def _parts(folder: Path, cells: int) -> Iterator[Path]:
-    return (part_path(folder, part) for part in range(-(-cells // PART_CELLS)))
 
 
 def _facts(store: CropStore, plan: Plan) -> dict[str, Any]:
@@ -128,10 +124,11 @@ class _MeasurePart:
     store: str
     folder: Path
     plan: Plan
+    cells: int
 
     def __call__(self, part: int) -> None:
         store = _opened(self.store)
-        rows = np.arange(part * PART_CELLS, min((part + 1) * PART_CELLS, len(store)))
+        rows = np.arange(part * self.cells, min((part + 1) * self.cells, len(store)))
         write_parquet(part_path(self.folder, part), part_of(self.plan, rows, store.read(rows)))
 
 

@@ -1,7 +1,7 @@
 """Masks in a crop: the nucleus at its centre and the cell around it, apart from its neighbours.
 
-Nuclei are found as ``screen/find_cells.py`` finds them in a tile, then trimmed to half of their own brightness: a
-threshold for the whole crop follows its brightest nucleus and takes in the glow of the others. Cells are what is
+Nuclei are found as ``screen/find_cells.py`` finds them in a tile, then each is drawn again at half of its own
+brightness: one threshold for a crop takes in the glow of bright nuclei and leaves out the rims of dim ones. Cells are what is
 brighter than the ground in the channels that show them, at least a narrow ring around each nucleus; where they touch
 they are parted by a watershed that grows from all nuclei of the crop at once, so each pixel goes to the nearest nucleus
 that it is connected with.
@@ -9,12 +9,12 @@ that it is connected with.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
-from skimage.segmentation import watershed
+from skimage.segmentation import expand_labels, watershed
 
 from contrascope.screen.find_cells import NucleusSettings, nuclei_of
 
@@ -30,6 +30,10 @@ _TIMES = 3.0
 """How far the area of a nucleus may be from a typical one, as a factor."""
 _STEPS = 100.0
 """Brightness is seen as log(1 + 100 v), v being 1 at a channel's white level."""
+_FAINT = 0.2
+"""Nuclei and cells less than a fifth brighter than the ground are noise."""
+_ROOM = 1 / 6
+"""How far from where it was found a nucleus may reach, in diameters."""
 _RING = 1 / 8
 """Width of the ring around a nucleus that always belongs to its cell, in diameters."""
 
@@ -88,19 +92,24 @@ def segment(crop: np.ndarray, where: Anatomy) -> Mask:
 
 
 def _nuclei(image: np.ndarray, diameter: float) -> np.ndarray:
-    """(H, W) int labels of nuclei of any size, each trimmed to half of its brightness above the ground."""
+    """(H, W) int labels of nuclei of any size, each as far as half of its brightness above the ground."""
     what = NucleusSettings(diameter=diameter, min_area=max(4.0, diameter**2 / 20), max_area=image.size)
     found = nuclei_of(image * _STEPS, what)
     if not found.any():
         return found
     smooth = ndimage.gaussian_filter(image, diameter / 12)
     ground = np.median(smooth[found == 0]) if (found == 0).any() else smooth.min()
-    trimmed = np.zeros_like(found)
-    for label, box in enumerate(ndimage.find_objects(found), start=1):
-        inside = found[box] == label
-        edge = (ground + np.percentile(smooth[box][inside], 75)) / 2
-        trimmed[box][_largest(inside & (smooth[box] >= edge))] = label
-    return trimmed
+    drawn, room = np.zeros_like(found), expand_labels(found, diameter * _ROOM)
+    for label, box in enumerate(ndimage.find_objects(room), start=1):
+        bright = np.percentile(smooth[box][found[box] == label], 75)
+        if _seen(bright) - _seen(ground) >= _FAINT:
+            drawn[box][_largest((room[box] == label) & (smooth[box] >= (ground + bright) / 2))] = label
+    return drawn
+
+
+def _seen(brightness: Any) -> Any:
+    """Brightness on the scale by which it is judged."""
+    return np.log1p(np.maximum(brightness, 0) * _STEPS)
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
@@ -120,10 +129,13 @@ def _central(labels: np.ndarray, reach: float) -> int:
 
 def _shown(image: np.ndarray, diameter: float) -> np.ndarray:
     """(H, W) bool, what is brighter than the ground between cells."""
-    smooth = ndimage.gaussian_filter(np.log1p(np.maximum(image, 0) * _STEPS), diameter / 12)
+    smooth = ndimage.gaussian_filter(_seen(image), diameter / 12)
     if smooth.min() == smooth.max():
         return np.zeros(image.shape, bool)
-    return np.asarray(ndimage.binary_fill_holes(smooth > threshold_otsu(smooth)))
+    bright = smooth > threshold_otsu(smooth)
+    if smooth[bright].mean() - smooth[~bright].mean() < _FAINT:
+        return np.zeros(image.shape, bool)
+    return np.asarray(ndimage.binary_fill_holes(bright))
 
 
 def _quality(nucleus: np.ndarray, cell: np.ndarray, diameter: float, *, seen: bool) -> str:
