@@ -127,6 +127,10 @@ def test_opening_a_screen_and_a_store_loads_no_torch() -> None:
     assert not _loads_torch("import contrascope as cs; cs.open_screen, cs.extract_crops, cs.open_store")
 
 
+def test_measuring_cells_loads_no_torch() -> None:
+    assert not _loads_torch("import contrascope.features.parts")
+
+
 def test_every_public_name_is_there() -> None:
     for name in contrascope.__all__:
         assert getattr(contrascope, name).__name__ == name

@@ -14,6 +14,7 @@ import anndata as ad
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from contrascope.errors import SettingsError, StoreError
 from contrascope.features import parts
@@ -172,27 +173,36 @@ def test_killed_it_goes_on_to_the_same_bytes(tiny_store: CropStore, tmp_path: Pa
 
 @pytest.mark.slow
 def test_the_nuclear_share_of_gfp_tells_the_controls_of_a_real_plate_apart(
-    bbbc013: Path, tmp_path: Path, write_screen: Any, monkeypatch: pytest.MonkeyPatch
+    bbbc013: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Z' of controls in rows A to D, by the median of the wells; by hand-made masks it is 0.86."""
     monkeypatch.undo()
     cells = pl.read_csv(bbbc013 / "cells.csv").filter(
         pl.col("well").str.contains("^[A-D]"), pl.col("control_type") != "none"
     )
-    images = {"pattern": str(bbbc013 / "images/Channel{channel}-*-{row}-{column}.tif")}
-    images |= {"channels": {"DNA": "2", "GFP": "1"}, "align": True}
-    columns = {"guide": ["compound", "well"], "perturbation": "control_type", "tile": "site"}
-    path = write_screen(
-        tmp_path, cells=cells, images=images, cells_={}, crop={"size": 64}, name="BBBC013",
-    )  # fmt: skip
-    text = path.read_text().replace("control: control", "control: negative").replace("cells_: {}\n", "")
-    path.write_text(text.replace("table: cells.parquet", f"table: cells.parquet\n  columns: {json.dumps(columns)}"))
+    cells.write_parquet(tmp_path / "cells.parquet")
+    settings = {
+        "name": "BBBC013",
+        "images": {
+            "pattern": str(bbbc013 / "images/Channel{channel}-*-{row}-{column}.tif"),
+            "channels": {"DNA": "2", "GFP": "1"},
+            "reference_channel": "DNA",
+        },
+        "cells": {
+            "table": "cells.parquet",
+            "columns": {"guide": ["compound", "well"], "perturbation": "control_type", "tile": "site"},
+            "control": "negative",
+        },
+        "crop": {"size": 64},
+    }
+    path = tmp_path / "screen.yaml"
+    path.write_text(yaml.safe_dump(settings))
     store = extract_crops(open_screen(path), tmp_path / "cells.zarr")
     result = measure_cells(store, tmp_path / "f.parquet", features="fast")
     ratio = pl.col("Nuclei_Intensity_MeanIntensity_GFP") / pl.col("Cytoplasm_Intensity_MeanIntensity_GFP")
     wells = (
         pl.read_parquet(result.path)
-        .join(store.cells.with_columns(pl.col("cell_id").cast(pl.String)), on="cell_id")
+        .join(store.cells, on="cell_id")
         .group_by("well", "perturbation")
         .agg(ratio.median().alias("ratio"))
     )

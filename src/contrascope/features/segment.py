@@ -1,10 +1,10 @@
 """Masks in a crop: the nucleus at its centre and the cell around it, apart from its neighbours.
 
 Nuclei are found as ``screen/find_cells.py`` finds them in a tile, then each is drawn again at half of its own
-brightness: one threshold for a crop takes in the glow of bright nuclei and leaves out the rims of dim ones. Cells are what is
-brighter than the ground in the channels that show them, at least a narrow ring around each nucleus; where they touch
-they are parted by a watershed that grows from all nuclei of the crop at once, so each pixel goes to the nearest nucleus
-that it is connected with.
+brightness: one threshold for a crop takes in the glow of bright nuclei and leaves out the rims of dim ones. Cells are
+what is brighter than the ground in the channels that show them, at least a narrow ring around each nucleus; where they
+touch they are parted by a watershed that grows from all nuclei of the crop at once, so each pixel goes to the nearest
+nucleus that it is connected with.
 """
 
 from __future__ import annotations
