@@ -2,10 +2,10 @@
 
     python perf/features.py STORE [CELLS]
 
-Of the first 1,024 cells of the store, unless said otherwise: core-milliseconds a cell of segmentation and of each family
-of features; cells a core-second of both sets; then the fast set of all of them, and the full set of half, by one worker
-and by two that wait for work. Only on a machine that does nothing else do the seconds of the clock mean anything. The
-core-seconds hold the start of a cluster, a few for each worker.
+Of the first 1,024 cells of the store, unless said otherwise: core-milliseconds a cell of segmentation and of each
+family of features; cells a core-second of both sets; then the fast set of all of them, and the full set of half, by one
+worker and by two that wait for work. Only on a machine that does nothing else do the seconds of the clock mean
+anything. The core-seconds hold the start of a cluster, a few for each worker.
 """
 
 from __future__ import annotations
