@@ -90,3 +90,25 @@ def test_each_benchmark_that_the_screen_file_names_gets_what_it_takes(tiny_scree
     results = line.results()
     assert "guides of" in results["functions"].notes[0]
     assert (tmp_path / "out" / "benchmarks" / "functions.png").exists()
+
+
+def test_what_cellprofiler_measures_is_judged_beside_the_learned_spaces_on_the_same_cells(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_MEASURING", 1)
+    monkeypatch.setattr("contrascope.judging.needed_by", lambda name: [] if name == "artifacts" else ["all"])
+    asked: dict[str, object] = {"features": {"features": "fast", "components": 5, "batch": "plate"}, "benchmarks": {}}
+    line = to_profiles(tiny_screen, tmp_path / "out", **asked)
+    reduced = line.features()
+    assert reduced is not None
+    assert reduced.obsm["cellprofiler"].shape == (reduced.n_obs, 5)
+    assert 0 < reduced.n_obs <= len(line.store_now)
+    table = line.results()["complexes"].table
+    assert {"background", "salient", "cellprofiler"} <= set(table["space"])
+    cells, notes = line.judged_now
+    assert cells.data.n_obs == reduced.n_obs
+    assert f"{reduced.n_obs:,} of {len(line.store_now):,} rows are matched" in notes[0]
+    said: list[str] = []
+    again = Line(open_screen(tiny_screen, SMALL | asked), tmp_path / "out", said.append)
+    again.features()
+    assert said == ["features: done before"]

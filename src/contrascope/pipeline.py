@@ -9,6 +9,7 @@ depends on it, and nothing else.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,14 +24,17 @@ from contrascope import judging
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
-from contrascope.benchmarks.suite import taken_by
+from contrascope.benchmarks.suite import Judged
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import ContrascopeError, RunError, StoreError
+from contrascope.features.parts import measure_cells
+from contrascope.features.reduce import account, reduce_features
 from contrascope.pictures import draw_pictures, picture_names, save_picture
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
+from contrascope.profiles.beside import beside
 from contrascope.profiles.sums import sums_path
 from contrascope.progress import report as report_progress
 from contrascope.report import accounts, sections
@@ -46,6 +50,8 @@ from contrascope.tables import read_anndata, write_anndata
 from contrascope.training.fit import fit, run_fingerprint
 from contrascope.training.run import Run, open_run
 
+_MEASURING = 4
+"""Processes that measure cells, at most."""
 CELLS_IN_MEMORY = 1_000_000
 """More than these are embedded into a folder, chunk by chunk, and profiles are made of their sums."""
 
@@ -77,6 +83,7 @@ def run_screen(
     line.run()
     line.cells()
     line.profiles()
+    line.features()
     line.results()
     line.figures()
     return line.report()
@@ -221,18 +228,35 @@ class Line:
         self.say(f"profiles: {', '.join(f'{p.n_obs:,} by {by}' for by, p in profiles.items())}")
         return profiles
 
+    def features(self) -> ad.AnnData | None:
+        """What CellProfiler measures of the cells, as principal components; None where the screen asks for none."""
+        settings = self.settings.features
+        if settings is None:
+            return None
+        path = self.out / "features" / "cellprofiler.h5ad"
+        made_from = self._key("features", self._record["store"], settings.model_dump(mode="json"))
+        if self._is_done("features", made_from, path):
+            self.say("features: done before")
+            return read_anndata(path)
+        path.parent.mkdir(exist_ok=True)
+        workers = min(_MEASURING, os.cpu_count() or 1)
+        measured = measure_cells(self.store_now, path.with_name("measured.h5ad"), workers=workers, **settings.measured)
+        reduced = reduce_features(measured.path, components=settings.components, batch=settings.batch)
+        write_anndata(reduced, path)
+        self._is_made("features", made_from)
+        self.say(f"features: {measured}; {account(reduced)}")
+        return reduced
+
     def results(self) -> dict[str, Result]:
         """The benchmarks that the screen file names, and those that the data allow."""
         folder = self.out / "benchmarks"
         for name, options in judging.questions(self.settings).items():
-            made_from = self._key(name, self._record["profiles"], options, judging.files_digest(options))
+            made_from = self._key(name, self._record["profiles"], options, judging.files_digest(options), *self._rival)
             if self._is_done(f"benchmark {name}", made_from, folder / f"{name}_notes.json"):
                 self.say(f"benchmark {name}: done before")
                 continue
             report_progress(f"Benchmark {name}", 0, 1)
-            profiles = {"guides": v.GUIDE, "profiles": v.PERTURBATION}.get(taken_by(name))
-            data = self.cells_now if profiles is None else self.profiles_now[profiles]
-            result = judging.answer(name, data, options, folder, named=bool(options))
+            result = judging.answer(name, self.judged_now[0].for_(name), options, folder, named=bool(options))
             report_progress(f"Benchmark {name}", 1, 1)
             self._is_made(f"benchmark {name}", made_from)
             self.say(f"benchmark {name}: {'left out' if result is None else f'{len(result.table):,} numbers'}")
@@ -268,7 +292,7 @@ class Line:
                 sections.cells_section(folder),
                 sections.training_section(run.facts["outcome"], folder),
                 sections.maps_section(folder),
-                sections.spaces_section(),
+                sections.spaces_section(self.judged_now[1]),
                 *(sections.benchmark_section(result, self.out / "benchmarks") for result in results.values()),
                 *sections.not_asked_section(self._not_asked),
                 sections.provenance_section(
@@ -313,6 +337,19 @@ class Line:
         """The profiles."""
         folder = self.out / "profiles"
         return {by: read_anndata(folder / f"{by}.h5ad") for by in (v.GUIDE, v.PERTURBATION)}
+
+    @cached_property
+    def judged_now(self) -> tuple[Judged, tuple[str, ...]]:
+        """The cells as benchmarks take them, CellProfiler's features beside them if asked for; and how they match."""
+        if self.settings.features is None:
+            return Judged(self.cells_now, self.profiles_now), ()
+        rival = read_anndata(self.out / "features" / "cellprofiler.h5ad")
+        cells, notes = beside(self.cells_now, {v.CELLPROFILER: rival})
+        return Judged(cells), notes
+
+    @property
+    def _rival(self) -> list[str]:
+        return [] if self.settings.features is None else [self._record["features"]]
 
     @property
     def results_now(self) -> dict[str, Result]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,9 +33,11 @@ class Judged:
 
     Attributes:
         data: Cells, or profiles that a user has made.
+        made: Profiles of the cells that are there already, by guide and by perturbation.
     """
 
     data: AnnData
+    made: Mapping[str, AnnData] = field(default_factory=dict)
 
     def for_(self, name: str) -> AnnData:
         """The data for a benchmark: profiles of the cells where it takes profiles."""
@@ -47,12 +49,12 @@ class Judged:
     @cached_property
     def guides(self) -> AnnData:
         """Profiles of guides."""
-        return profile(self.data, by="guide")
+        return self.made[GUIDE] if GUIDE in self.made else profile(self.data, by="guide")
 
     @cached_property
     def profiles(self) -> AnnData:
         """Profiles of perturbations."""
-        return profile(self.data)
+        return self.made[PERTURBATION] if PERTURBATION in self.made else profile(self.data)
 
 
 def taken_by(name: str) -> str:

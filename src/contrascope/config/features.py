@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from contrascope.config.settings import Settings
+from contrascope.vocabulary import BATCH
 
 
 class FeatureSettings(Settings):
@@ -24,3 +25,20 @@ class FeatureSettings(Settings):
     cell: Annotated[list[str], Field(min_length=1)] | None = None
     features: Literal["fast", "full"] = "full"
     diameter: Annotated[float, Field(ge=4)] | None = None
+
+
+class RivalSettings(FeatureSettings):
+    """CellProfiler's features as a rival of the learned spaces, measured on the same cells.
+
+    Attributes:
+        components: Principal components, at most.
+        batch: Column of the batches on whose controls features are standardised, each with ten controls or more.
+    """
+
+    components: Annotated[int, Field(ge=1)] = 64
+    batch: str = BATCH
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """What is asked of the measuring alone."""
+        return self.model_dump(include=set(FeatureSettings.model_fields))

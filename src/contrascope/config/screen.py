@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from contrascope.config.features import RivalSettings
 from contrascope.config.settings import Settings, read_yaml, validated
 from contrascope.config.training import training_settings
 from contrascope.errors import SettingsError
@@ -180,6 +181,7 @@ class ScreenSettings(Settings):
 
     Attributes:
         benchmarks: Benchmark -> its options. Those named here run besides the ones that always can.
+        features: Measure the cells as CellProfiler does, and judge that beside the learned spaces; ``{}`` is enough.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -190,6 +192,7 @@ class ScreenSettings(Settings):
     model: str = "mcvae"
     training: dict[str, Any] = Field(default_factory=dict)
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    features: RivalSettings | None = None
 
     @model_validator(mode="after")
     def _training_is_known(self) -> ScreenSettings:

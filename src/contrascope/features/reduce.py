@@ -28,9 +28,9 @@ from contrascope.profiles.aggregate import flags, numbered
 from contrascope.profiles.blocks import Cells, OpenedCells, observations_of, opened
 from contrascope.profiles.corrections import FEWEST
 from contrascope.profiles.moments import Gathering
-from contrascope.vocabulary import BATCH, CONTROL
+from contrascope.vocabulary import BATCH, CELLPROFILER, CONTROL
 
-SPACE = "cellprofiler"
+SPACE = CELLPROFILER
 """What the components are called in ``obsm`` and ``varm``."""
 COMPONENTS = 64
 """The paper's."""

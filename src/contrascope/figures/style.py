@@ -15,7 +15,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrascope.vocabulary import BACKGROUND, COMBINED, INTENSITY, SALIENT, UNTRAINED
+from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
 
 P = ParamSpec("P")
 COLUMN, PAGE = 3.4, 7.0
@@ -25,10 +25,11 @@ SPACE_COLOURS = {
     BACKGROUND: "#0072B2",
     SALIENT: "#D55E00",
     COMBINED: "#009E73",
+    CELLPROFILER: "#E69F00",
     UNTRAINED: GREY,
     INTENSITY: "#CC79A7",
 }
-OTHER_COLOURS = ("#56B4E9", "#E69F00", "#000000", "#F0E442")
+OTHER_COLOURS = ("#56B4E9", "#000000", "#F0E442", "#8C564B")
 """For spaces that are not ours, in the order they come."""
 CATEGORIES = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00",

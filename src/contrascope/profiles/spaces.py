@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.aggregate import dense, refuse_shapeless, refuse_unfinite
-from contrascope.vocabulary import BACKGROUND, COMBINED, INTENSITY, SALIENT, TECHNICAL, UNTRAINED
+from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, TECHNICAL, UNTRAINED
 
-OURS = (BACKGROUND, SALIENT, COMBINED, TECHNICAL, UNTRAINED, INTENSITY)
+OURS = (BACKGROUND, SALIENT, COMBINED, TECHNICAL, CELLPROFILER, UNTRAINED, INTENSITY)
 
 
 def chosen_spaces(data: AnnData, spaces: Sequence[str] | None) -> list[str]:

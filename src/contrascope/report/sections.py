@@ -6,7 +6,7 @@ chance, and what not to conclude.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ _SPACES = (
     "The spaces are background: what controls vary in too; salient: what only perturbed cells have; combined: both "
     "side by side; untrained: the same network with random weights; intensity: mean, spread and percentiles of each "
     "channel. A space is worth something where it beats the last two."
+)
+_RIVAL = (
+    "cellprofiler: principal components of what CellProfiler measures in each cell, standardised on the controls of "
+    "each batch. All spaces are judged on the cells that could be measured."
 )
 _CHANCE = (
     "Each question below is put to each space. Beside every number stands what an embedding that knows nothing would "
@@ -179,9 +183,10 @@ def maps_section(figures: Path) -> Section:
     return Section("Maps", [Text("Distances within a UMAP are no measure; the benchmarks below are."), *blocks])
 
 
-def spaces_section() -> Section:
-    """What the columns of all benchmarks are."""
-    return Section("What was asked of the embeddings", [Text(_SPACES), Text(_CHANCE)])
+def spaces_section(matched: Sequence[str] = ()) -> Section:
+    """What the columns of all benchmarks are, and how rows of features were matched to the cells."""
+    rival = [Text(_RIVAL), *(Text(note) for note in matched)] if matched else []
+    return Section("What was asked of the embeddings", [Text(_SPACES), *rival, Text(_CHANCE)])
 
 
 def benchmark_section(result: Result, folder: Path) -> Section:
