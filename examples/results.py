@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
+import numpy as np
 import pandas as pd
 import yaml
 from sklearn.metrics import roc_auc_score
@@ -24,6 +25,7 @@ from sklearn.metrics import roc_auc_score
 import contrascope as cs
 from contrascope.config import CLEAN
 from contrascope.profiles import salient_share
+from contrascope.profiles.beside import beside
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
@@ -37,6 +39,17 @@ FAMILY: dict[str, tuple[str, dict[str, object]]] = {
     "mcvae, settings of `clean`": ("mcvae", CLEAN),
     "three-space": ("three-space", {}),
 }
+RIVALS = [
+    "salient",
+    "combined",
+    "vae",
+    "cvae combined",
+    "three-space combined",
+    "cellprofiler",
+    "learned + cellprofiler",
+    "untrained",
+    "intensity",
+]
 METRICS = [
     "average precision",
     "mean complex average precision, shifted",
@@ -149,6 +162,61 @@ def across_seeds(values: pd.Series) -> str:
     return f"{values.mean():.2f} ({', '.join(f'{value:.2f}' for value in values)})"
 
 
+def rival_section(out: Path) -> str:
+    """CellProfiler's features beside the learned spaces, on the same cells."""
+    each = []
+    for seed in SEEDS:
+        analysis, screen = out / f"demo-{seed}" / "analysis", out / f"demo-{seed}" / "screen"
+        cells, spaces = with_rival(out, f"demo-{seed}", analysis, "batch", model_cells(out, seed))
+        profiles = cs.profile(cells)
+        found = [
+            cs.benchmark(profiles, "complexes", annotations=screen / "complexes.gmt", spaces=spaces).headline,
+            cs.benchmark(cells, "artifacts", spaces=spaces).headline,
+        ]
+        each.append(pd.concat(found).set_index(["metric", "space"])["value"])
+    table = pd.concat(each, axis=1, keys=[f"seed {seed}" for seed in SEEDS])
+    wanted = ["average precision", "precision at p95", "recall at p95", "batch AUROC", "field AUROC", "well AUROC"]
+    rows = table.loc[[(metric, space) for metric in wanted for space in RIVALS if (metric, space) in table.index]]
+    text = (
+        "`contrascope features STORE --features fast`, then `contrascope reduce-features` to 64 components, features "
+        "in units of its batch's controls. All spaces are judged on the cells that could be measured. `learned + "
+        "cellprofiler` is the combined space of mcvae beside the components.\n\n"
+    )
+    text += markdown(rows.assign(mean=rows.mean(axis=1)))
+    return text + (rival_on_bbbc013(out) if "CONTRASCOPE_BBBC013" in os.environ else "")
+
+
+def rival_on_bbbc013(out: Path) -> str:
+    """The same on the real plate's dose axis."""
+    screen = yaml.safe_load((HERE / "bbbc013" / "screen.yaml").read_text())
+    cells, spaces = with_rival(out, "bbbc013", out / "bbbc013", "plate", {})
+    found = cs.benchmark(cells, "dose", spaces=spaces, **screen["benchmarks"]["dose"]).headline
+    rows = found.set_index(["metric", "space"])[["value", "chance"]]
+    return "\nBBBC013, the same cells; the controls of the plate are one batch:\n\n" + markdown(rows)
+
+
+def with_rival(
+    out: Path, name: str, analysis: Path, batch: str, others: dict[str, ad.AnnData]
+) -> tuple[ad.AnnData, list[str]]:
+    """Embedded cells with CellProfiler's components beside them, and the spaces to judge."""
+    measured, reduced = out / "features" / f"measured-{name}.h5ad", out / "features" / f"{name}.h5ad"
+    contrascope("features", analysis / "cells.zarr", "--features", "fast", "--out", measured)
+    if not reduced.exists():
+        contrascope("reduce-features", measured, "--batch", batch, "--out", reduced)
+    learned = cs.read_anndata(analysis / "embedding" / "cells.h5ad")
+    cells, _ = beside(learned, others | {"cellprofiler": cs.read_anndata(reduced)})
+    both = [cells.obsm[space] for space in ("background", "salient", "cellprofiler")]
+    cells.obsm["learned + cellprofiler"] = np.hstack(both)
+    return cells, [space for space in RIVALS if space in cells.obsm or space == "combined"]
+
+
+def model_cells(out: Path, seed: int) -> dict[str, ad.AnnData]:
+    """The other models' embeddings of a screen."""
+    store = cs.open_store(out / f"demo-{seed}" / "analysis" / "cells.zarr")
+    runs = {name: cs.open_run(out / "models" / f"{name} {seed}") for name in ("vae", "cvae", "three-space")}
+    return {name: cs.embed(store, run, baselines=False) for name, run in runs.items()}
+
+
 def bbbc013_section(out: Path) -> str:
     """The dose benchmark of the real plate, and the mean position at each dose."""
     folder = out / "bbbc013"
@@ -190,6 +258,7 @@ def contrascope(*arguments: object) -> None:
 SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "demo": ("The synthetic screen, three seeds", demo_section),
     "models": ("Every model, the same screens", models_section),
+    "rival": ("CellProfiler's features on the same cells", rival_section),
     "bbbc013": ("BBBC013, a real plate", bbbc013_section),
 }
 """What can be asked for -> its title on the page, and what makes it."""
