@@ -45,8 +45,11 @@ RIVALS = [
     "vae",
     "cvae combined",
     "three-space combined",
+    "clean salient",
+    "clean combined",
     "cellprofiler",
-    "learned + cellprofiler",
+    "salient + cellprofiler",
+    "clean salient + cellprofiler",
     "untrained",
     "intensity",
 ]
@@ -179,8 +182,8 @@ def rival_section(out: Path) -> str:
     rows = table.loc[[(metric, space) for metric in wanted for space in RIVALS if (metric, space) in table.index]]
     text = (
         "`contrascope features STORE --features fast`, then `contrascope reduce-features` to 64 components, features "
-        "in units of its batch's controls. All spaces are judged on the cells that could be measured. `learned + "
-        "cellprofiler` is the combined space of mcvae beside the components.\n\n"
+        "in units of its batch's controls. All spaces are judged on the cells that could be measured; `clean` is "
+        "mcvae with that preset, and `A + cellprofiler` a space side by side with the components.\n\n"
     )
     text += markdown(rows.assign(mean=rows.mean(axis=1)))
     return text + (rival_on_bbbc013(out) if "CONTRASCOPE_BBBC013" in os.environ else "")
@@ -205,15 +208,16 @@ def with_rival(
         contrascope("reduce-features", measured, "--batch", batch, "--out", reduced)
     learned = cs.read_anndata(analysis / "embedding" / "cells.h5ad")
     cells, _ = beside(learned, others | {"cellprofiler": cs.read_anndata(reduced)})
-    both = [cells.obsm[space] for space in ("background", "salient", "cellprofiler")]
-    cells.obsm["learned + cellprofiler"] = np.hstack(both)
+    for space in [space for space in ("salient", "clean salient") if space in cells.obsm]:
+        cells.obsm[f"{space} + cellprofiler"] = np.hstack([cells.obsm[space], cells.obsm["cellprofiler"]])
     return cells, [space for space in RIVALS if space in cells.obsm or space == "combined"]
 
 
 def model_cells(out: Path, seed: int) -> dict[str, ad.AnnData]:
     """The other models' embeddings of a screen."""
     store = cs.open_store(out / f"demo-{seed}" / "analysis" / "cells.zarr")
-    runs = {name: cs.open_run(out / "models" / f"{name} {seed}") for name in ("vae", "cvae", "three-space")}
+    names = {"vae": "vae", "cvae": "cvae", "three-space": "three-space", "clean": "mcvae, settings of `clean`"}
+    runs = {name: cs.open_run(out / "models" / f"{folder} {seed}") for name, folder in names.items()}
     return {name: cs.embed(store, run, baselines=False) for name, run in runs.items()}
 
 
