@@ -347,6 +347,15 @@ def test_any_change_of_a_setting_is_understood_or_refused(text: str) -> None:
     assert list(changes) == [text.partition("=")[0]]
 
 
+def test_profiles_are_not_written_over_their_cells(command: Callable[..., Said], tmp_path: Path) -> None:
+    cells = tmp_path / "cells.h5ad"
+    cells.write_bytes(b"cells")
+    said = command("profile", cells, "--out", tmp_path / "." / "cells.h5ad")
+    assert said.code == 1
+    assert "the cells themselves. Name another file" in said.err
+    assert cells.read_bytes() == b"cells"
+
+
 def test_commands_of_the_design_are_there() -> None:
     made = {"demo", "run", "simulate", "ingest", "train", "embed", "profile", "benchmark", "report", "info", "verify"}
     assert made <= set(COMMANDS)

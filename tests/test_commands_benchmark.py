@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from contrascope.commands_benchmark import benchmark
 from contrascope.errors import BenchmarkError, SettingsError
+from contrascope.profiles import profile
 from contrascope.tables import write_anndata
 
 
@@ -85,3 +86,22 @@ def test_what_cannot_be_put_side_by_side_is_said(files: dict[str, Path]) -> None
             files["mcvae.h5ad"], "all", out=files["out"], beside=[f"a={files['cellprofiler.csv']}"], key="nucleus"
         )
     assert not files["out"].exists()
+    with pytest.raises(SettingsError, match=r"sets.gmt is a file. Name a folder"):
+        benchmark(files["mcvae.h5ad"], "artifacts", out=files["sets.gmt"])
+
+
+def test_features_that_are_left_out_are_named(files: dict[str, Path]) -> None:
+    table = pd.read_csv(files["cellprofiler.csv"])
+    table.loc[3, "Cells_Mean"] = np.nan
+    table.to_csv(files["cellprofiler.csv"], index=False)
+    facts, _ = benchmark(files["mcvae.h5ad"], "artifacts", out=files["out"], beside=[f"CP={files['cellprofiler.csv']}"])
+    assert "CP: 1 features are not finite in some row and left out: Cells_Mean." in facts["matched"]
+
+
+def test_profiles_are_asked_what_profiles_allow(files: dict[str, Path]) -> None:
+    write_anndata(profile(cells(1, knows=True)), files["mcvae.h5ad"])
+    facts, _ = benchmark(
+        files["mcvae.h5ad"], "all", out=files["out"], settings=[f"complexes.annotations={files['sets.gmt']}"]
+    )
+    assert "complexes" in facts["benchmarks"]
+    assert (files["out"] / "complexes_differences.csv").exists()

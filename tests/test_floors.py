@@ -12,8 +12,8 @@ import contrascope
 
 SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
-    ("errors",),
-    ("allocator", "arguments", "vocabulary", "config", "registry", "progress", "addresses"),
+    ("errors", "vocabulary"),
+    ("allocator", "arguments", "config", "registry", "progress", "addresses"),
     ("tables",),
     ("screen",),
     ("store", "models"),

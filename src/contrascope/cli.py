@@ -231,6 +231,8 @@ def profile(
 
     Example: contrascope profile cells.h5ad --by guide --correct tvn-whiten --out guides.h5ad
     """
+    if out.resolve() == cells.resolve():
+        raise SettingsError(f"--out is {cells}, the cells themselves. Name another file; nothing was written.")
     from contrascope.profiles import profile as profile_cells
     from contrascope.tables import write_anndata
 

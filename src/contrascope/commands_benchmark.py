@@ -69,6 +69,8 @@ def benchmark(
     if figures and name != ALL:
         raise SettingsError(f"--figures {figures} is drawn of all benchmarks. Say {ALL} in place of {name}.")
     out, changes = local_path(out), settings_in(settings)  # before the work
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"--out {out} is a file. Name a folder.")
     cells = read_embedding(data, key=key)
     spaces = changes.pop("spaces", None)
     if beside:
@@ -126,12 +128,12 @@ def _write_differences(judged: Judged, options: Mapping[str, Any], spaces: list[
     from contrascope.benchmarks.relations.compare import compare_relations
     from contrascope.profiles.spaces import chosen_spaces
 
-    asked = options.get("complexes", {})
-    if "annotations" not in asked or len(chosen_spaces(judged.profiles, spaces)) < 2:
+    asked, profiles = options.get("complexes", {}), judged.for_("complexes")
+    if "annotations" not in asked or len(chosen_spaces(profiles, spaces)) < 2:
         return
     reading = {key: asked[key] for key in ("organism", "min_score", "protein_names") if key in asked}
     table = compare_relations(
-        judged.profiles,
+        profiles,
         annotations=asked["annotations"],
         spaces=spaces,
         options=reading,
@@ -151,7 +153,9 @@ def _draw_paper(
 
     report("Drawing the paper's figures", 0, 1)
     model = str(judged.data.uns.get("contrascope", {}).get("model", "model"))
-    material = Material(judged.data, judged.profiles, judged.guides, results, model, others, functions)
+    material = Material(
+        judged.data, judged.for_("complexes"), judged.for_("functions"), results, model, others, functions
+    )
     drawn, lacking = draw_paper(material)
     for name, figure in drawn.items():
         save_figure(figure, out / "paper" / f"figure_{name.replace(' ', '_')}")
@@ -172,4 +176,15 @@ def _with_others(first: AnnData, beside: list[str], key: str) -> tuple[AnnData, 
     others = {name: read_embedding(file, key=key) for name, file in pairs}
     if len(others) < len(pairs):
         raise SettingsError("Two of --beside have one name. Give each embedding a name of its own.")
-    return side_by_side(first, others)
+    joined, notes = side_by_side(first, others)
+    return joined, (*notes, *(note for name, other in others.items() for note in _features_left_out(name, other)))
+
+
+def _features_left_out(name: str, data: AnnData) -> list[str]:
+    """Features of a table that are not finite in some row."""
+    from contrascope.errors import first_few
+
+    left_out = list(data.uns.get("left_out", []))
+    if not left_out:
+        return []
+    return [f"{name}: {len(left_out):,} features are not finite in some row and left out: {first_few(left_out, 5)}."]

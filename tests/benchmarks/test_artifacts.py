@@ -171,7 +171,7 @@ def test_a_column_of_many_numbers_is_predicted_and_not_classed() -> None:
     result = artifacts(data, spaces=["background", "salient"], columns=["area", "plate_number"], classes="plate_number")
     read, lost = (score(result, space, "area", "Spearman") for space in ("salient", "background"))
     assert read["value"] == pytest.approx(0.69, abs=0.05)  # Gaussian r = 1 / sqrt(2), Spearman 6 / pi asin(r / 2)
-    assert lost["value"] == pytest.approx(lost["chance"], abs=0.06)
+    assert lost["value"] == pytest.approx(lost["chance"], abs=0.1)  # sd .03 of 1,200 cells
     assert score(result, "salient", "area", "Spearman by tile")["value"] == pytest.approx(read["value"], abs=0.05)
     assert read["n_classes"] == 0
     assert set(result.table.loc[result.table["target"] == "area", "metric"]) == {

@@ -67,11 +67,18 @@ def test_the_sweep_equals_a_loop_over_ordered_pairs(seed: int) -> None:
     np.testing.assert_allclose(values(table, "recall"), [r for _, r in expected])
 
 
-def test_chance_recall_is_both_tails_and_chance_precision_the_prevalence() -> None:
+def test_chance_recall_is_the_share_of_pairs_in_both_tails_and_chance_precision_the_prevalence() -> None:
     data, sets = planted(1.0)
     table = complexes(data, annotations=sets).table
     recall = table[table["metric"] == "recall"].set_index("percentile")["chance"]
-    assert recall.loc[[99, 95, 90, 80]].round(12).tolist() == [0.02, 0.1, 0.2, 0.4]
+    distance = 1 - cosine_similarity(data.obsm["salient"][~data.obs["control"].to_numpy()])
+    np.fill_diagonal(distance, 0)
+    pairs = distance[np.triu_indices(32, k=1)]
+    for percentile in (99, 95, 90, 80):
+        low, high = np.percentile(distance, [100 - percentile, percentile])
+        called = np.mean((pairs <= low) | (pairs >= high))
+        assert recall[percentile] == pytest.approx(called)
+        assert called < 2 * (100 - percentile) / 100
     precision = table.loc[table["metric"] == "precision", "chance"]
     np.testing.assert_allclose(precision, 8 * 6 / (32 * 31 / 2))
 

@@ -50,7 +50,9 @@ def test_scores_are_those_of_scikit_learn(classes: int) -> None:
     data = cells(1200, classes=classes)
     data.obsm["background"] += 4 * np.random.default_rng(1).normal(size=data.obsm["background"].shape)
     table = stages(data, spaces=["background"]).table
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(data.obs["control"]))
+    rows = np.random.default_rng(0).permutation(
+        np.flatnonzero(data.obs["control"])[np.argsort(data.obs_names[data.obs["control"]])]
+    )
     x, y = data.obsm["background"][rows], data.obs["stage"].astype(str).to_numpy()[rows]
     train, test = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=0)
     probe = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", tol=1e-3)).fit(

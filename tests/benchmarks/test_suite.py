@@ -72,4 +72,18 @@ def test_headlines_stand_side_by_side(cells: AnnData) -> None:
     for space in ("background", "salient", "combined"):
         mine = headline[(headline["metric"] == "average precision") & (headline["space"] == space)]["value"].iloc[0]
         assert row[space] == pytest.approx(mine)
-    assert row["chance"] == pytest.approx(headline[headline["metric"] == "average precision"]["chance"].mean())
+    levels = headline[headline["metric"] == "average precision"]["chance"]
+    assert row["chance"] == f"{levels.min():.3f} to {levels.max():.3f}"
+    recall = table[(table["benchmark"] == "complexes") & (table["metric"] == "EFAAR recall at 5/95")].iloc[0]
+    assert recall["chance"] == "0.100"
+
+
+def test_where_nothing_can_be_asked_all_reasons_are_given(cells: AnnData) -> None:
+    foreign = AnnData(obs=cells.obs[["perturbation"]].rename(columns={"perturbation": "gene"}), obsm=dict(cells.obsm))
+    with pytest.raises(
+        BenchmarkError, match=r"None of the benchmarks.*hits was left out: The cells lack guide"
+    ) as said_:
+        ask_all(foreign)
+    assert "obs['guide'] = obs['the column of yours']" in str(said_.value)
+    with pytest.raises(BenchmarkError, match="The cells lack guide, perturbation, control in obs; it has gene"):
+        profile(foreign)

@@ -156,3 +156,10 @@ def test_one_space_can_be_asked_for(answered: Answered) -> None:
     shown = {"salient"} | BESIDE.get(name, set())
     expected = result.table[result.table["space"].isin(shown)].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.table, expected)
+
+
+def test_the_order_of_rows_does_not_matter(answered: Answered) -> None:
+    name, data, options, result = answered
+    order = np.random.default_rng(5).permutation(data.n_obs)
+    again = benchmark(data[order].copy(), name, **options)
+    pd.testing.assert_frame_equal(again.headline, result.headline, atol=1e-9)

@@ -47,7 +47,7 @@ from contrascope.benchmarks.targets import (
     well_target,
 )
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import flags
+from contrascope.profiles.aggregate import flags, rows_by_name
 from contrascope.profiles.spaces import chosen_spaces, constant_note, embedding
 from contrascope.vocabulary import BATCH, CONTROL
 
@@ -156,11 +156,12 @@ def _listed(names: str | Sequence[str]) -> list[str]:
 def _rows(cells: AnnData, among: str) -> Rows:
     if among not in ("all", "controls"):
         raise BenchmarkError(f"among is '{among}'. Choose one of: all, controls.")
+    by_name = rows_by_name(cells.obs_names)
     if among == "all":
-        return np.arange(cells.n_obs)
+        return by_name
     if CONTROL not in cells.obs:
         raise BenchmarkError(f"among='controls' needs obs['{CONTROL}']; obs has {first_few(cells.obs.columns, 8)}.")
-    return np.flatnonzero(flags(cells.obs[CONTROL]))
+    return by_name[flags(cells.obs[CONTROL])[by_name]]
 
 
 def _targets(obs: pd.DataFrame, rows: Rows, max_cells: int, named: _Named) -> tuple[list[Classes | Numbers], list[str]]:

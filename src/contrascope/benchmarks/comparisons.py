@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from contrascope.benchmarks.selection import need_column, texts
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import flags
+from contrascope.profiles.aggregate import flags, need_labels, rows_by_name
 from contrascope.vocabulary import BATCH, CONTROL, GUIDE, PERTURBATION
 
 CONTROLS_PER_CELL = 4
@@ -151,14 +151,13 @@ def cast_of(obs: pd.DataFrame, *, within: str, seed: int) -> tuple[Cast, list[st
     Raises:
         BenchmarkError: A missing column or label, no controls, nothing but controls, a perturbation that is both.
     """
-    for column in (PERTURBATION, GUIDE, CONTROL, *([] if within == BATCH else [within])):
-        need_column(obs, column, what="hits")
-    if not pd.api.types.is_bool_dtype(obs[CONTROL]):
-        raise BenchmarkError(f"obs['{CONTROL}'] holds {obs[CONTROL].dtype}; true or false was needed for each cell.")
+    need_labels(obs.columns)
+    if within != BATCH:
+        need_column(obs, within, what="hits")
     notes = []
     if not obs.index.is_unique:
         notes.append("Cells share names, so which of them are looked at follows the order of rows.")
-    order = np.argsort(obs.index.to_numpy(dtype=str), kind="stable")
+    order = rows_by_name(obs.index)
     obs = obs.iloc[order]
     control = flags(obs[CONTROL])
     perturbation, perturbations = _numbered(obs, PERTURBATION)

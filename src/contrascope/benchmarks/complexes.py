@@ -5,8 +5,9 @@ similarity is the cosine of their profiles. The readings, each beside its chance
 
 - The authors' sweep (Multi-ContrastiveVAE, Figure 2): for p = 80 ... 99 call a pair related when its cosine
   distance is in either tail, <= the (100 - p)th or >= the p-th percentile of the whole distance matrix,
-  diagonal included; precision and recall over pairs of different genes. Chance recall is 2(100 - p) %, chance
-  precision the share of pairs that are related. And the area under it, between p = 99 and p = 80.
+  diagonal included; precision and recall over pairs of different genes. Chance precision is the share of pairs
+  that are related, chance recall the share that is called: 2(100 - p) % of many genes, less of few, of which the
+  diagonal fills the lower tail. And the area under it, between p = 99 and p = 80.
 - EFAAR recall: related pairs beyond the 5/95 and 10/90 percentiles of all pairs of the screen, no diagonal.
 - TPR at 5 % FPR, as in cp-posh: the ROC curve of similarity, one tail.
 - Average precision of similarity, one tail, beside the mean and 95th percentile under shuffled gene names.
@@ -46,7 +47,7 @@ from contrascope.benchmarks.relations.evidence import (
 from contrascope.benchmarks.relations.judged import Space, judge, look_at
 from contrascope.benchmarks.relations.ranking import average_precision, each_complex, shuffled_precision
 from contrascope.benchmarks.relations.similarity import cosine_similarity
-from contrascope.benchmarks.relations.sweep import CHANCE_RECALL, PERCENTILES
+from contrascope.benchmarks.relations.sweep import PERCENTILES
 from contrascope.benchmarks.relations.truth import Truth
 from contrascope.benchmarks.relations.within import within_sets
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
@@ -134,7 +135,7 @@ def _pair_metrics(seen: Space, truth: Truth, seed: int) -> Rows:
         yield {
             METRIC: metric,
             VALUE: value[metric][0],
-            CHANCE: seen.evidence.chance(metric),
+            CHANCE: null.mean() if metric == AVERAGE_PRECISION else seen.evidence.chance(metric),
             **({"null_mean": null.mean(), "null_p95": np.percentile(null, 95)} if metric == AVERAGE_PRECISION else {}),
             LOW: between[metric][0],
             HIGH: between[metric][1],
@@ -144,9 +145,9 @@ def _pair_metrics(seen: Space, truth: Truth, seed: int) -> Rows:
 
 def _sweep(value: Mapping[str, Any], between: Mapping[str, Any], evidence: Evidence) -> Rows:
     """Precision and recall of calling both tails related, percentile by percentile."""
-    related = len(evidence.similarity) / evidence.pairs
+    related, called = len(evidence.similarity) / evidence.pairs, evidence.swept.called / evidence.pairs
     for number, percentile in enumerate(PERCENTILES):
-        for metric, chance in ((PRECISION, related), (RECALL, CHANCE_RECALL[number])):
+        for metric, chance in ((PRECISION, related), (RECALL, called[number])):
             low, high = between[metric]
             yield {
                 METRIC: metric,

@@ -21,7 +21,7 @@ from contrascope.benchmarks.probe import MAX_STEPS, Labels, Matrix, auroc, f1_by
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.benchmarks.selection import need_column, texts
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import flags
+from contrascope.profiles.aggregate import flags, rows_by_name
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import CONTROL, STAGE
 
@@ -80,7 +80,8 @@ def _staged_controls(
     """Controls of the stages that have enough of them: rows, stages 0 ... K - 1, their names, and notes."""
     need_column(obs, column, what="stages")
     need_column(obs, CONTROL, what="stages")
-    controls = np.flatnonzero(flags(obs[CONTROL]) & obs[column].notna().to_numpy())
+    by_name = rows_by_name(obs.index)
+    controls = by_name[(flags(obs[CONTROL]) & obs[column].notna().to_numpy())[by_name]]
     rows = np.random.default_rng(seed).permutation(controls)[:max_cells]
     names, codes, counts = np.unique(texts(obs[column].iloc[rows]), return_inverse=True, return_counts=True)
     large = counts >= MIN_CELLS

@@ -17,7 +17,7 @@ from anndata import AnnData
 
 from contrascope.benchmarks import Result, benchmark
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE
-from contrascope.errors import ContrascopeError, SettingsError
+from contrascope.errors import BenchmarkError, ContrascopeError, SettingsError
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import N_CELLS
 from contrascope.registry import BENCHMARKS
@@ -102,6 +102,8 @@ def ask_all(
             if name in options:
                 raise
             left_out[name] = str(error)
+    if not results:
+        raise BenchmarkError(f"None of the benchmarks can be computed. {' '.join(said(left_out))}")
     return results, left_out
 
 
@@ -114,8 +116,14 @@ def side_by_side(headline: pd.DataFrame) -> pd.DataFrame:
     """A headline as a row a metric, a column a space, chance last."""
     wide = headline.pivot_table(index=METRIC, columns=SPACE, values=VALUE, sort=False, observed=True)
     spaces = list(dict.fromkeys(headline[SPACE]))
-    chance = headline.groupby(METRIC, sort=False, observed=True)[CHANCE].mean()
+    chance = headline.groupby(METRIC, sort=False, observed=True)[CHANCE].agg(_level)
     return wide[spaces].assign(**{CHANCE: chance}).reset_index().rename_axis(columns=None)
+
+
+def _level(levels: pd.Series) -> str:
+    """The chance level of a metric; from the lowest to the highest where spaces differ."""
+    low, high = f"{levels.min():.3f}", f"{levels.max():.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _named(result: Result) -> pd.DataFrame:

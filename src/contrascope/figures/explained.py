@@ -8,7 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from contrascope.figures.style import CATEGORIES, GREY, PAGE, PALE, grid_of_axes, label_below, page, styled
+from contrascope.figures.style import (
+    CATEGORIES,
+    GREY,
+    PAGE,
+    PALE,
+    columns_of_legend,
+    grid_of_axes,
+    label_below,
+    page,
+    styled,
+)
 
 MARKS = "os^Dv<>PX*"
 
@@ -38,7 +48,10 @@ def explained_curves(table: pd.DataFrame) -> Figure:
     looks = {group: _look(number) for number, group in enumerate(groups)}
     keys = [Line2D([], [], label=group, color=colour, marker=mark) for group, (colour, mark) in looks.items()]
     band = Patch(color=PALE, label="random features, 95 %")
-    figure.legend(handles=[*keys, band], loc="outside lower center", ncols=5 if len(spaces) > 2 else 3)
+    mean = Line2D([], [], label="their mean", color=GREY, linestyle="--", linewidth=1)
+    names = [str(key.get_label()) for key in (*keys, band, mean)]
+    columns = columns_of_legend(names, width=figure.get_figwidth())
+    figure.legend(handles=[*keys, band, mean], loc="outside lower center", ncols=columns)
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from contrascope.figures.style import INK, PAGE, colours, page, styled
+from contrascope.figures.style import INK, PAGE, colours, columns_of_legend, page, styled
 from contrascope.vocabulary import INTENSITY, UNTRAINED
 
 
@@ -28,9 +28,13 @@ def stage_bars(table: pd.DataFrame) -> Figure:
     _bars(right, overall.assign(bar=overall["metric"]), turned=False)
     left.set(title="F1 of each stage", ylim=(0, 1.03), ylabel="on held-out controls")
     right.set(title="over all stages")
-    handles, _ = left.get_legend_handles_labels()
+    handles, labels = left.get_legend_handles_labels()
     chance = Line2D([], [], color=INK, linewidth=1.6, label="chance")
-    figure.legend(handles=[*handles, chance], loc="outside lower center", ncols=len(handles) + 1)
+    figure.legend(
+        handles=[*handles, chance],
+        loc="outside lower center",
+        ncols=columns_of_legend([*map(str, labels), "chance"], width=figure.get_figwidth()),
+    )
     return figure
 
 

@@ -109,6 +109,11 @@ def grid_of_axes(count: int, *, columns: int = 3, height: float = 2.1, **options
     return figure, axes[:count]
 
 
+def columns_of_legend(labels: Sequence[str], *, width: float) -> int:
+    """As many columns as entries of such labels have room for in so many inches."""
+    return max(1, min(len(labels), int(width / (0.5 + 0.068 * max(map(len, labels), default=1)))))
+
+
 def label_below(axes: list[Axes], label: str) -> None:
     """Ticks and a label under the lowest panel of each column, also where the last row is not full."""
     columns = {round(panel.get_subplotspec().colspan.start): panel for panel in axes}  # type: ignore[union-attr]

@@ -83,9 +83,7 @@ def holds_sums(cells: AnnData) -> bool:
 
 def _guides(obs: pd.DataFrame, cells: NDArray[np.int64]) -> tuple[NDArray[np.intp], pd.DataFrame]:
     """Each row's guide as a number, (N,), and the table of guides that the numbers count; a row is so many cells."""
-    missing = [name for name in (GUIDE, PERTURBATION, CONTROL) if name not in obs]
-    if missing:
-        raise BenchmarkError(f"The cells lack {', '.join(missing)} in obs; it has {first_few(obs.columns, 8)}.")
+    need_labels(obs.columns)
     guide, names = numbered(obs[GUIDE])
     perturbation, labels = numbered(obs[PERTURBATION])
     control = flags(obs[CONTROL])
@@ -115,6 +113,22 @@ def numbered(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[Any]]:
     texts = np.array([str(value) for value in distinct], dtype=object)
     names, position = np.unique(texts, return_inverse=True)
     return position[codes], names
+
+
+def need_labels(columns: Iterable[str]) -> None:
+    """Raise if guide, perturbation or control is not among the columns, naming all that are not."""
+    there = list(columns)
+    if missing := [name for name in (GUIDE, PERTURBATION, CONTROL) if name not in there]:
+        raise BenchmarkError(
+            f"The cells lack {', '.join(missing)} in obs; it has {first_few(there, 12)}. Name yours so, in pandas: "
+            f"obs['{missing[0]}'] = obs['the column of yours']."
+        )
+
+
+def rows_by_name(index: pd.Index) -> NDArray[np.intp]:
+    """Rows in the order of their names, so that what is drawn of them does not depend on the order they stand in."""
+    order: NDArray[np.intp] = np.argsort(index.to_numpy(dtype=str), kind="stable")
+    return order
 
 
 def flags(column: pd.Series) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError
-from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SUMS, averaged
+from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SUMS, averaged, rows_by_name
 from contrascope.profiles.normalize import ROUNDING
 from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
 
@@ -38,11 +38,13 @@ class Guides:
         table: Of G guides, as ``averaged(cells, by="guide").obs``.
         of_cell: (N,) position of each cell's guide in the table.
         perturbations: Positions of the guides of each perturbation, controls left out.
+        by_name: (N,) the cells in the order of their names, in which they are drawn.
     """
 
     table: pd.DataFrame
     of_cell: Rows
     perturbations: dict[str, Rows]
+    by_name: Rows
 
     @staticmethod
     def of(cells: AnnData) -> Guides:
@@ -64,7 +66,8 @@ class Guides:
             )
         names = table[PERTURBATION].to_numpy(dtype=object)
         members = {str(name): np.flatnonzero((names == name) & ~control) for name in sorted(set(names[~control]))}
-        return Guides(table, table.index.get_indexer(cells.obs[GUIDE].astype(str)), members)
+        of_cell = table.index.get_indexer(cells.obs[GUIDE].astype(str))
+        return Guides(table, of_cell, members, rows_by_name(cells.obs_names))
 
     @property
     def n_cells(self) -> NDArray[np.intp]:
@@ -78,8 +81,9 @@ class Guides:
 
     @cached_property
     def rows(self) -> list[Rows]:
-        """The cells of each guide."""
-        return np.split(np.argsort(self.of_cell, kind="stable"), np.cumsum(self.n_cells)[:-1])
+        """The cells of each guide, by name."""
+        order = np.argsort(self.of_cell[self.by_name], kind="stable")
+        return np.split(self.by_name[order], np.cumsum(self.n_cells)[:-1])
 
 
 @dataclass(frozen=True)

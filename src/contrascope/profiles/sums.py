@@ -19,7 +19,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import N_CELLS, SQUARES, SUMS, dense, flags, group_sums, spaces_of
+from contrascope.profiles.aggregate import N_CELLS, SQUARES, SUMS, dense, flags, group_sums, need_labels, spaces_of
 from contrascope.profiles.blocks import Block, Cells, opened
 from contrascope.profiles.moments import Gathering, as_stored
 from contrascope.vocabulary import BATCH, CONTROL, GUIDE, PERTURBATION
@@ -60,6 +60,7 @@ def summed(
     if not isinstance(cells, AnnData | str | Path):
         return _summed(cells, facts or {}, squares=squares, controls=controls)
     with opened(cells, batch=batch) as found:
+        need_labels(found.labels.columns)
         facts = found.facts if facts is None else facts
         return _summed(found.blocks(), facts, squares=squares, controls=controls)
 

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from contrascope.benchmarks.relations.similarity import Matrix
 
 PERCENTILES = np.arange(80, 100)
-CHANCE_RECALL = 2 * (100 - PERCENTILES) / 100
-"""Of both tails, at each percentile."""
 
 
 class Sweep(NamedTuple):
