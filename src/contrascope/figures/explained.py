@@ -44,7 +44,10 @@ def explained_curves(table: pd.DataFrame) -> Figure:
         axes.set(title=space, ylim=(-0.02, 1.02))
         axes.grid(axis="y")
     label_below(panels, "top features")
-    figure.supylabel("explained share of controls' PC1", fontsize=8)
+    if len(spaces) == 1:
+        panels[0].set_ylabel("explained share of controls' PC1")
+    else:
+        figure.supylabel("explained share of controls' PC1", fontsize=8)
     looks = {group: _look(number) for number, group in enumerate(groups)}
     keys = [Line2D([], [], label=group, color=colour, marker=mark) for group, (colour, mark) in looks.items()]
     band = Patch(color=PALE, label="random features, 95 %")

@@ -111,7 +111,7 @@ def grid_of_axes(count: int, *, columns: int = 3, height: float = 2.1, **options
 
 def columns_of_legend(labels: Sequence[str], *, width: float) -> int:
     """As many columns as entries of such labels have room for in so many inches."""
-    return max(1, min(len(labels), int(width / (0.5 + 0.068 * max(map(len, labels), default=1)))))
+    return max(1, min(len(labels), int(width / (0.35 + 0.06 * max(map(len, labels), default=1)))))
 
 
 def label_below(axes: list[Axes], label: str) -> None:
