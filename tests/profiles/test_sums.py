@@ -148,3 +148,11 @@ def test_spaces_that_lie_on_disk_are_read_as_they_are_needed(tmp_path_factory: p
 def test_no_cells_have_no_sums() -> None:
     with pytest.raises(BenchmarkError, match="no cells to sum"):
         summed(cells()[:0].copy())
+
+
+def test_a_space_without_features_is_refused_whatever_is_done_to_it() -> None:
+    labels = {"perturbation": ["A", "c"] * 30, "guide": ["a1", "c1"] * 30, "control": [False, True] * 30}
+    obs = pd.DataFrame(labels | {"batch": "b"}, index=[str(i) for i in range(60)])
+    for how in ("none", "sphere-batch", "tvn-whiten"):
+        with pytest.raises(BenchmarkError, match=r"obsm\['salient'\] has the shape \(60, 0\)"):
+            profile(AnnData(obs=obs, obsm={"salient": np.zeros((60, 0))}), correct=how)

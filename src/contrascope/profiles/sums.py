@@ -19,7 +19,17 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import N_CELLS, SQUARES, SUMS, dense, flags, group_sums, need_labels, spaces_of
+from contrascope.profiles.aggregate import (
+    N_CELLS,
+    SQUARES,
+    SUMS,
+    dense,
+    flags,
+    group_sums,
+    need_labels,
+    refuse_shapeless,
+    spaces_of,
+)
 from contrascope.profiles.blocks import Block, Cells, opened
 from contrascope.profiles.moments import Gathering, as_stored
 from contrascope.vocabulary import BATCH, CONTROL, GUIDE, PERTURBATION
@@ -76,6 +86,7 @@ def _summed(blocks: Iterable[Block], facts: Mapping[str, Any], *, squares: bool,
         here, of_row = groups.numbered(labels)
         values = {space: widened(spaces[space], space) for space in spaces_of(spaces)}
         for space, x in values.items():
+            refuse_shapeless(x, space=space)
             sums.setdefault(space, _Sums(x.shape[1])).add(here, of_row, x)
             if squares:
                 sums.setdefault(space + SQUARES, _Sums(x.shape[1])).add(here, of_row, np.square(x))
