@@ -1,6 +1,7 @@
-"""A page from sections, and sections from text, tables and figures.
+"""A page from sections, and sections from text, tables, figures and what can be moved.
 
-The page is self-contained: figures are embedded, styles are inline, there is no script.
+The page is self-contained: figures are embedded, styles and scripts are inline, and a policy in its head forbids it to
+ask the network for anything. Without scripts it still says what it says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jinja2
 import pandas as pd
@@ -67,7 +69,25 @@ def image_width(path: Path) -> int:
     return int.from_bytes(header[16:20], "big")
 
 
-Block = Text | Table | Picture
+@runtime_checkable
+class Interactive(Protocol):
+    """What a reader can search, sort or move.
+
+    Blocks tell each other which perturbation is looked at by an event ``contrascope:perturbation`` of the document,
+    whose ``detail`` is ``{name, from}``: the perturbation, and the id of the element that it was chosen in.
+
+    Attributes:
+        scripts: Files of ``report/static`` that move it, written into the page once, in this order.
+    """
+
+    scripts: ClassVar[tuple[str, ...]]
+
+    def html(self) -> str:
+        """The block as HTML that can be read without scripts, texts escaped."""
+        ...
+
+
+Block = Text | Table | Picture | Interactive
 
 
 @dataclass(frozen=True)
@@ -100,10 +120,18 @@ def render_report(title: str, *, subtitle: str, facts: Sequence[Fact], sections:
         facts: The few numbers at the top.
         sections: In the order of reading.
     """
-    template = files("contrascope.report").joinpath("template.html").read_text(encoding="utf-8")
+    room = files("contrascope.report")
+    blocks = [block for section in sections for block in section.blocks]
+    scripts = dict.fromkeys(name for block in blocks if isinstance(block, Interactive) for name in block.scripts)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["picture"] = lambda block: isinstance(block, Picture)
     environment.tests["table"] = lambda block: isinstance(block, Table)
-    return environment.from_string(template).render(
-        title=title, subtitle=subtitle, facts=facts, sections=sections, version=version("contrascope")
+    environment.tests["interactive"] = lambda block: isinstance(block, Interactive)
+    return environment.from_string(room.joinpath("template.html").read_text(encoding="utf-8")).render(
+        title=title,
+        subtitle=subtitle,
+        facts=facts,
+        sections=sections,
+        scripts=[room.joinpath("static", name).read_text(encoding="utf-8") for name in scripts],
+        version=version("contrascope"),
     )
