@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from contrascope.benchmarks.annotations import Aliases, Source
 from contrascope.benchmarks.relations.evidence import (
@@ -63,6 +64,7 @@ LOW, HIGH = "low", "high"
 EXTRA = ("percentile", "complex", "group", "null_mean", "null_p95", "p_value", LOW, HIGH)
 _SUMMARIES = (AVERAGE_PRECISION, AREA, *EFAAR, TPR)
 Rows = Iterator[dict[str, Any]]
+Values = NDArray[np.float64]
 
 
 def complexes(
@@ -107,8 +109,9 @@ def complexes(
     rows: list[dict[str, Any]] = []
     notes = [_scope(judged.truth), *judged.notes]
     for space in chosen_spaces(profiles, spaces):
-        notes += constant_note(embedding(profiles, space)[judged.rows], space)
-        seen = look_at(profiles, space, judged)
+        vectors = embedding(profiles, space)
+        notes += constant_note(vectors[judged.rows], space)
+        seen = look_at(vectors, judged)
         found = [*_pair_metrics(seen, judged.truth, seed), *_set_metrics(seen, judged.truth, groups or {}, seed)]
         rows += [{SPACE: space} | row for row in found]
     table = tidy(rows, extra=EXTRA)
@@ -130,17 +133,21 @@ def _pair_metrics(seen: Space, truth: Truth, seed: int) -> Rows:
     value, drawn = metrics(seen.evidence, once(truth)), metrics(seen.evidence, draws(truth.units, seed=seed))
     between = {metric: interval(of_draws, truth.units) for metric, of_draws in drawn.items()}
     yield from _sweep(value, between, seen.evidence)
-    null = shuffled_precision(seen.similarity, seen.ascending, truth, seed=seed)
+    shuffled = _measured(shuffled_precision(seen.similarity, seen.ascending, truth, seed=seed))
     for metric in _SUMMARIES:
         yield {
             METRIC: metric,
             VALUE: value[metric][0],
-            CHANCE: null.mean() if metric == AVERAGE_PRECISION else seen.evidence.chance(metric),
-            **({"null_mean": null.mean(), "null_p95": np.percentile(null, 95)} if metric == AVERAGE_PRECISION else {}),
+            **(shuffled if metric == AVERAGE_PRECISION else {CHANCE: seen.evidence.chance(metric)}),
             LOW: between[metric][0],
             HIGH: between[metric][1],
             N: seen.evidence.screen_pairs if metric in EFAAR else truth.pairs,
         }
+
+
+def _measured(null: Values) -> dict[str, float]:
+    """A chance level that was measured, and how far chance goes."""
+    return {CHANCE: null.mean(), "null_mean": null.mean(), "null_p95": np.percentile(null, 95)}
 
 
 def _sweep(value: Mapping[str, Any], between: Mapping[str, Any], evidence: Evidence) -> Rows:
@@ -168,9 +175,7 @@ def _set_metrics(seen: Space, truth: Truth, groups: Mapping[str, str], seed: int
     yield {
         METRIC: WITHIN,
         VALUE: found.statistic,
-        CHANCE: found.null.mean(),
-        "null_mean": found.null.mean(),
-        "null_p95": np.percentile(found.null, 95),
+        **_measured(found.null),
         "p_value": found.p_value,
         N: len(truth.members),
     }

@@ -29,7 +29,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
 from contrascope.benchmarks.chance_effects import (
     MIN_GUIDES,
@@ -41,6 +40,7 @@ from contrascope.benchmarks.chance_effects import (
 )
 from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
+from contrascope.benchmarks.significance import q_values
 from contrascope.errors import BenchmarkError
 from contrascope.profiles.aggregate import N_CELLS
 from contrascope.profiles.sizes import Guides, Moments, Sizes, control_sizes, effect_sizes, resampled_squares
@@ -133,8 +133,7 @@ class _Tested:
     @cached_property
     def q(self) -> Matrix:
         """(K,) after Benjamini-Hochberg."""
-        adjusted: Matrix = false_discovery_control(self.p)
-        return adjusted
+        return q_values(self.p)
 
     @property
     def norms(self) -> Matrix:

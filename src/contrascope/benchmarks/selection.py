@@ -34,7 +34,7 @@ def selected(obs: pd.DataFrame, selection: Selection, *, what: str) -> NDArray[n
     for column, wanted in selection.items():
         need_column(obs, column, what=what)
         as_text = texts(obs[column])
-        mask &= np.isin(as_text, __wanted_texts(wanted, numeric=_is_number(obs[column])))
+        mask &= np.isin(as_text, _wanted_texts(wanted, numeric=_is_number(obs[column])))
     if not mask.any():
         found = "; ".join(f"{c}: {first_few(sorted(set(texts(obs[c]))), 8)}" for c in selection)
         raise BenchmarkError(f"{what} {said(selection)} selects none of {len(obs):,} cells. The cells have {found}.")
@@ -77,7 +77,7 @@ def _text(value: object, *, numeric: bool) -> str:
         return str(value)
 
 
-def __wanted_texts(wanted: Any, *, numeric: bool) -> list[str]:
+def _wanted_texts(wanted: Any, *, numeric: bool) -> list[str]:
     several = wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     return [_text(value, numeric=numeric) for value in several]
 

@@ -22,7 +22,7 @@ from contrascope.benchmarks.relations.sweep import PERCENTILES
 from contrascope.benchmarks.relations.truth import Truth
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, N, tidy
 from contrascope.errors import BenchmarkError
-from contrascope.profiles.spaces import chosen_spaces
+from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import PERTURBATION
 
 EXTRA = ("other", "percentile", "first", "second", "low", "high")
@@ -64,7 +64,7 @@ def compare_relations(
         judged = judge(source, annotations, options, aliases)
         truth = judged.truth
         for space in chosen_spaces(source, spaces):
-            evidence = look_at(source, space, judged).evidence
+            evidence = look_at(embedding(source, space), judged).evidence
             resampled = metrics(evidence, draws(truth.units, seed=seed))
             drawn[f"{name}: {space}" if name else space] = metrics(evidence, once(truth)), resampled
     if truth is None or len(drawn) < 2:

@@ -14,7 +14,6 @@ from contrascope.benchmarks.relations.similarity import Matrix, Positions, pair_
 from contrascope.benchmarks.relations.truth import Truth, truth_of
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.aggregate import flags
-from contrascope.profiles.spaces import embedding
 from contrascope.vocabulary import CONTROL, PERTURBATION
 
 
@@ -81,13 +80,9 @@ def judge(
     return Judged(truth, rows, screen, (overlap_note(known, row_of), *notes))
 
 
-def look_at(profiles: AnnData, space: str, judged: Judged) -> Space:
-    """How a space sees the judged genes, and what it says of the related pairs.
-
-    Raises:
-        BenchmarkError: Some entries are NaN or infinite.
-    """
-    vectors, truth = embedding(profiles, space), judged.truth
+def look_at(vectors: Matrix, judged: Judged) -> Space:
+    """How a space (rows of the profiles, F) sees the judged genes, and what it says of the related pairs."""
+    truth = judged.truth
     similarity = pair_similarity(vectors[judged.rows])
     ascending = np.sort(similarity)
     everything = len(judged.rows) == len(judged.screen)
