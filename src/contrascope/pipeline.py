@@ -31,6 +31,7 @@ from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import ContrascopeError, RunError, StoreError
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
+from contrascope.features.tables import FEATURES
 from contrascope.pictures import draw_pictures, picture_names, save_picture
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
@@ -229,7 +230,10 @@ class Line:
         return profiles
 
     def features(self) -> ad.AnnData | None:
-        """What CellProfiler measures of the cells, as principal components; None where the screen asks for none."""
+        """What CellProfiler measures of the cells, as principal components, and by name where memory holds it all.
+
+        None where the screen asks for none.
+        """
         settings = self.settings.features
         if settings is None:
             return None
@@ -241,7 +245,8 @@ class Line:
         path.parent.mkdir(exist_ok=True)
         workers = min(_MEASURING, os.cpu_count() or 1)
         measured = measure_cells(self.store_now, path.with_name("measured.h5ad"), workers=workers, **settings.measured)
-        reduced = reduce_features(measured.path, components=settings.components, batch=settings.batch)
+        keep = len(self.store_now) <= CELLS_IN_MEMORY
+        reduced = reduce_features(measured.path, components=settings.components, batch=settings.batch, keep=keep)
         write_anndata(reduced, path)
         self._is_made("features", made_from)
         self.say(f"features: {measured}; {account(reduced)}")
@@ -345,6 +350,8 @@ class Line:
             return Judged(self.cells_now, self.profiles_now), ()
         rival = read_anndata(self.out / "features" / "cellprofiler.h5ad")
         cells, notes = beside(self.cells_now, {v.CELLPROFILER: rival})
+        if FEATURES in rival.obsm:
+            cells.obsm[FEATURES] = rival[cells.obs_names].obsm[FEATURES]
         return Judged(cells), notes
 
     @property

@@ -154,6 +154,17 @@ def test_batches_without_controls_and_features_without_spread_are_left_out_and_s
     assert set(rows(found, DIFFER, "novel")["n"]) == {23}
 
 
+def test_measurements_are_looked_at_beside_learned_spaces_unless_spaces_are_named() -> None:
+    data = screen()
+    data.obsm["features"] = data.obsm["x"].rename(columns={"feature 20": "Nuclei_AreaShape_Area"})
+    data.obsm["salient"] = data.obsm.pop("x").to_numpy()
+    found = explained(data, groups=GROUPS)
+    assert set(found.table["space"]) == {"salient", "features"}
+    first = found.table[(found.table["feature"] == "Nuclei_AreaShape_Area") & (found.table["group"] == "novel")]
+    assert first["gloss"].tolist() == ["area of the nucleus"]
+    assert set(explained(data, groups=GROUPS, spaces=["salient"]).table["space"]) == {"salient"}
+
+
 def test_at_most_so_many_cells_are_looked_at() -> None:
     found = explained(screen(), **ASK, max_cells=100)  # type: ignore[arg-type]
     assert set(rows(found, ROBUST_Z, "shifted")["n"]) == {100}

@@ -36,6 +36,7 @@ from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.features.gloss import gloss
+from contrascope.features.tables import FEATURES
 from contrascope.profiles.aggregate import flags
 from contrascope.profiles.feature_names import feature_names
 from contrascope.profiles.spaces import chosen_spaces, embedding
@@ -68,7 +69,8 @@ def explained(
         cells: N cells with ``obs`` columns perturbation, control, and batch if there is more than one.
         groups: Perturbation -> group; with annotations, set -> group.
         annotations: A GMT file, or set -> genes; without groups, each set is a group.
-        spaces: Whose features: keys of ``obsm`` or ``combined``; default as in ``benchmark``.
+        spaces: Whose features: keys of ``obsm`` or ``combined``; default as in ``benchmark``, and measurements by
+            their names (``features``) where they are there.
         max_cells: At most so many cells of each group, and of the controls, chosen at random.
         seed: Of the choice of cells and of the random features.
 
@@ -87,13 +89,19 @@ def explained(
     """
     plan = _plan(cells.obs, groups, annotations, max_cells, seed)
     notes, rows = list(plan.notes), []
-    for space in chosen_spaces(cells, spaces):
+    for space in _with_measurements(cells, spaces):
         values = _standardised(embedding(cells, space), plan)
         found, said = _judge(values, np.array(feature_names(cells, space), dtype=object), plan, space, seed)
         rows += [{SPACE: space} | row for row in found]
         notes += said
     table = tidy(rows, extra=EXTRA)
     return Result("explained", table, _headline(table), tuple(notes))
+
+
+def _with_measurements(cells: AnnData, spaces: Sequence[str] | None) -> list[str]:
+    """The spaces asked for; by default measurements too, of which alone can be said in words what differs."""
+    shown = chosen_spaces(cells, spaces)
+    return shown if spaces is not None or FEATURES not in cells.obsm or FEATURES in shown else [*shown, FEATURES]
 
 
 @dataclass(frozen=True)
