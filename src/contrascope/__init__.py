@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from contrascope.benchmarks import benchmark as benchmark
     from contrascope.embedding import embed as embed
     from contrascope.errors import ContrascopeError as ContrascopeError
+    from contrascope.features.parts import measure_cells as measure_cells
     from contrascope.features.reduce import reduce_features as reduce_features
     from contrascope.features.tables import match_features as match_features
     from contrascope.pipeline import run_screen as run_screen
@@ -43,6 +44,7 @@ _HOMES = {
     "fit": "training.fit",
     "import_crops": "store.importers",
     "match_features": "features.tables",
+    "measure_cells": "features.parts",
     "open_run": "training.run",
     "open_screen": "screen.screen",
     "open_store": "store.store",
