@@ -40,11 +40,12 @@ def drawing() -> str:
         *_cells(612, ("decoded from (z, 0)", "decoded from (z, s)"), above=False),
         *_bills(),
     ]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t d"'
+    size = f'width="{WIDTH}" height="{HEIGHT}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {size} role="img"'
     font = 'font-family="Helvetica, Arial, sans-serif" font-size="16"'
     arrow = f'<path d="M0 0 9 4.5 0 9z" fill="{INK}"/>'
     marker = f'<marker id="a" viewBox="0 0 9 9" refX="8" refY="4.5" markerWidth="8" markerHeight="8" orient="auto">{arrow}'
-    lines = [f'{head} {font}>', f'<title id="t">{escape(TITLE)}</title>', f'<desc id="d">{escape(WORDS)}</desc>']
+    lines = [f'{head} aria-labelledby="t d" {font}>', f'<title id="t">{escape(TITLE)}</title>', f'<desc id="d">{escape(WORDS)}</desc>']
     return "\n".join([*lines, f"<defs>{marker}</marker></defs>", *parts, "</svg>", ""])
 
 
