@@ -44,8 +44,14 @@ def drawing() -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {size} role="img"'
     font = 'font-family="Helvetica, Arial, sans-serif" font-size="16"'
     arrow = f'<path d="M0 0 9 4.5 0 9z" fill="{INK}"/>'
-    marker = f'<marker id="a" viewBox="0 0 9 9" refX="8" refY="4.5" markerWidth="8" markerHeight="8" orient="auto">{arrow}'
-    lines = [f'{head} aria-labelledby="t d" {font}>', f'<title id="t">{escape(TITLE)}</title>', f'<desc id="d">{escape(WORDS)}</desc>']
+    marker = (
+        f'<marker id="a" viewBox="0 0 9 9" refX="8" refY="4.5" markerWidth="8" markerHeight="8" orient="auto">{arrow}'
+    )
+    lines = [
+        f'{head} aria-labelledby="t d" {font}>',
+        f'<title id="t">{escape(TITLE)}</title>',
+        f'<desc id="d">{escape(WORDS)}</desc>',
+    ]
     return "\n".join([*lines, f"<defs>{marker}</marker></defs>", *parts, "</svg>", ""])
 
 
@@ -115,7 +121,10 @@ def _bills() -> list[str]:
     control = ["−log p(x | z, 0)", "+ β KL( q(z|x) ‖ N(0, I) )", "+ β λ W₂²( q(s|x), 0 ): the leak"]
     perturbed = ["−log p(x | z, s)", "+ β KL( q(z|x) ‖ N(μz[m], I) )", "+ β KL( q(s|x) ‖ N(μs[m], I) )"]
     parts = []
-    for x, who, lines in ((MIDDLE - 143, "a control pays", control), (MIDDLE + 143, "a perturbed cell pays", perturbed)):
+    for x, who, lines in (
+        (MIDDLE - 143, "a control pays", control),
+        (MIDDLE + 143, "a perturbed cell pays", perturbed),
+    ):
         parts.append(_box(x - 137, 700, 274, 126, fill="#FAFAFA", stroke=PALE))
         parts.append(_text(x, 726, who, weight="bold"))
         colours = (INK, BLUE, VERMILION)
