@@ -5,7 +5,7 @@
 
 The notebooks are kept without outputs; this runs each in a folder with nothing but the demo in it. Pages keep words,
 code, printed text and pictures, each output between two comments, so that a test can hold the words and the code of a
-page against its notebook. What a picture shows is said in the metadata of its cell, ``alt``, for those who do not see it.
+page against its notebook. What a picture shows is said in its cell's metadata, ``alt``, for those who do not see it.
 """
 
 from __future__ import annotations
