@@ -49,6 +49,11 @@ def composite(images: Images, *, limits: Limits | None = None) -> NDArray[np.flo
     return 1 - dark
 
 
+def greys(images: Images, *, limits: Limits) -> NDArray[np.float64]:
+    """Images (N, C, H, W) in 0 (black point) to 1 (white point), each channel by itself."""
+    return _scaled(images, limits)
+
+
 @styled
 def gallery(
     images: Images,

@@ -135,3 +135,14 @@ def render_report(title: str, *, subtitle: str, facts: Sequence[Fact], sections:
         scripts=[room.joinpath("static", name).read_text(encoding="utf-8") for name in scripts],
         version=version("contrascope"),
     )
+
+
+def script_text(name: str) -> str:
+    """A file of ``report/static``."""
+    return files("contrascope.report").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def page_policy() -> str:
+    """What the page may do, as its head says: the value of its Content-Security-Policy."""
+    template = files("contrascope.report").joinpath("template.html").read_text(encoding="utf-8")
+    return template.split('http-equiv="Content-Security-Policy" content="')[1].split('"')[0]
