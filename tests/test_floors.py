@@ -22,7 +22,7 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report",),
-    ("judging", "pictures"),
+    ("judging", "pictures", "view"),
     (
         "pipeline",
         "commands_benchmark",
@@ -30,6 +30,7 @@ FLOORS = (
         "commands_find",
         "commands_import",
         "commands_reduce",
+        "commands_view",
     ),
     ("cli", "__init__"),
 )
@@ -125,6 +126,10 @@ def test_benchmarking_anybodys_embedding_loads_no_torch() -> None:
 
 def test_opening_a_screen_and_a_store_loads_no_torch() -> None:
     assert not _loads_torch("import contrascope as cs; cs.open_screen, cs.extract_crops, cs.open_store")
+
+
+def test_viewing_cells_loads_no_torch() -> None:
+    assert not _loads_torch("import contrascope.view.server")
 
 
 def test_measuring_cells_loads_no_torch() -> None:

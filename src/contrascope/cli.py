@@ -18,7 +18,14 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contrascope import commands_benchmark, commands_features, commands_find, commands_import, commands_reduce
+from contrascope import (
+    commands_benchmark,
+    commands_features,
+    commands_find,
+    commands_import,
+    commands_reduce,
+    commands_view,
+)
 from contrascope.addresses import is_url, local_path
 from contrascope.arguments import settings_in
 from contrascope.errors import ContrascopeError, SettingsError
@@ -354,6 +361,16 @@ def reduce_features(*arguments: Any, **options: Any) -> None:
     _said(commands_reduce.reduce_features, *arguments, **options)
 
 
+@app.command()
+@wraps(commands_view.view)
+def view(*arguments: Any, **options: Any) -> None:
+    """See ``commands_view``."""
+    with _telling(options["quiet"]):
+        made, facts, text = commands_view.view(*arguments, **options)
+    _last(options["json_"], facts, text)
+    made.serve()
+
+
 def main() -> None:
     """Entry point: our errors are one paragraph on standard error and exit code 1."""
     try:
@@ -431,7 +448,7 @@ def _telling(quiet: bool) -> Iterator[Any]:
 
 def _last(as_json: bool, facts: dict[str, Any], text: str) -> None:
     """The last line, on standard output."""
-    print(json.dumps(facts, default=str) if as_json else text)
+    print(json.dumps(facts, default=str) if as_json else text, flush=True)
 
 
 if __name__ == "__main__":
