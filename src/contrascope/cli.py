@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -367,8 +367,9 @@ def view(*arguments: Any, **options: Any) -> None:
     """See ``commands_view``."""
     with _telling(options["quiet"]):
         made, facts, text = commands_view.view(*arguments, **options)
-    _last(options["json_"], facts, text)
-    made.serve()
+    with suppress(KeyboardInterrupt):  # how a view ends, from the moment it is said to be there
+        _last(options["json_"], facts, text)
+        made.serve()
 
 
 def main() -> None:

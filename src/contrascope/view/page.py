@@ -68,7 +68,7 @@ def with_panel(page: str, section: str, scripts: str) -> str:
     """
     if any(mark not in page for mark in (_HEAD, _MAIN, _BODY)):
         raise StoreError(
-            "report.html is not a report of ours: it has no head, main part and body. Make it again with "
+            "report.html is no report of ours: it has no head, main part and body. Make it again with "
             "`contrascope report SCREEN.yaml --out FOLDER`."
         )
     before, after = page.rsplit(_BODY, 1)

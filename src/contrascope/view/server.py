@@ -19,14 +19,12 @@ import secrets
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import polars as pl
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from contrascope.errors import ContrascopeError, SettingsError
@@ -43,6 +41,13 @@ T = TypeVar("T")
 _THREADS = 4
 _LARGEST_BODY, _LARGEST_HEADER = 1024, 2**14
 """Bytes: a GET has no body."""
+
+_UNREADABLE_FILES = (ContrascopeError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""A damaged table makes polars panic, which is no ``Exception``: let through, it would leave the request unanswered."""
+_UNREADABLE = (
+    "What lies in the folder cannot be read: `contrascope verify` names the files of a store that are damaged, "
+    "`contrascope report` makes the page again."
+)
 
 
 class View:
@@ -62,8 +67,8 @@ class View:
         self.store = self._shown.store
         self.table = CellTable(self.store)
         self.pictures = CellPictures(self.store)
-        self._sockets = _listening(port)
-        self.access = Access(self._sockets[0].getsockname()[1], secrets.token_urlsafe(24))
+        self._socket = _listening(port)
+        self.access = Access(self._socket.getsockname()[1], secrets.token_urlsafe(24))
 
     @property
     def url(self) -> str:
@@ -77,9 +82,8 @@ class View:
         return report_page(read_report(self._shown.report), self.store)
 
     def serve(self) -> None:
-        """Answer until Ctrl-C."""
-        with suppress(KeyboardInterrupt):
-            asyncio.run(self.answer())
+        """Answer until ``KeyboardInterrupt``, which is passed on."""
+        asyncio.run(self.answer())
 
     async def answer(self) -> None:
         """Answer until cancelled."""
@@ -87,7 +91,7 @@ class View:
             server = HTTPServer(
                 _application(self, threads), max_body_size=_LARGEST_BODY, max_header_size=_LARGEST_HEADER
             )
-            server.add_sockets(self._sockets)
+            server.add_socket(self._socket)
             try:
                 await asyncio.Event().wait()
             finally:
@@ -100,14 +104,16 @@ class View:
         return store_page(self.store, self.table.labels)
 
 
-def _listening(port: int) -> list[socket.socket]:
+def _listening(port: int) -> socket.socket:
     try:
-        return bind_sockets(port, ADDRESS, family=socket.AF_INET)
+        listening = socket.create_server((ADDRESS, port))
     except OSError as error:
         raise SettingsError(
             f"Port {port} cannot be listened on: {error.strerror}. Name another with --port, or none: then one that is "
             f"free is taken."
         ) from None
+    listening.setblocking(False)
+    return listening
 
 
 def _application(view: View, threads: ThreadPoolExecutor) -> Application:
@@ -138,10 +144,8 @@ class _Answer(Guarded):
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self.settings["threads"], lambda: work(*args, **kwargs))
-        except (ContrascopeError, pl.exceptions.PolarsError, OSError):
-            raise RefusedError(
-                500, "The files cannot be read: run `contrascope verify` on the store to see which."
-            ) from None
+        except _UNREADABLE_FILES:
+            raise RefusedError(500, _UNREADABLE) from None
 
     def as_json(self, facts: Any) -> None:
         self.set_header("Content-Type", "application/json; charset=utf-8")
