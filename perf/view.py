@@ -5,8 +5,8 @@
 
 The view is a process of its own, as `contrascope view` starts it. Open is the time from its start to its whole page.
 A page of cells is the answer of the table and its 48 pictures: asked for one after another on one connection; over six,
-as browsers do; and, where Chromium is installed, from the press of a button to the last picture, ready to be drawn. Pages
-are those of random perturbations at random places, so that hardly one has been seen before. Beside the clock stands what
+as browsers do; and, where Chromium is installed, from the press of a button to the last picture decoded. Pages are
+those of random perturbations at random places, so that hardly one has been seen before. Beside the clock stands what
 the view worked, which tells more on a machine at work on other things.
 """
 

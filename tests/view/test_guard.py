@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contrascope.view.guard import Access
+
 PATHS = ["", "cells/0.webp", "api/columns", "api/cells", "api/cell/0"]
 PATHS_OF_FILES = [
     "report.html",
@@ -77,6 +79,11 @@ def test_another_host_is_refused(ask, path, host) -> None:
 
 def test_both_names_of_the_loopback_are_answered(ask) -> None:
     assert all(ask(Host=f"{name}:{ask.view.access.port}").status == 200 for name in ("127.0.0.1", "localhost"))
+
+
+def test_browsers_leave_out_the_port_of_the_web() -> None:
+    assert Access(80, "key").hosts == ("127.0.0.1", "localhost")
+    assert Access(8080, "key").url == "http://127.0.0.1:8080/key/"
 
 
 @pytest.mark.parametrize("lines", ["", "Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n"])

@@ -57,7 +57,13 @@ class Access:
     @property
     def url(self) -> str:
         """Address of the page."""
-        return f"http://{ADDRESS}:{self.port}/{self.token}/"
+        return f"http://{self.hosts[0]}/{self.token}/"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What a browser may call us; it leaves out the port where that is the web's own."""
+        names = (ADDRESS, "localhost")
+        return names if self.port == 80 else tuple(f"{name}:{self.port}" for name in names)
 
     def check(self, request: HTTPServerRequest) -> None:
         """Let a request pass, or not.
@@ -65,11 +71,10 @@ class Access:
         Raises:
             RefusedError: It comes from elsewhere, or has no key, or wants to change something.
         """
-        hosts = [f"{name}:{self.port}" for name in (ADDRESS, "localhost")]
-        if request.headers.get("Host") not in hosts:
-            raise RefusedError(403, f"This view is at http://{ADDRESS}:{self.port} and has no other name.")
+        if request.headers.get("Host") not in self.hosts:
+            raise RefusedError(403, f"This view is at http://{self.hosts[0]} and has no other name.")
         site, origin = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Origin")
-        if site not in ("none", "same-origin") or origin not in (None, *(f"http://{host}" for host in hosts)):
+        if site not in ("none", "same-origin") or origin not in (None, *(f"http://{host}" for host in self.hosts)):
             raise RefusedError(403, "Other pages may not ask this view: open its address in the browser itself.")
         key = request.path.split("/")[1] if request.path.startswith("/") else ""
         if not hmac.compare_digest(key.encode(), self.token.encode()):
