@@ -22,7 +22,7 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report",),
-    ("judging", "pictures", "view"),
+    ("judging", "pictures", "thumbnails", "view"),
     (
         "pipeline",
         "commands_benchmark",

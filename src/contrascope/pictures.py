@@ -34,7 +34,9 @@ def picture_names(run: Run) -> list[str]:
     return names + [COUNTERFACTUALS] * run.model.has_salient
 
 
-def draw_pictures(folder: Path, store: CropStore, run: Run, cells: AnnData, profiles: AnnData) -> None:
+def draw_pictures(
+    folder: Path, store: CropStore, run: Run, cells: AnnData, profiles: AnnData, *, map_cells: int
+) -> None:
     """Cells, what the model keeps of them, training, and maps.
 
     Args:
@@ -43,15 +45,16 @@ def draw_pictures(folder: Path, store: CropStore, run: Run, cells: AnnData, prof
         run: The model.
         cells: The cells embedded by it.
         profiles: Of perturbations.
+        map_cells: Cells in the maps, at most.
     """
     folder.mkdir(exist_ok=True)
-    shown = _farthest(profiles)
+    shown = farthest(profiles)
     _draw_cells(folder, store, run, shown)
     _draw_reconstructions(folder, store, run)
     if run.model.has_salient:
         _draw_counterfactuals(folder, store, run, cells, shown)
     _draw_training(folder, run)
-    _draw_maps(folder, cells, shown)
+    _draw_maps(folder, cells, shown, map_cells)
 
 
 def save_picture(figure: Any, path: Path, numbers: pd.DataFrame) -> None:
@@ -93,11 +96,11 @@ def _draw_training(folder: Path, run: Run) -> None:
     save_picture(training_curves(metrics), folder / "training", metrics)
 
 
-def _draw_maps(folder: Path, cells: AnnData, shown: list[str]) -> None:
-    spaces = [name for name in (v.BACKGROUND, v.SALIENT) if name in cells.obsm]
+def _draw_maps(folder: Path, cells: AnnData, shown: list[str], map_cells: int) -> None:
+    spaces = mapped_spaces(cells)
     report("Drawing maps", 0, 1)
     columns = (v.BATCH, v.FIELD_DISTANCE, v.PERTURBATION, v.CONTROL)
-    table = umap_maps(cells, spaces=spaces, columns=columns)
+    table = umap_maps(cells, spaces=spaces, columns=columns, max_cells=map_cells)
     maps = {space: table[[f"{space} 1", f"{space} 2"]].to_numpy() for space in spaces}
     perturbation = table[v.PERTURBATION].astype(str)
     others = np.where(perturbation.isin(shown), perturbation, _OTHERS)
@@ -112,7 +115,12 @@ def _draw_maps(folder: Path, cells: AnnData, shown: list[str]) -> None:
     report("Drawing maps", 1, 1)
 
 
-def _farthest(profiles: AnnData) -> list[str]:
+def mapped_spaces(cells: AnnData) -> list[str]:
+    """Spaces that have a map."""
+    return [name for name in (v.BACKGROUND, v.SALIENT) if name in cells.obsm]
+
+
+def farthest(profiles: AnnData) -> list[str]:
     """Perturbations whose profile lies farthest from the controls in the salient space, farthest first."""
     space = v.SALIENT if v.SALIENT in profiles.obsm else v.BACKGROUND
     distance = np.linalg.norm(profiles.obsm[space] - profiles.obsm[space][profiles.obs[v.CONTROL]].mean(0), axis=1)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import pandas as pd
 
 from contrascope import judging
 from contrascope import vocabulary as v
@@ -32,22 +33,26 @@ from contrascope.errors import ContrascopeError, RunError, StoreError
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
 from contrascope.features.tables import FEATURES
-from contrascope.pictures import draw_pictures, picture_names, save_picture
+from contrascope.pictures import draw_pictures, farthest, mapped_spaces, picture_names, save_picture
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
 from contrascope.profiles.beside import beside
+from contrascope.profiles.maps import mapped_rows
 from contrascope.profiles.sums import sums_path
 from contrascope.progress import report as report_progress
 from contrascope.report import accounts, sections
+from contrascope.report.maps import Maps, mapped_cells
 from contrascope.report.quality import Quality, judge_quality
 from contrascope.report.quality_page import quality_figures, quality_section
 from contrascope.report.report import render_report
+from contrascope.report.sheets import INDEX, read_sheets
 from contrascope.screen.screen import Screen, open_screen
 from contrascope.store.crops import extract_crops, store_fingerprint
 from contrascope.store.files import read_json, write_bytes, write_json
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
+from contrascope.thumbnails import draw_thumbnails
 from contrascope.training.fit import fit, run_fingerprint
 from contrascope.training.run import Run, open_run
 
@@ -87,6 +92,7 @@ def run_screen(
     line.features()
     line.results()
     line.figures()
+    line.thumbnails()
     return line.report()
 
 
@@ -106,6 +112,7 @@ def report_again(
     if not (line.out / "report.html").exists():
         raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
     line.quality()
+    line.thumbnails()
     line.forget("report")
     return line.report()
 
@@ -269,13 +276,29 @@ class Line:
 
     def figures(self) -> Path:
         """Pictures of cells, training and maps, each with its numbers as CSV."""
-        folder, made_from = self.out / "figures", self._key("figures", self._record["profiles"])
+        folder, made_from = (
+            self.out / "figures",
+            self._key("figures", self._record["profiles"], self.settings.map_cells),
+        )
         if self._is_done("figures", made_from, *(folder / f"{name}.png" for name in picture_names(self.run_now))):
             self.say("figures: done before")
             return folder
-        draw_pictures(folder, self.store_now, self.run_now, self.cells_now, self.profiles_now[v.PERTURBATION])
+        genes = self.profiles_now[v.PERTURBATION]
+        draw_pictures(folder, self.store_now, self.run_now, self.cells_now, genes, map_cells=self.settings.map_cells)
         self._is_made("figures", made_from)
         self.say(f"figures: {len(list(folder.glob('*.png')))} drawn")
+        return folder
+
+    def thumbnails(self) -> Path:
+        """Small pictures of the cells in the maps."""
+        folder, made_from = self.out / "maps", self._key("maps", self._record["figures"])
+        if self._is_done("maps", made_from, folder / INDEX):
+            self.say("maps: done before")
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        draw_thumbnails(folder, self.store_now, mapped_rows(len(self.store_now), len(self._map_table)))
+        self._is_made("maps", made_from)
+        self.say(f"maps: pictures of {len(read_sheets(folder).rows):,} cells")
         return folder
 
     def report(self) -> Path:
@@ -296,7 +319,7 @@ class Line:
                 quality_section(self.quality_now, self.out / "quality"),
                 sections.cells_section(folder),
                 sections.training_section(run.facts["outcome"], folder),
-                sections.maps_section(folder),
+                sections.maps_section(self._maps),
                 sections.spaces_section(self.judged_now[1]),
                 *(sections.benchmark_section(result, self.out / "benchmarks") for result in results.values()),
                 *sections.not_asked_section(self._not_asked),
@@ -353,6 +376,24 @@ class Line:
         if FEATURES in rival.obsm:
             cells.obsm[FEATURES] = rival[cells.obs_names].obsm[FEATURES]
         return Judged(cells), notes
+
+    @property
+    def _maps(self) -> Maps:
+        """The maps of the page."""
+        spaces = mapped_spaces(self.cells_now)
+        return Maps(
+            mapped_cells(self._map_table, self.cells_now, spaces),
+            spaces,
+            stored=len(self.store_now),
+            sheets=read_sheets(self.out / "maps"),
+            stills=sections.map_stills(self.out / "figures"),
+            standing=farthest(self.profiles_now[v.PERTURBATION]),
+        )
+
+    @property
+    def _map_table(self) -> pd.DataFrame:
+        """Where the cells lie in the figures of the maps."""
+        return pd.read_csv(self.out / "figures" / "umap_perturbation.csv", dtype={v.CELL_ID: str})
 
     @property
     def _rival(self) -> list[str]:

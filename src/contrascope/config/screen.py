@@ -158,6 +158,12 @@ class CropSettings(Settings):
         return pair
 
 
+MAP_CELLS = 10_000
+"""Cells in a UMAP, at most, unless told."""
+MOST_MAP_CELLS = 100_000
+"""A page moves so many smoothly (perf/report.py)."""
+
+
 class AnnotationSettings(Settings):
     """What is known about genes.
 
@@ -182,6 +188,7 @@ class ScreenSettings(Settings):
     Attributes:
         benchmarks: Benchmark -> its options. Those named here run besides the ones that always can.
         features: Measure the cells as CellProfiler does, and judge that beside the learned spaces; ``{}`` is enough.
+        map_cells: Cells in the maps, at most; chosen at random where there are more.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -193,6 +200,7 @@ class ScreenSettings(Settings):
     training: dict[str, Any] = Field(default_factory=dict)
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     features: RivalSettings | None = None
+    map_cells: Annotated[int, Field(ge=10, le=MOST_MAP_CELLS)] = MAP_CELLS
 
     @model_validator(mode="after")
     def _training_is_known(self) -> ScreenSettings:

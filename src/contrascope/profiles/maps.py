@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from contrascope.config.screen import MAP_CELLS
 from contrascope.profiles.spaces import embedding
 from contrascope.vocabulary import CELL_ID
-
-MAP_CELLS = 10_000
 
 
 def umap_maps(
@@ -30,12 +29,17 @@ def umap_maps(
     Returns:
         A row a mapped cell: ``cell_id``, ``SPACE 1`` and ``SPACE 2`` for each space, then the columns.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(cells.n_obs)[:max_cells])
+    rows = mapped_rows(cells.n_obs, max_cells, seed=seed)
     table = {CELL_ID: cells.obs_names[rows].to_numpy()}
     for space in spaces:
         table[f"{space} 1"], table[f"{space} 2"] = _umap(embedding(cells, space)[rows], seed).T
     carried = {name: cells.obs[name].to_numpy()[rows] for name in columns if name in cells.obs}
     return pd.DataFrame(table | carried)
+
+
+def mapped_rows(count: int, max_cells: int = MAP_CELLS, *, seed: int = 0) -> np.ndarray:
+    """Rows of the cells that are mapped, of so many: all, or a random choice of at most ``max_cells``; sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:max_cells])
 
 
 def _umap(values: np.ndarray, seed: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import yaml
 
 from contrascope.benchmarks.result import Result
 from contrascope.benchmarks.suite import side_by_side
+from contrascope.report.maps import Maps
 from contrascope.report.report import Block, Fact, Picture, Section, Table, Text
 
 _SPACES = (
@@ -172,15 +173,19 @@ def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
     )
 
 
-def maps_section(figures: Path) -> Section:
-    """UMAPs of both spaces."""
+def map_stills(figures: Path) -> list[Picture]:
+    """UMAPs of both spaces as figures."""
     captions = {
         "umap_batch": "Coloured by batch. Islands of one colour mean that batches can be told apart.",
         "umap_field": "Coloured by the distance from the field's centre (0) to its border (1).",
         "umap_perturbation": "Coloured by perturbation: controls, and those farthest from them in the salient space.",
     }
-    blocks = [Picture(figures / f"{name}.png", text) for name, text in captions.items()]
-    return Section("Maps", [Text("Distances within a UMAP are no measure; the benchmarks below are."), *blocks])
+    return [Picture(figures / f"{name}.png", text) for name, text in captions.items()]
+
+
+def maps_section(maps: Maps) -> Section:
+    """UMAPs of both spaces that can be moved, with the cells' pictures."""
+    return Section("Maps", [Text("Distances within a UMAP are no measure; the benchmarks below are."), maps])
 
 
 def spaces_section(matched: Sequence[str] = ()) -> Section:
