@@ -80,16 +80,16 @@ class Maps:
     def note(self) -> str:
         """Which cells are points."""
         if len(self.cells) == self.stored:
-            return f"All {self.stored:,} cells are points."
-        return f"{len(self.cells):,} of {self.stored:,} cells, chosen at random, are points."
+            return f"Each of the {self.stored:,} cells is a point."
+        return f"A point is a cell: {len(self.cells):,} of {self.stored:,}, chosen at random."
 
     @property
     def pictured(self) -> str:
         """How many of them have a picture."""
         pictures = int(np.isin(self.cells[ROW], self.sheets.rows).sum())
         if pictures == len(self.cells):
-            return "Each has its picture in this page."
-        return f"Pictures of {pictures:,} of them are in this page; contrascope view shows all."
+            return "Pictures of all of them are in this page."
+        return f"Pictures of {pictures:,} of {len(self.cells):,} cells are in this page; contrascope view shows all."
 
     def data(self) -> dict[str, Any]:
         """What the scripts read: see ``packed.py`` for the numbers."""

@@ -30,7 +30,7 @@
         entry(column, "controls", ofControls, (cell) => isControl[cell] && !isKnown(cell)),
         entry(column, "all others", PALE, (cell) => !isControl[cell] && !isKnown(cell)),
       );
-    const rank = (cell) => (isKnown(cell) ? 2 : isControl[cell] ? (chosen === null ? 2 : 1) : 0);
+    const rank = (cell) => (isKnown(cell) ? 2 : isControl[cell] ? 1 : 0);
     return { colour, rank, legend: legend.filter((item) => item.count > 0) };
   };
 

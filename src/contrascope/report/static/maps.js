@@ -100,7 +100,7 @@
         this.part("gallery"), this.selected || [], this.pictures,
         (cell) => this.label(cell, PERTURBATION), (cell) => this.maps.forEach((map) => map.ring(cell, false)),
       );
-      this.part("clear").disabled = !this.selected;
+      this.part("clear").hidden = !this.selected;
       this.paint();
     }
 

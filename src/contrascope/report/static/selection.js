@@ -42,7 +42,7 @@
     }
     words.textContent =
       `${contrascope.number(made.count)} of ${contrascope.number(made.all)} cells are selected ` +
-      `(${percent(made.count / made.all)}), of ${contrascope.number(made.kinds)} perturbations. ` +
+      `(${percent(made.count / made.all)}), of ${contrascope.number(made.kinds)} perturbation${made.kinds === 1 ? "" : "s"}. ` +
       `Controls are ${percent(made.controls)} of them and ${percent(made.allControls)} of all cells.`;
     table.querySelector("tbody").replaceChildren(...made.perturbations.map(row));
   };
@@ -52,7 +52,7 @@
     button.type = "button";
     button.textContent = item.name;
     button.dataset.perturbation = item.name;
-    const texts = [contrascope.number(item.count), percent(item.share), `${item.times.toFixed(1)} ×`];
+    const texts = [contrascope.number(item.count), percent(item.share), item.times.toFixed(1)];
     line.append(...[button, ...texts].map((content) => {
       const field = document.createElement("td");
       field.append(content);
