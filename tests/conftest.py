@@ -1,8 +1,9 @@
-"""What tests share: a tiny synthetic screen with its store, a maker of toy screens, and a real plate."""
+"""What tests share: a tiny synthetic screen with its store, a maker of toy screens, a real plate, and a browser."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,35 @@ def bytes_of() -> Callable[[Path], dict[str, bytes]]:
         return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
     return read
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The browser of this machine. A module's and not the session's: Playwright keeps the thread's event loop."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("there is no chromium here")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser_page(chromium: Any) -> Iterator[Any]:
+    """A page in a browser. The test fails if its console complains, or if it asks any other machine for anything."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    page, complaints = context.new_page(), []
+
+    def check(address: str) -> None:
+        if not address.startswith(("file:", "data:", "blob:", "http://127.0.0.1:")):
+            complaints.append(f"asks for {address}")
+
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: check(request.url))
+    page.set_default_timeout(20_000)
+    yield page
+    context.close()
+    assert complaints == []

@@ -42,6 +42,7 @@ STAGES = (
     "benchmark mitosis",
     "benchmark stages",
     "figures",
+    "maps",
     "report",
 )
 
@@ -401,6 +402,7 @@ def test_every_file_of_the_design_is_there(analysis: Path) -> None:
         "profiles/perturbation.h5ad",
         "benchmarks/complexes.csv",
         "benchmarks/artifacts.csv",
+        "maps/pictures.csv",
         "report.html",
     ):
         assert (analysis / name).is_file(), name

@@ -20,7 +20,7 @@
       this.maps = Array.from(root.querySelectorAll(".maps-view"), (view, k) => this.map(view, this.data.spaces[k]));
       this.part("pictured").hidden = Boolean(window.contrascopeLive); // which shows the pictures of all
       this.listen();
-      this.paint();
+      this.recolour();
       this.select(null);
     }
 
@@ -45,10 +45,13 @@
     }
 
     listen() {
-      this.colour.addEventListener("change", () => this.paint());
+      this.colour.addEventListener("change", () => this.recolour());
       this.part("name").addEventListener("change", (event) => this.choose(event.target.value || null, true));
       this.part("select").addEventListener("click", () => this.select(this.cellsOf(this.chosen)));
-      this.part("clear").addEventListener("click", () => this.clear());
+      this.part("clear").addEventListener("click", () => {
+        this.clear();
+        this.part("words").focus(); // the button is gone
+      });
       this.part("table").addEventListener("click", (event) => {
         if (event.target.dataset.perturbation) this.choose(event.target.dataset.perturbation, true);
       });
@@ -78,7 +81,7 @@
       this.part("name").value = name ?? "";
       this.part("select").disabled = name === null;
       this.colour.value = PERTURBATION;
-      this.paint();
+      this.recolour();
       if (!here || name === null) return;
       const detail = { name, from: this.root.id };
       document.dispatchEvent(new CustomEvent("contrascope:perturbation", { detail }));
@@ -109,13 +112,18 @@
       if (this.selected) this.select(null);
     }
 
-    paint() {
+    /* Colours by the chosen column. The legend is drawn only here: its buttons keep the focus while cells are selected. */
+    recolour() {
       const { palette, scale, standing, control } = this.data, column = this.columns.get(this.colour.value);
-      const colouring = column.name === PERTURBATION
+      this.colouring = column.name === PERTURBATION
         ? contrascope.byPerturbation(column, control, this.chosen, standing, palette)
         : contrascope.colouring(column, palette, scale);
-      contrascope.drawLegend(this.part("legend"), colouring, (cells) => this.select(cells));
-      const painted = contrascope.painted(colouring, this.shuffled, this.mask);
+      contrascope.drawLegend(this.part("legend"), this.colouring, (cells) => this.select(cells));
+      this.paint();
+    }
+
+    paint() {
+      const painted = contrascope.painted(this.colouring, this.shuffled, this.mask);
       for (const map of this.maps) map.paint(...painted);
     }
 

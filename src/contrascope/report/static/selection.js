@@ -42,10 +42,14 @@
     }
     words.textContent =
       `${contrascope.number(made.count)} of ${contrascope.number(made.all)} cells are selected ` +
-      `(${percent(made.count / made.all)}), of ${contrascope.number(made.kinds)} perturbation${made.kinds === 1 ? "" : "s"}. ` +
+      `(${percent(made.count / made.all)})${ofKinds(made.kinds)}. ` +
       `Controls are ${percent(made.controls)} of them and ${percent(made.allControls)} of all cells.`;
     table.querySelector("tbody").replaceChildren(...made.perturbations.map(row));
   };
+
+  function ofKinds(kinds) {
+    return kinds === 0 ? "" : `, of ${contrascope.number(kinds)} perturbation${kinds === 1 ? "" : "s"}`;
+  }
 
   function row(item) {
     const line = document.createElement("tr"), button = document.createElement("button");
