@@ -33,7 +33,6 @@
         hover: (cell, byKey) => this.look(cell, map, byKey),
         click: (cell) => cell >= 0 && this.choose(this.label(cell, PERTURBATION), true),
         select: (cells) => this.select(cells),
-        clear: () => this.clear(),
         handicap: (cell) => (this.mask && !this.mask[cell] ? 8 : 0) + (this.pictures.has(cell) ? 0 : 4),
       });
       for (const button of view.parentElement.querySelectorAll("button")) {

@@ -15,13 +15,12 @@
   const PAPER = 0xffffffff;
 
   class PointMap {
-    /* listener: hover(cell, byKey), click(cell), select(cells), clear(); handicap(cell): CSS pixels that a cell
+    /* listener: hover(cell, byKey), click(cell), select(cells); handicap(cell): CSS pixels that a cell
        counts as farther off than it is. */
     constructor(view, x, y, listener) {
       Object.assign(this, { view, x, y, listener, mode: "move", focus: -1, lasso: null, waiting: false });
       [this.canvas, this.above] = view.querySelectorAll("canvas");
-      this.colours = new Uint32Array(x.length);
-      this.order = Uint32Array.from(x, (_, cell) => cell);
+      this.drawn = [x, y, new Uint32Array(x.length)];
       this.grid = binned(x, y);
       this.listen();
       new ResizeObserver(() => this.fit()).observe(view);
@@ -30,7 +29,9 @@
 
     /* colours: of each cell, as 0xAABBGGRR; order: of drawing, the last lies on top. */
     paint(colours, order) {
-      Object.assign(this, { colours, order });
+      // In the order of drawing, so that memory is read straight through.
+      const ordered = (values) => values.map((_, place) => values[order[place]]);
+      this.drawn = [ordered(this.x), ordered(this.y), ordered(colours)];
       this.ask();
     }
 
@@ -101,19 +102,18 @@
     }
 
     draw() {
-      const { pixels, colours, order, x, y, side } = this;
+      const { pixels, side } = this, [x, y, colours] = this.drawn;
       const wide = side + 2 * MARGIN;
       const unit = this.unit * this.ratio;
       const left = side / 2 + MARGIN - this.middle[0] * unit;
       const top = side / 2 + MARGIN + this.middle[1] * unit;
-      const [offsets, weights] = disc(this.radius(), wide);
+      const stamp = disc(this.radius(), wide);
       const low = MARGIN / 2, high = wide - MARGIN / 2;
       pixels.fill(PAPER);
-      for (let n = 0; n < order.length; n++) {
-        const cell = order[n];
-        const right = (left + x[cell] * unit) | 0, down = (top - y[cell] * unit) | 0;
+      for (let n = 0; n < colours.length; n++) {
+        const right = (left + x[n] * unit) | 0, down = (top - y[n] * unit) | 0;
         if (right < low || down < low || right >= high || down >= high) continue;
-        blend(pixels, down * wide + right, offsets, weights, colours[cell]);
+        put(pixels, down * wide + right, stamp, colours[n]);
       }
       this.context.putImageData(this.image, -MARGIN, -MARGIN);
       this.drawAbove();
@@ -123,7 +123,7 @@
     radius() {
       const alone = Math.min(3, Math.max(1, 1.9 * (10000 / this.x.length) ** 0.25));
       const zoomed = this.unit / (this.size - 2 * PAD);
-      return Math.min(MARGIN / 2 - 1, alone * zoomed ** 0.4 * this.ratio);
+      return Math.min(MARGIN / 2 - 1, alone * zoomed ** 0.35 * this.ratio);
     }
 
     drawAbove() {
@@ -239,7 +239,7 @@
       const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
       const others = {
         "+": () => this.zoom(1.4), "=": () => this.zoom(1.4), "-": () => this.zoom(1 / 1.4), 0: () => this.reset(),
-        s: () => this.selectAround(), Enter: () => this.listener.click(this.focus), Escape: () => this.listener.clear(),
+        s: () => this.selectAround(), Enter: () => this.listener.click(this.focus),
       };
       const arrow = arrows[event.key], act = others[event.key.length === 1 ? event.key.toLowerCase() : event.key];
       if (!arrow && !act) return;
@@ -257,28 +257,31 @@
     }
   }
 
-  /* Places of a disc's pixels around its centre, and how much of each it covers, in 256ths. */
+  /* Places of a disc's pixels around its centre: those that it covers, those at its edge, and how much of each of these
+     it covers, in 256ths. */
   function disc(radius, wide) {
-    const reach = Math.ceil(radius), offsets = [], weights = [];
+    const reach = Math.ceil(radius), whole = [], edge = [], weights = [];
     for (let down = -reach; down <= reach; down++) {
       for (let right = -reach; right <= reach; right++) {
         const covered = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(down, right)));
-        if (covered === 0) continue;
-        offsets.push(down * wide + right);
-        weights.push(Math.round(230 * covered));
+        if (covered === 1) whole.push(down * wide + right);
+        if (covered === 0 || covered === 1) continue;
+        edge.push(down * wide + right);
+        weights.push(Math.round(256 * covered));
       }
     }
-    return [Int32Array.from(offsets), Int32Array.from(weights)];
+    return { whole: Int32Array.from(whole), edge: Int32Array.from(edge), weights: Int32Array.from(weights) };
   }
 
-  /* Red and blue are mixed in one go, as their bytes do not touch. */
-  function blend(pixels, centre, offsets, weights, colour) {
+  /* A disc of one colour; at its edge red and blue are mixed in one go, as their bytes do not touch. */
+  function put(pixels, centre, { whole, edge, weights }, colour) {
+    for (let k = 0; k < whole.length; k++) pixels[centre + whole[k]] = colour;
     const redBlue = colour & 0xff00ff, green = colour & 0xff00;
-    for (let k = 0; k < offsets.length; k++) {
-      const place = centre + offsets[k], below = pixels[place], new_ = weights[k], old = 256 - new_;
+    for (let k = 0; k < edge.length; k++) {
+      const place = centre + edge[k], below = pixels[place], over = weights[k], under = 256 - over;
       pixels[place] = 0xff000000
-        | (((redBlue * new_ + (below & 0xff00ff) * old) >>> 8) & 0xff00ff)
-        | (((green * new_ + (below & 0xff00) * old) >>> 8) & 0xff00);
+        | (((redBlue * over + (below & 0xff00ff) * under) >>> 8) & 0xff00ff)
+        | (((green * over + (below & 0xff00) * under) >>> 8) & 0xff00);
     }
   }
 

@@ -37,7 +37,7 @@
   contrascope.tellSelection = function (words, table, made) {
     table.hidden = made === null || made.perturbations.length === 0;
     if (made === null) {
-      words.textContent = "Nothing is selected. Draw around points, or select a perturbation's cells.";
+      words.textContent = "Nothing is selected. Let dragging select and draw around points, or select a perturbation's cells.";
       return;
     }
     words.textContent =
@@ -66,7 +66,7 @@
   }
 
   function percent(share) {
-    return `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+    return `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}\u00a0%`;
   }
 
   /* Pictures of some of the cells, spread evenly over them; each a button that shows where its cell lies. */
