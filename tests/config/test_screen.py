@@ -213,3 +213,12 @@ def test_the_reference_channel_is_the_reference_of_its_round(tmp_path: Path) -> 
     said = complaint(tmp_path, SCREEN | {"images": IMAGES | {"rounds": rounds}})
     assert "the reference of round first is 'GFP'" in said
     assert "reference_channel where that is among them" in said
+
+
+@pytest.mark.parametrize(("cells", "fits"), [(10, True), (100_000, True), (100_001, False), (0, False)])
+def test_a_map_has_as_many_cells_as_a_page_can_move(cells: int, fits: bool, tmp_path: Path) -> None:
+    values = SCREEN | {"map_cells": cells}
+    if fits:
+        assert load_screen_settings(screen_file(tmp_path, values)).map_cells == cells
+    else:
+        assert "map_cells" in complaint(tmp_path, values)
