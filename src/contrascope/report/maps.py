@@ -56,7 +56,14 @@ class Maps:
     stills: Sequence[Picture]
     standing: Sequence[str]
 
-    scripts: ClassVar[tuple[str, ...]] = ("pictures.js", "points.js", "colours.js", "selection.js", "maps.js")
+    scripts: ClassVar[tuple[str, ...]] = (
+        "pictures.js",
+        "discs.js",
+        "points.js",
+        "colours.js",
+        "selection.js",
+        "maps.js",
+    )
 
     def html(self) -> str:
         """The figures, and what the scripts make maps of."""

@@ -107,7 +107,7 @@
       const unit = this.unit * this.ratio;
       const left = side / 2 + MARGIN - this.middle[0] * unit;
       const top = side / 2 + MARGIN + this.middle[1] * unit;
-      const stamp = disc(this.radius(), wide);
+      const stamp = contrascope.disc(this.radius(), wide), put = contrascope.putDisc;
       const low = MARGIN / 2, high = wide - MARGIN / 2;
       pixels.fill(PAPER);
       for (let n = 0; n < colours.length; n++) {
@@ -130,8 +130,8 @@
       const context = this.above.getContext("2d");
       context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
       context.clearRect(0, 0, this.size, this.size);
-      if (this.focus >= 0) drawRing(context, ...this.at(this.focus), this.radius() / this.ratio + 4);
-      if (this.lasso) drawLasso(context, this.lasso);
+      if (this.focus >= 0) contrascope.drawRing(context, ...this.at(this.focus), this.radius() / this.ratio + 4);
+      if (this.lasso) contrascope.drawLasso(context, this.lasso);
     }
 
     /* The cell nearest to a place in CSS pixels, -1 if none is within reach. */
@@ -255,52 +255,6 @@
       const angles = Array.from({ length: 24 }, (_, k) => (k * Math.PI) / 12);
       this.listener.select(this.inside(angles.map((a) => [left + AROUND * Math.cos(a), top + AROUND * Math.sin(a)])));
     }
-  }
-
-  /* Places of a disc's pixels around its centre: those that it covers, those at its edge, and how much of each of these
-     it covers, in 256ths. */
-  function disc(radius, wide) {
-    const reach = Math.ceil(radius), whole = [], edge = [], weights = [];
-    for (let down = -reach; down <= reach; down++) {
-      for (let right = -reach; right <= reach; right++) {
-        const covered = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(down, right)));
-        if (covered === 1) whole.push(down * wide + right);
-        if (covered === 0 || covered === 1) continue;
-        edge.push(down * wide + right);
-        weights.push(Math.round(256 * covered));
-      }
-    }
-    return { whole: Int32Array.from(whole), edge: Int32Array.from(edge), weights: Int32Array.from(weights) };
-  }
-
-  /* A disc of one colour; at its edge red and blue are mixed in one go, as their bytes do not touch. */
-  function put(pixels, centre, { whole, edge, weights }, colour) {
-    for (let k = 0; k < whole.length; k++) pixels[centre + whole[k]] = colour;
-    const redBlue = colour & 0xff00ff, green = colour & 0xff00;
-    for (let k = 0; k < edge.length; k++) {
-      const place = centre + edge[k], below = pixels[place], over = weights[k], under = 256 - over;
-      pixels[place] = 0xff000000
-        | (((redBlue * over + (below & 0xff00ff) * under) >>> 8) & 0xff00ff)
-        | (((green * over + (below & 0xff00) * under) >>> 8) & 0xff00);
-    }
-  }
-
-  function drawRing(context, left, top, radius) {
-    for (const [colour, width] of [["#fff", 4], ["#1d2433", 2]]) {
-      context.beginPath();
-      context.arc(left, top, radius, 0, 2 * Math.PI);
-      Object.assign(context, { strokeStyle: colour, lineWidth: width });
-      context.stroke();
-    }
-  }
-
-  function drawLasso(context, line) {
-    context.beginPath();
-    line.forEach(([left, top]) => context.lineTo(left, top));
-    context.closePath();
-    Object.assign(context, { strokeStyle: "#1d2433", lineWidth: 1.5, fillStyle: "rgba(29, 36, 51, .08)" });
-    context.fill();
-    context.stroke();
   }
 
   /* Cells by the bin of a grid that they lie in. */
