@@ -21,7 +21,7 @@ FLOORS = (
     ("features",),
     ("training", "benchmarks"),
     ("figures", "embedding"),
-    ("report",),
+    ("report", "contrast"),
     ("judging", "pictures", "thumbnails", "view"),
     (
         "pipeline",

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from contrascope.figures.gallery import Limits, composite, limits_of
+from contrascope.contrast import store_contrast
+from contrascope.figures.gallery import Limits, composite
 from contrascope.progress import report
 from contrascope.report.sheets import PER_SHEET, packed_sheet, sheet_name, write_index
 from contrascope.store.store import CropStore
@@ -22,7 +23,6 @@ MOST_BYTES = 2_500_000
 """Of all sheets; base64 makes a third more of them in the page."""
 SIDE = 64
 """Pixels of a picture's longer side, at most."""
-_CONTRAST_CELLS = 512
 _AT_ONCE = 32
 """Cells whose full crops are held as colours at a time."""
 
@@ -51,12 +51,6 @@ def draw_thumbnails(folder: Path, store: CropStore, rows: NDArray[np.integer], *
     report("Drawing cells", len(chosen), len(chosen))
     height, width = _size(store)
     write_index(folder, chosen[:drawn], width=width, height=height)
-
-
-def store_contrast(store: CropStore, *, seed: int = 0) -> Limits:
-    """Black and white point of each channel, (C, 2), from cells chosen at random."""
-    rows = np.random.default_rng(seed).permutation(len(store))[:_CONTRAST_CELLS]
-    return limits_of(store.read(np.sort(rows)))
 
 
 def in_turns(labels: NDArray[np.integer], *, seed: int = 0) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """One cell as a picture: all channels in colour, or one in grey.
 
-The contrast is that of the whole store, from a sample of its cells, so that any two pictures can be compared. They are
-WebP without loss: on the way to a browser of the same machine, bytes are cheaper than colours that are not the cell's.
+The contrast is that of the whole store, as in the report (``contrast.py``). They are WebP without loss: on the way to a
+browser of the same machine, bytes are cheaper than colours that are not the cell's.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from contrascope.figures.gallery import composite, greys, limits_of
+from contrascope.contrast import store_contrast
+from contrascope.figures.gallery import composite, greys
 from contrascope.store.store import CropStore
-
-_SAMPLE_CELLS, _SAMPLE_PIXELS = range(16, 257), 2**23
-"""So many cells set the contrast, fewer of them where they are large: the sample is to take 64 MB at most."""
 
 
 class CellPictures:
@@ -31,10 +29,7 @@ class CellPictures:
 
     def __init__(self, store: CropStore, *, seed: int = 0):
         self._store = store
-        fitting = _SAMPLE_PIXELS // (len(store.channels) * store.crop_size[0] * store.crop_size[1])
-        count = min(max(fitting, _SAMPLE_CELLS.start), _SAMPLE_CELLS.stop - 1, len(store))
-        rows = np.sort(np.random.default_rng(seed).choice(len(store), count, replace=False))
-        self.limits = limits_of(store.read(rows))
+        self.limits = store_contrast(store, seed=seed)
 
     def webp(self, row: int, *, channel: int | None = None, size: int | None = None) -> bytes:
         """The picture of the cell in this row.
