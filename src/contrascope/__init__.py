@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contrascope.benchmarks import Result as Result
     from contrascope.benchmarks import benchmark as benchmark
+    from contrascope.benchmarks.result import read_result as read_result
     from contrascope.embedding import embed as embed
     from contrascope.errors import ContrascopeError as ContrascopeError
     from contrascope.features.parts import measure_cells as measure_cells
@@ -50,6 +51,7 @@ _HOMES = {
     "open_store": "store.store",
     "profile": "profiles",
     "read_anndata": "tables",
+    "read_result": "benchmarks.result",
     "reduce_features": "features.reduce",
     "run_screen": "pipeline",
     "store_from_arrays": "store.arrays",

@@ -7,7 +7,8 @@
     │   └── TileError       the images: missing file, wrong number of channels, unreadable
     ├── StoreError          a crop store: made from other inputs, damaged, of another shape
     ├── RunError            a training run: made from another store, incomplete, diverged
-    └── BenchmarkError      annotations or embeddings that a benchmark cannot judge
+    ├── BenchmarkError      annotations or embeddings that a benchmark cannot judge
+    └── FigureError         data that a figure cannot be drawn of
 
 Each message is one paragraph: what was found, what was needed, what to do. The command line prints it
 and exits with code 1. A mistake of ours is an ``AssertionError`` and keeps its traceback.
@@ -44,6 +45,10 @@ class RunError(ContrascopeError):
 
 class BenchmarkError(ContrascopeError):
     """A benchmark cannot be computed from what it was given."""
+
+
+class FigureError(ContrascopeError):
+    """A figure cannot be drawn of what it was given."""
 
 
 def first_few(items: object, limit: int = 5) -> str:

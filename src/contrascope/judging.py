@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from anndata import AnnData
 
 from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks.result import read_result
 from contrascope.benchmarks.suite import needed_by
 from contrascope.config import ScreenSettings
 from contrascope.errors import BenchmarkError
@@ -74,8 +74,7 @@ def answered(name: str, folder: Path) -> Result | None:
     """The answer that was written; None where the data did not allow the question."""
     if not (folder / f"{name}.csv").exists():
         return None
-    table, headline = (pd.read_csv(folder / f"{file}.csv") for file in (name, f"{name}_headline"))
-    return Result(name, table, headline, tuple(read_json(folder / f"{name}_notes.json")))
+    return read_result(folder / f"{name}.csv")
 
 
 def why_not(name: str, folder: Path) -> str:

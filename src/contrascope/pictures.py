@@ -13,7 +13,7 @@ from anndata import AnnData
 from contrascope import vocabulary as v
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, counterfactuals, pairs
-from contrascope.figures.umap import umap
+from contrascope.figures.scatter import umap
 from contrascope.profiles import typical_cells
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contrascope.errors import FigureError
 from contrascope.figures.curves import training_curves
 
 
@@ -30,5 +31,5 @@ def test_a_curve_goes_from_left_to_right_past_missing_values() -> None:
 
 
 def test_no_metrics_make_no_figure() -> None:
-    with pytest.raises(ValueError, match="metrics is empty"):
+    with pytest.raises(FigureError, match="nothing to draw"):
         training_curves(metrics("beta").iloc[:0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrascope.figures.gallery import composite, composites, counterfactuals, gallery, limits_of, pairs
+from contrascope.errors import FigureError
+from contrascope.figures.gallery import cells_by_channel, composite, composites, counterfactuals, limits_of, pairs
 
 CHANNELS = ["DAPI", "Tubulin"]
 
@@ -17,7 +18,7 @@ def images(kind: type = np.uint16) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
 def test_a_gallery_has_a_row_a_cell_and_a_column_a_channel(kind: type) -> None:
-    figure = gallery(images(kind), channels=CHANNELS, rows=list("abcd"), pixel_size_um=0.5)
+    figure = cells_by_channel(images(kind), channels=CHANNELS, rows=list("abcd"), pixel_size_um=0.5)
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["DAPI", "Tubulin", "composite"]
     assert [text.get_text() for text in axes.get_yticklabels()] == list("abcd")
@@ -27,7 +28,7 @@ def test_a_gallery_has_a_row_a_cell_and_a_column_a_channel(kind: type) -> None:
 def test_equal_brightness_looks_equal_in_all_cells() -> None:
     cells = images(np.float32)
     cells[0, 0], cells[3, 0] = 500.0, 500.0
-    canvas = gallery(cells, channels=CHANNELS).axes[0].images[0].get_array()
+    canvas = cells_by_channel(cells, channels=CHANNELS).axes[0].images[0].get_array()
     assert canvas is not None
     np.testing.assert_array_equal(canvas[:16, :16], canvas[-16:, :16])
     low, high = limits_of(cells)[0]
@@ -44,10 +45,10 @@ def test_a_reconstruction_has_the_contrast_of_its_original() -> None:
 
 
 def test_the_scale_bar_is_as_long_as_it_says() -> None:
-    axes = gallery(images(), channels=CHANNELS, pixel_size_um=0.5).axes[0]
+    axes = cells_by_channel(images(), channels=CHANNELS, pixel_size_um=0.5).axes[0]
     assert axes.texts[0].get_text() == "2 µm"
     assert axes.patches[0].get_width() == pytest.approx(4)  # type: ignore[attr-defined]
-    assert not gallery(images(), channels=CHANNELS).axes[0].patches
+    assert not cells_by_channel(images(), channels=CHANNELS).axes[0].patches
 
 
 def test_a_composite_shows_each_channel_in_its_colour() -> None:
@@ -74,11 +75,11 @@ def test_a_channel_without_contrast_is_drawn_black() -> None:
 
 
 def test_pictures_that_do_not_fit_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 channels"):
-        gallery(images(), channels=["a", "b", "c"])
-    with pytest.raises(ValueError, match="2 labels for 4 cells"):
+    with pytest.raises(FigureError, match="3 channels"):
+        cells_by_channel(images(), channels=["a", "b", "c"])
+    with pytest.raises(FigureError, match="2 labels for 4 cells"):
         composites(images(), ["a", "b"], channels=CHANNELS)
-    with pytest.raises(ValueError, match="the same was needed"):
+    with pytest.raises(FigureError, match="the same was needed"):
         pairs(images(), images()[:2], channels=CHANNELS)
 
 
@@ -101,7 +102,7 @@ def test_equal_pictures_have_a_white_difference() -> None:
 
 
 def test_counterfactuals_of_two_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="the same was needed"):
+    with pytest.raises(FigureError, match="the same was needed"):
         counterfactuals(images(), images()[:2], channels=CHANNELS)
 
 

@@ -7,6 +7,7 @@ dose.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from contrascope.addresses import local_path
+from contrascope.errors import BenchmarkError
 from contrascope.registry import Registry
 
 if TYPE_CHECKING:
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 SPACE, METRIC, VALUE, CHANCE, N = "space", "metric", "value", "chance", "n"
 COLUMNS = (SPACE, METRIC, VALUE, CHANCE, N)
 """Columns that every table and every headline has."""
+TEXTS = (
+    SPACE, METRIC, "complex", "feature", "gene", "gloss", "group", "perturbation", "predicted", "role", "score",
+    "target", "truth", "unit",
+)  # fmt: skip
+"""Columns of names, whatever they look like."""
 
 # Named, not imported: figures stand a floor above benchmarks.
 FIGURES = Registry(
     "figures",
     {
-        "complexes": "contrascope.figures.precision_recall:precision_recall",
+        "complexes": "contrascope.figures.complexes:precision_recall",
         "artifacts": "contrascope.figures.artifacts:artifact_bars",
         "dose": "contrascope.figures.dose:dose_response",
         "functions": "contrascope.figures.functions:gene_functions",
@@ -86,6 +93,41 @@ class Result:
         wide = self.headline.to_string(index=False, float_format=lambda value: f"{value:.3f}")
         notes = "".join(f"\n  note: {note}" for note in self.notes)
         return f"Result '{self.name}', {len(self.table):,} rows\n{wide}{notes}"
+
+
+def read_result(path: Path | str) -> Result:
+    """A result that was saved, as it was.
+
+    Args:
+        path: Its table, NAME.csv; beside it NAME_headline.csv, and NAME_notes.json where there are notes.
+
+    Raises:
+        BenchmarkError: No such table, or one that is none.
+    """
+    path = local_path(path)
+    headline, notes = (path.with_name(f"{path.stem}_{part}") for part in ("headline.csv", "notes.json"))
+    table, first = _table_of(path), _table_of(headline)
+    said = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else ()
+    return Result(path.stem, table, first, tuple(said))
+
+
+def _table_of(path: Path) -> pd.DataFrame:
+    """A table with its texts as texts, also where a gene is called NA or a group 1, and its numbers to the last bit."""
+    try:
+        table = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(TEXTS, object),
+            float_precision="round_trip",
+            keep_default_na=False,
+            na_values=[""],
+        )
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(
+            f"{path} cannot be read as a result: {error}. Give the CSV that it was saved to."
+        ) from None
+    if lacking := [name for name in COLUMNS if name not in table]:
+        raise BenchmarkError(f"{path} is no table of a result: it lacks {', '.join(lacking)}. Give one that was saved.")
+    return table
 
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from contrascope.figures.style import INK, colours, grid_of_axes, styled
+from contrascope.figures.style import INK, colours, grid_of_axes, rows_of, styled
 from contrascope.vocabulary import INTENSITY, UNTRAINED
 
 _PANELS = {
@@ -30,7 +30,8 @@ def artifact_bars(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``artifacts``.
     """
-    shown = [metric for metric in _PANELS if (table["metric"] == metric).any()]
+    there = rows_of(table, *_PANELS)
+    shown = [metric for metric in _PANELS if (there["metric"] == metric).any()]
     figure, panels = grid_of_axes(len(shown), columns=2, height=2.3)
     by_space = colours(list(dict.fromkeys(table["space"])))
     for axes, metric in zip(panels, shown, strict=True):

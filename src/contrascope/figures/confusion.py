@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
-from contrascope.figures.style import COLUMN, INK, PAGE, page, styled
+from contrascope.figures.style import COLUMN, INK, PAGE, page, rows_of, styled
 from contrascope.vocabulary import BACKGROUND, COMBINED, SALIENT
 
 PAPERS = (BACKGROUND, SALIENT, COMBINED)
@@ -34,7 +34,7 @@ def confusion_matrices(table: pd.DataFrame, *, spaces: Sequence[str] | None = No
 
 def spaces_shown(table: pd.DataFrame, spaces: Sequence[str] | None = None) -> list[str]:
     """The spaces asked for; else those of the paper that the table has, else all of them."""
-    there = list(dict.fromkeys(table["space"]))
+    there = list(dict.fromkeys(rows_of(table, "confusion")["space"]))
     return list(spaces) if spaces is not None else [space for space in PAPERS if space in there] or there
 
 
@@ -46,7 +46,7 @@ def height_of(table: pd.DataFrame, count: int) -> float:
 
 def draw_confusion(figure: FigureBase, table: pd.DataFrame, spaces: Sequence[str]) -> None:
     """The matrices into a figure or a part of one."""
-    rows = table[table["metric"] == "confusion"]
+    rows = rows_of(table, "confusion")
     names = list(dict.fromkeys(rows["truth"]))
     panels = figure.subplots(1, len(spaces), squeeze=False, sharey=True)[0]
     for axes, space in zip(panels, spaces, strict=True):

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from contrascope.errors import FigureError
 from contrascope.figures.style import CATEGORIES, GREY, grid_of_axes, label_below, styled
 
 STAGES = {
@@ -31,7 +32,7 @@ def training_curves(metrics: pd.DataFrame) -> Figure:
     rows = rows[rows["value"].notna()]
     quantities = list(dict.fromkeys(rows["quantity"]))
     if not quantities:
-        raise ValueError("metrics is empty: there is no curve to draw")
+        raise FigureError("metrics holds no numbers: there is no curve to draw. Give the metrics of a run.")
     figure, panels = grid_of_axes(len(quantities), height=1.7, sharex=True)
     for axes, quantity in zip(panels, quantities, strict=True):
         for stage, curve in rows[rows["quantity"] == quantity].groupby("stage", sort=True):

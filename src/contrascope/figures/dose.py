@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from contrascope.figures.style import GREY, INK, colours, grid_of_axes, label_below, styled
+from contrascope.figures.style import GREY, INK, colours, grid_of_axes, label_below, rows_of, styled
 
 NEGATIVE_BAND, POSITIVE_BAND = "#BFD7EA", "#F6D3B8"
 
@@ -20,7 +20,7 @@ def dose_response(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``dose``.
     """
-    spaces = list(dict.fromkeys(table["space"]))
+    spaces = list(dict.fromkeys(rows_of(table, "position")["space"]))
     figure, panels = grid_of_axes(len(spaces), sharex=True, sharey=True)
     for axes, (space, colour) in zip(panels, colours(spaces).items(), strict=True):
         _panel(axes, table[table["space"] == space], colour)

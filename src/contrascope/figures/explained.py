@@ -17,6 +17,7 @@ from contrascope.figures.style import (
     grid_of_axes,
     label_below,
     page,
+    rows_of,
     styled,
 )
 
@@ -32,6 +33,7 @@ def explained_curves(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``explained``.
     """
+    table = rows_of(table, "explained share of PC1", "features that differ")
     spaces, groups = list(dict.fromkeys(table["space"])), list(dict.fromkeys(table["group"]))
     figure, panels = grid_of_axes(len(spaces), height=3.0 if len(spaces) == 1 else 2.1, sharex=True, sharey=True)
     for axes, space in zip(panels, spaces, strict=True):
@@ -66,7 +68,7 @@ def top_features(table: pd.DataFrame, *, count: int = 5) -> Figure:
         table: Of the benchmark ``explained``; of several spaces the first is shown.
         count: Features a group.
     """
-    space = table["space"].iloc[0]
+    space = rows_of(table, "robust z", "features that differ")["space"].iloc[0]
     table = table[table["space"] == space]
     groups, rows = list(dict.fromkeys(table["group"])), table[(table["metric"] == "robust z") & (table["k"] <= count)]
     figure = page(PAGE, 0.35 + 0.165 * (len(rows) + 1.6 * len(groups)))

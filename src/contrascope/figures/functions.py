@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from contrascope.benchmarks.functions import resampled_recall
 from contrascope.benchmarks.gene_groups import Groups, gene_groups_from, one_group_each
+from contrascope.errors import FigureError, first_few
 from contrascope.figures.confusion import draw_confusion, height_of, short, spaces_shown
-from contrascope.figures.style import COLUMN, INK, PAGE, colours, page, styled
-from contrascope.figures.umap import umap
+from contrascope.figures.scatter import umap
+from contrascope.figures.style import COLUMN, INK, PAGE, colours, page, rows_of, styled
 from contrascope.profiles.maps import umap_maps
 from contrascope.vocabulary import BACKGROUND, CONTROL, PERTURBATION, SALIENT
 
@@ -29,7 +30,7 @@ def gene_functions(table: pd.DataFrame) -> Figure:
         table: Of the benchmark ``functions``.
     """
     spaces = spaces_shown(table)
-    both = {BACKGROUND, SALIENT} <= set(table["space"])
+    both = {BACKGROUND, SALIENT} <= set(table.loc[table["metric"] == "gene recall", "space"])
     above, below = height_of(table, len(spaces)), _height_of_bars(table) if both else 1.9
     figure = page(PAGE, above + below)
     top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[above, below]))
@@ -89,7 +90,12 @@ def differences(table: pd.DataFrame, *, first: str = BACKGROUND, second: str = S
     Returns:
         Indexed by group: ``difference``, and ``low`` and ``high``, 95 % of resamples.
     """
-    genes = table[table["metric"] == "gene recall"]
+    genes = rows_of(table, "gene recall")
+    if lacking := [space for space in (first, second) if space not in set(genes["space"])]:
+        raise FigureError(
+            f"Recall was to be compared between {first} and {second}, but the table has no {' and no '.join(lacking)}: "
+            f"it has {first_few(dict.fromkeys(genes['space']))}. Say first=... and second=..., two of them."
+        )
     wide = genes.pivot(index=["truth", "gene"], columns="space", values=["value", "n"])
     rows = {}
     for group, inside in wide.groupby(level="truth", sort=False):
@@ -102,7 +108,7 @@ def differences(table: pd.DataFrame, *, first: str = BACKGROUND, second: str = S
 
 
 def _height_of_bars(table: pd.DataFrame) -> float:
-    return 0.8 + 0.17 * table.loc[table["metric"] == "recall", "truth"].nunique()
+    return 0.8 + 0.17 * rows_of(table, "gene recall")["truth"].nunique()
 
 
 def _differences(axes: Axes, table: pd.DataFrame, first: str, second: str) -> None:
@@ -123,7 +129,7 @@ def _differences(axes: Axes, table: pd.DataFrame, first: str, second: str) -> No
 
 def _balanced_accuracy(axes: Axes, table: pd.DataFrame) -> None:
     """Bars with the interval of resampled genes; the null as a line at its mean and a dotted one at its 95 %."""
-    rows = table[table["metric"] == "balanced accuracy"].reset_index(drop=True)
+    rows = rows_of(table, "balanced accuracy").reset_index(drop=True)
     fill = colours(list(rows["space"]))
     axes.barh(rows.index, rows["value"], 0.7, color=[fill[space] for space in rows["space"]])
     axes.hlines(rows.index, rows["low"], rows["high"], color=INK, linewidth=1)

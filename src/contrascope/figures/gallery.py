@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from contrascope.errors import FigureError
 from contrascope.figures.style import PAGE, page, styled
 
 Images = NDArray[np.number]
@@ -55,7 +56,7 @@ def greys(images: Images, *, limits: Limits) -> NDArray[np.float64]:
 
 
 @styled
-def gallery(
+def cells_by_channel(
     images: Images,
     *,
     channels: Sequence[str],
@@ -102,7 +103,7 @@ def pairs(
     """
     _check(original, channels, rows)
     if original.shape != reconstruction.shape:
-        raise ValueError(f"original is {original.shape}, reconstruction {reconstruction.shape}: the same was needed")
+        raise FigureError(f"original is {original.shape}, reconstruction {reconstruction.shape}: the same was needed")
     limits = limits_of(original)
     first, second = _scaled(original, limits), _scaled(reconstruction, limits)
     columns = [_as_colour(grey[:, c]) for c in range(len(channels)) for grey in (first, second)]
@@ -132,7 +133,7 @@ def counterfactuals(
     """
     _check(actual, channels, rows)
     if actual.shape != without.shape:
-        raise ValueError(f"actual is {actual.shape}, without {without.shape}: the same was needed")
+        raise FigureError(f"actual is {actual.shape}, without {without.shape}: the same was needed")
     limits = limits_of(np.concatenate([actual, without]))
     width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
     first, second = _scaled(actual, limits), _scaled(without, limits)
@@ -181,9 +182,9 @@ def composites(
 
 def _check(images: Images, channels: Sequence[str], rows: Sequence[str] | None) -> None:
     if images.ndim != 4 or len(images) == 0 or images.shape[1] != len(channels):
-        raise ValueError(f"images are {images.shape} for {len(channels)} channels; (N, C, H, W) was needed")
+        raise FigureError(f"images are {images.shape} for {len(channels)} channels; (N, C, H, W) was needed")
     if rows is not None and len(rows) != len(images):
-        raise ValueError(f"{len(rows)} labels for {len(images)} cells")
+        raise FigureError(f"{len(rows)} labels for {len(images)} cells")
 
 
 def _scaled(images: Images, limits: Limits) -> NDArray[np.float64]:

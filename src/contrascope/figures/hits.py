@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from contrascope.figures.style import GREY, INK, PALE, colours, grid_of_axes, label_below, styled
+from contrascope.benchmarks.hits_table import METRICS
+from contrascope.figures.style import GREY, INK, PALE, colours, grid_of_axes, label_below, rows_of, styled
 
 NAMED = 5
 LEVEL = 0.05
@@ -27,8 +28,8 @@ def ranked_hits(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``hits``.
     """
-    metric = str(table["metric"].iloc[0])
-    spaces = list(dict.fromkeys(table["space"]))
+    perturbed = rows_of(table, *METRICS.values())
+    metric, spaces = str(perturbed["metric"].iloc[0]), list(dict.fromkeys(perturbed["space"]))
     # T^2 grows with the number of features, so each space has a scale of its own.
     figure, panels = grid_of_axes(len(spaces), height=2.3, sharey=not metric.startswith("Hotelling"))
     guides_known = bool(table["p_guides"].notna().any())

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrascope.figures.style import GREY, INK, PAGE, colours, dashes, page, styled
+from contrascope.figures.style import GREY, INK, PAGE, colours, dashes, page, rows_of, styled
 
 RELATIVE_COLOUR = "#7F3C8D"
 
@@ -18,7 +18,7 @@ def mitosis_curves(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``mitosis``.
     """
-    scores = table[table["metric"] == "AUROC"].reset_index(drop=True)
+    scores = rows_of(table, "AUROC").reset_index(drop=True)
     figure = page(PAGE * 0.85, 2.9)
     left, right = figure.subplots(1, 2, width_ratios=[1, 0.9])
     fill = colours(list(dict.fromkeys(scores["space"])))

@@ -18,6 +18,7 @@ from contrascope.figures.style import (
     grid_of_axes,
     label_below,
     page,
+    rows_of,
     styled,
 )
 from contrascope.vocabulary import BACKGROUND, SALIENT
@@ -35,8 +36,9 @@ def novelty_map(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``novelty``.
     """
+    norms = rows_of(table, "effect norm")
     shares = table[table["metric"] == "salient share"].set_index("perturbation")
-    if shares.empty or not {BACKGROUND, SALIENT} <= set(table["space"]):
+    if shares.empty or not {BACKGROUND, SALIENT} <= set(norms["space"]):
         return _ranked_norms(table)
     effects = _effects(table).join(shares[["value", "low", "high", "chance"]])
     groups = [group for group in dict.fromkeys(effects["group"]) if isinstance(group, str)]

@@ -23,11 +23,11 @@ from contrascope.benchmarks.gene_groups import Groups
 from contrascope.benchmarks.result import Result
 from contrascope.benchmarks.targets import Classes, NotComputable, field_target, well_target
 from contrascope.figures.artifacts import artifact_bars
+from contrascope.figures.complexes import sweep
 from contrascope.figures.confusion import confusion_matrices
 from contrascope.figures.explained import explained_curves, top_features
 from contrascope.figures.functions import function_map, recall_differences
-from contrascope.figures.precision_recall import sweep
-from contrascope.figures.umap import umap
+from contrascope.figures.scatter import umap
 from contrascope.profiles.maps import umap_maps
 from contrascope.vocabulary import BACKGROUND, BATCH, COMBINED, INTENSITY, SALIENT, UNTRAINED
 

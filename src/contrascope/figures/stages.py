@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from contrascope.figures.style import INK, PAGE, colours, columns_of_legend, page, styled
+from contrascope.figures.style import INK, PAGE, colours, columns_of_legend, page, rows_of, styled
 from contrascope.vocabulary import INTENSITY, UNTRAINED
 
 
@@ -19,12 +19,12 @@ def stage_bars(table: pd.DataFrame) -> Figure:
     Args:
         table: Of the benchmark ``stages``.
     """
-    by_stage = table[table["metric"] == "F1"]
+    by_stage = rows_of(table, "F1")
     stages = list(dict.fromkeys(by_stage["truth"]))
     figure = page(PAGE, 2.7)
     left, right = figure.subplots(1, 2, width_ratios=[max(2, len(stages)), 2], sharey=True)
     _bars(left, by_stage.assign(bar=by_stage["truth"]), turned=len(stages) > 4)
-    overall = table[table["metric"].isin(["mean F1", "AUROC"])]
+    overall = rows_of(table, "mean F1", "AUROC")
     _bars(right, overall.assign(bar=overall["metric"]), turned=False)
     left.set(title="F1 of each stage", ylim=(0, 1.03), ylabel="on held-out controls")
     right.set(title="over all stages")

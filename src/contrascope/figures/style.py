@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec
 
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from contrascope.errors import FigureError, first_few
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
 
 P = ParamSpec("P")
@@ -70,14 +72,32 @@ def style() -> Iterator[None]:
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """A drawing function that works inside ``style``."""
+    """A drawing function that works inside ``style``, and refuses to draw nothing: a first argument without rows."""
 
     @wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        data: Any = next(iter((*args, *kwargs.values())), ())
+        if len(data) == 0:
+            raise FigureError(f"{draw.__name__} was given nothing to draw: one row was needed at least.")
         with style():
             return draw(*args, **kwargs)
 
     return inside
+
+
+def rows_of(table: pd.DataFrame, *metrics: str) -> pd.DataFrame:
+    """The rows of these metrics in a benchmark's table.
+
+    Raises:
+        FigureError: There is none.
+    """
+    there = list(dict.fromkeys(table["metric"])) if "metric" in table else []
+    if not set(metrics) & set(there):
+        raise FigureError(
+            f"The table has the metrics {first_few(there)}; {first_few(metrics)} was needed. Give the whole table of "
+            f"the benchmark that this figure is of."
+        )
+    return table[table["metric"].isin(metrics)]
 
 
 def colours(spaces: Sequence[str]) -> dict[str, str]:

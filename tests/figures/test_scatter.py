@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from contrascope.figures.scatter import umap
 from contrascope.figures.style import PALE
-from contrascope.figures.umap import umap
 
 POINTS = np.random.default_rng(0).normal(size=(500, 2))
 

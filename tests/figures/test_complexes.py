@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 from contrascope.benchmarks.complexes import complexes
-from contrascope.figures.precision_recall import precision_recall
+from contrascope.figures.complexes import precision_recall
 from contrascope.figures.style import SPACE_COLOURS
 
 

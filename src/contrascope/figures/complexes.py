@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrascope.figures.style import COLUMN, INK, PAGE, colours, dashes, page, styled
+from contrascope.figures.style import COLUMN, INK, PAGE, colours, dashes, page, rows_of, styled
 
 LABELLED = (99, 95, 90, 80)
 """Percentiles marked on the curves."""
@@ -54,7 +54,7 @@ def sweep(table: pd.DataFrame, *, title: str) -> Figure:
 
 
 def _sweep(axes: Axes, table: pd.DataFrame) -> None:
-    curves = table[table["metric"].isin(["precision", "recall"])]
+    curves = pd.concat([rows_of(table, "precision"), rows_of(table, "recall")])
     spaces = list(dict.fromkeys(curves["space"]))
     for space, colour in colours(spaces).items():
         wide = curves[curves["space"] == space].pivot(index="percentile", columns="metric", values="value")
@@ -72,7 +72,7 @@ def _sweep(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _best_space(table: pd.DataFrame) -> str:
-    rows = table[table["metric"] == "average precision"]
+    rows = rows_of(table, "average precision")
     return str(rows["space"].iloc[int(rows["value"].to_numpy().argmax())])
 
 
@@ -85,7 +85,7 @@ def _label_percentiles(axes: Axes, curve: pd.DataFrame) -> None:
 
 
 def _average_precision(axes: Axes, table: pd.DataFrame) -> None:
-    rows = table[table["metric"] == "average precision"].reset_index(drop=True)
+    rows = rows_of(table, "average precision").reset_index(drop=True)
     fill = colours(list(rows["space"]))
     axes.barh(rows.index, rows["value"], color=[fill[space] for space in rows["space"]], height=0.7)
     _whiskers(axes, rows, rows.index, across=True)
