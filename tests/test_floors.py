@@ -14,7 +14,7 @@ SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
     ("errors", "vocabulary"),
     ("allocator", "arguments", "config", "registry", "progress", "addresses"),
-    ("tables",),
+    ("shown", "tables"),
     ("screen",),
     ("store", "models"),
     ("sampling", "profiles"),
@@ -22,7 +22,7 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report", "contrast"),
-    ("judging", "pictures", "thumbnails", "view"),
+    ("judging", "notebook", "pictures", "thumbnails", "view"),
     (
         "pipeline",
         "commands_benchmark",

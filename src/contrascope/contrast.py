@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from contrascope.figures.gallery import Limits, limits_of
+from contrascope.figures.composite import Limits, limits_of
 from contrascope.store.store import CropStore
 
 _CELLS, _PIXELS = range(16, 513), 2**23

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contrascope.contrast import store_contrast
-from contrascope.figures.gallery import Limits, composite
+from contrascope.figures.composite import Limits, composite
 from contrascope.progress import report
 from contrascope.report.sheets import PER_SHEET, packed_sheet, sheet_name, write_index
 from contrascope.store.store import CropStore

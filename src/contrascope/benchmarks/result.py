@@ -18,6 +18,7 @@ import pandas as pd
 from contrascope.addresses import local_path
 from contrascope.errors import BenchmarkError
 from contrascope.registry import Registry
+from contrascope.shown import html_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,6 +94,9 @@ class Result:
         wide = self.headline.to_string(index=False, float_format=lambda value: f"{value:.3f}")
         notes = "".join(f"\n  note: {note}" for note in self.notes)
         return f"Result '{self.name}', {len(self.table):,} rows\n{wide}{notes}"
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "result")
 
 
 def read_result(path: Path | str) -> Result:

@@ -14,45 +14,17 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from contrascope.errors import FigureError
+from contrascope.figures.composite import CHANNEL_COLOURS, Images, Limits, scaled
+from contrascope.figures.composite import composite as composite
+from contrascope.figures.composite import limits_of as limits_of
 from contrascope.figures.style import PAGE, page, styled
 
-Images = NDArray[np.number]
-Limits = NDArray[np.float64]
-SHOWN_PERCENTILES = (0.5, 99.7)
-CHANNEL_COLOURS = ((0.25, 0.45, 1.0), (0.1, 0.9, 0.3), (1.0, 0.2, 0.55), (1.0, 0.75, 0.1), (0.2, 0.9, 0.95))
-"""Blue first: a nuclear stain usually is. Further channels begin again."""
 GAP, BLOCK_GAP = 0.03, 0.12
 """White space between pictures and between blocks of them, as shares of a picture."""
 ADDED, TAKEN = (0.835, 0.369, 0.0), (0.0, 0.447, 0.698)
 """Orange and blue of a difference, told apart by any eye."""
 AMPLIFICATIONS = (1, 2, 5, 10, 20, 50)
 BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
-
-
-def limits_of(images: Images) -> Limits:
-    """Black and white point of each channel, (C, 2), from images (N, C, H, W)."""
-    flat = np.moveaxis(np.asarray(images, dtype=np.float64), 1, 0).reshape(images.shape[1], -1)
-    limits: Limits = np.percentile(flat, SHOWN_PERCENTILES, axis=1).T
-    return limits
-
-
-def composite(images: Images, *, limits: Limits | None = None) -> NDArray[np.float64]:
-    """Images (N, C, H, W) as colours (N, H, W, 3) in 0 to 1: each channel in its own colour.
-
-    Channels are laid over each other like slides on one screen, 1 - (1 - a)(1 - b), which saturates later than
-    their sum.
-    """
-    grey = _scaled(images, limits_of(images) if limits is None else limits)
-    tints = np.array([CHANNEL_COLOURS[c % len(CHANNEL_COLOURS)] for c in range(images.shape[1])])
-    dark = np.ones((len(images), *images.shape[2:], 3))
-    for channel, tint in enumerate(tints):
-        dark *= 1 - grey[:, channel, :, :, None] * tint
-    return 1 - dark
-
-
-def greys(images: Images, *, limits: Limits) -> NDArray[np.float64]:
-    """Images (N, C, H, W) in 0 (black point) to 1 (white point), each channel by itself."""
-    return _scaled(images, limits)
 
 
 @styled
@@ -75,7 +47,7 @@ def cells_by_channel(
     """
     _check(images, channels, rows)
     limits = limits_of(images) if limits is None else limits
-    grey = _scaled(images, limits)
+    grey = scaled(images, limits)
     columns = [_as_colour(grey[:, c]) for c in range(grey.shape[1])]
     titles = list(channels)
     if len(channels) > 1:
@@ -105,7 +77,7 @@ def pairs(
     if original.shape != reconstruction.shape:
         raise FigureError(f"original is {original.shape}, reconstruction {reconstruction.shape}: the same was needed")
     limits = limits_of(original)
-    first, second = _scaled(original, limits), _scaled(reconstruction, limits)
+    first, second = scaled(original, limits), scaled(reconstruction, limits)
     columns = [_as_colour(grey[:, c]) for c in range(len(channels)) for grey in (first, second)]
     titles = [text for name in channels for text in (name, "decoded")]
     return _mosaic(columns, titles, rows, blocks=2, pixel_size_um=pixel_size_um)
@@ -136,7 +108,7 @@ def counterfactuals(
         raise FigureError(f"actual is {actual.shape}, without {without.shape}: the same was needed")
     limits = limits_of(np.concatenate([actual, without]))
     width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
-    first, second = _scaled(actual, limits), _scaled(without, limits)
+    first, second = scaled(actual, limits), scaled(without, limits)
     difference = (actual.astype(float) - without.astype(float)) / width[None, :, None, None]
     times = [_amplification(difference[:, c]) for c in range(len(channels))]
     columns = [
@@ -185,14 +157,6 @@ def _check(images: Images, channels: Sequence[str], rows: Sequence[str] | None) 
         raise FigureError(f"images are {images.shape} for {len(channels)} channels; (N, C, H, W) was needed")
     if rows is not None and len(rows) != len(images):
         raise FigureError(f"{len(rows)} labels for {len(images)} cells")
-
-
-def _scaled(images: Images, limits: Limits) -> NDArray[np.float64]:
-    """Images on 0 (black point) to 1 (white point), channel by channel."""
-    low, high = (limits[None, :, end, None, None] for end in (0, 1))
-    width = np.where(high > low, high - low, 1.0)
-    scaled: NDArray[np.float64] = np.clip((np.asarray(images, dtype=np.float64) - low) / width, 0, 1)
-    return scaled
 
 
 def _as_colour(grey: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrascope.errors import FigureError, first_few
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 P = ParamSpec("P")
 COLUMN, PAGE = 3.4, 7.0

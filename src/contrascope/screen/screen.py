@@ -22,6 +22,7 @@ from contrascope.registry import READERS
 from contrascope.screen.cells import read_cells
 from contrascope.screen.table_files import digest_of_table
 from contrascope.screen.tiles import TileKey, TileReader, TileShape, canonical_name, canonical_well
+from contrascope.shown import html_of
 
 TILE_INDEX = "tile_index"
 _PLACE = (v.PLATE, v.WELL, v.TILE)
@@ -72,6 +73,9 @@ class Screen:
             f"{self.cells[v.PERTURBATION].n_unique():,} perturbations, {self.tiles.height:,} tiles, "
             f"channels {', '.join(self.settings.images.channel_names)}"
         )
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "screen")
 
 
 def open_screen(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Screen:

@@ -20,6 +20,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
 from contrascope.progress import track
+from contrascope.shown import html_of
 from contrascope.store.files import json_of
 from contrascope.store.images import Asked, StoredImages
 from contrascope.store.places import Folder, Place, place_of
@@ -178,8 +179,11 @@ class CropStore:
         H, W = self.crop_size
         return (
             f"CropStore '{self.name}': {len(self):,} cells of {len(self.channels)} x {H} x {W} {self.dtype}, "
-            f"{len(self.perturbations):,} perturbations, channels {', '.join(self.channels)}"
+            f"{self._counted_perturbations()} perturbations, channels {', '.join(self.channels)}"
         )
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "store")
 
     def ask(self, rows: np.ndarray) -> Asked:
         """Start reading cells; ``store.receive(asked)`` waits for them."""
@@ -214,6 +218,13 @@ class CropStore:
     def damage(self) -> list[str]:
         """Names of files whose bytes are not what was written; empty if the store is sound."""
         return _damaged_files(self._place)
+
+    def _counted_perturbations(self) -> str:
+        """How many there are, as text; or that they cannot be counted, as a store has a text whatever became of it."""
+        try:
+            return f"{len(self.perturbations):,}"
+        except StoreError as error:
+            return f"unknown ({error})"
 
     def _assignments(self) -> pl.DataFrame:
         """Perturbation of each cell, and whether it is control: two columns of the cell table, which may be large."""

@@ -32,6 +32,7 @@ from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.variants import build_model
 from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
+from contrascope.shown import html_of
 from contrascope.store.files import read_json
 from contrascope.store.store import CropStore
 from contrascope.training.trainer import METRICS, WEIGHTS
@@ -251,6 +252,9 @@ class Run:
             f"Run of {self.model_name} in {self.path}: {outcome['steps']:,} steps, best validation loss "
             f"{outcome['best_validation_loss']:.1f} nats, {len(self.perturbations):,} perturbations"
         )
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "run")
 
 
 def open_run(path: str | Path) -> Run:

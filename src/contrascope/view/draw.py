@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from contrascope.contrast import store_contrast
-from contrascope.figures.gallery import composite, greys
+from contrascope.figures.composite import composite, scaled
 from contrascope.store.store import CropStore
 
 
@@ -46,7 +46,7 @@ class CellPictures:
         if channel is None:
             shown = composite(images, limits=self.limits)[0]
         else:
-            shown = greys(images[:, [channel]], limits=self.limits[[channel]])[0, 0]
+            shown = scaled(images[:, [channel]], self.limits[[channel]])[0, 0]
         picture = Image.fromarray(np.rint(255 * shown).astype(np.uint8))
         file = io.BytesIO()
         (picture if size is None else _resized(picture, size)).save(file, "WEBP", lossless=True, method=0, quality=50)
