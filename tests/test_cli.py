@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 import numpy as np
@@ -22,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrascope import cli
+from contrascope.profiles.corrections import CORRECTIONS
 from contrascope.store.store import CropStore
 
 WriteScreen = Callable[..., Path]
@@ -455,3 +457,9 @@ def test_what_the_single_stages_say_can_be_parsed(analysis: Path, tmp_path: Path
     assert "no correction 'combat'" in one_paragraph(said, "SettingsError")
     said = command("benchmark", cells, "artifacts", "--out", tmp_path / "b", "--set", "nonsense=1")
     assert "nonsense" in one_paragraph(said, "SettingsError")
+
+
+def test_the_help_of_profile_names_every_correction() -> None:
+    said = get_type_hints(cli.profile, include_extras=True)["correct"].__metadata__[0].help
+    named = set(re.findall(r"[\w-]+", said))
+    assert {name.removesuffix("-batch") for name in CORRECTIONS} <= named

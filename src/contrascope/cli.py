@@ -224,8 +224,8 @@ def profile(
     correct: Annotated[
         str,
         typer.Option(
-            help="How cells are corrected on controls: none; centre, standardise or sphere, also with -batch; whiten, "
-            "tvn-whiten or tvn-recolour."
+            help="How cells are corrected on controls: none; centre, standardise, robust or sphere, also with -batch; "
+            "whiten, tvn-whiten or tvn-recolour."
         ),
     ] = "none",
     batch: Annotated[str, typer.Option(help="The column of batches that corrections go by.")] = "batch",
