@@ -82,9 +82,9 @@ def _wanted_texts(wanted: Any, *, numeric: bool) -> list[str]:
     return [_text(value, numeric=numeric) for value in several]
 
 
-def need_column(obs: pd.DataFrame, column: str, *, what: str) -> None:
-    """Raise if there is no such column, saying who asked for it."""
-    if column not in obs:
+def need_column(obs: pd.DataFrame, *columns: str, what: str) -> None:
+    """Raise if one of the columns is not there, saying who asked for it."""
+    for column in (name for name in columns if name not in obs):
         raise BenchmarkError(f"{what} names the column '{column}'. The cells have {first_few(obs.columns, 12)}.")
 
 

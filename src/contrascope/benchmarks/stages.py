@@ -78,8 +78,7 @@ def _staged_controls(
     obs: pd.DataFrame, column: str, max_cells: int, seed: int
 ) -> tuple[Rows, Labels, list[str], list[str]]:
     """Controls of the stages that have enough of them: rows, stages 0 ... K - 1, their names, and notes."""
-    need_column(obs, column, what="stages")
-    need_column(obs, CONTROL, what="stages")
+    need_column(obs, column, CONTROL, what="stages")
     by_name = rows_by_name(obs.index)
     controls = by_name[(flags(obs[CONTROL]) & obs[column].notna().to_numpy())[by_name]]
     rows = np.random.default_rng(seed).permutation(controls)[:max_cells]
