@@ -295,3 +295,27 @@ def test_what_is_no_anndata_is_refused(tmp_path: Path, ask: Ask, sound: dict[str
         assert "cannot be read as AnnData" in said
     assert "folder is a folder" in ask(tmp_path / "folder", "artifacts")[1]
     assert "There is no" in ask(tmp_path / "nowhere.h5ad", "artifacts")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hits", ()),
+        ("artifacts", ()),
+        ("stages", ()),
+        ("novelty", ()),
+        ("dose", ()),
+        ("mitosis", ("genes=[G00]",)),
+        ("explained", ("annotations={path}/sets.gmt",)),
+        ("complexes", ()),
+        ("functions", ("annotations={path}/sets.gmt",)),
+    ],
+)
+def test_a_guide_of_two_perturbations_is_refused_by_all_in_the_same_words(
+    name: str, options: tuple[str, ...], tmp_path: Path, sound: dict[str, AnnData], ask: Ask
+) -> None:
+    spoilt = sound["cells"].copy()
+    spoilt.obs.loc[spoilt.obs["guide"] == "G00_0", "guide"] = "G01_0"
+    code, said = ask(spoilt, name, *(option.replace("{path}", str(tmp_path)) for option in options))
+    assert code == 1
+    assert "1 guides have more than one perturbation: G01_0. A guide belongs to one perturbation" in said

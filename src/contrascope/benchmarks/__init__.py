@@ -22,6 +22,7 @@ from anndata import AnnData
 
 from contrascope.benchmarks.options import check_options
 from contrascope.benchmarks.result import Result
+from contrascope.profiles.aggregate import need_one_perturbation_each
 from contrascope.registry import BENCHMARKS
 
 __all__ = ["Result", "benchmark"]
@@ -40,9 +41,11 @@ def benchmark(data: AnnData, name: str, *, spaces: Sequence[str] | None = None, 
 
     Raises:
         SettingsError: No such benchmark; an unknown or a missing option, or one of another type.
-        BenchmarkError: It cannot be computed from these data.
+        BenchmarkError: It cannot be computed from these data; or a guide has two perturbations, whether the benchmark
+            looks at guides or not.
     """
     function = BENCHMARKS[name]
     check_options(name, function, options | {"spaces": spaces} if spaces is not None else options)
+    need_one_perturbation_each(data.obs)
     result: Result = function(data, spaces=spaces, **options)
     return result

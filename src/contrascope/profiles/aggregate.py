@@ -9,7 +9,7 @@ Sums that were taken before (``sums.py``) stand for their cells: a row then coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -152,11 +152,24 @@ def _one_each(group: NDArray[np.intp], value: NDArray[Any], names: NDArray[Any],
     first[group] = value
     mixed = np.unique(group[first[group] != value])
     if len(mixed):
-        raise BenchmarkError(
-            f"{len(mixed):,} guides have more than one {what}: {first_few(names[mixed])}. A guide belongs to "
-            "one perturbation: give such guides names of their own, perturbation and guide joined, say."
-        )
+        raise _of_several(names[mixed], what)
     return first
+
+
+def need_one_perturbation_each(obs: pd.DataFrame) -> None:
+    """Raise if a guide has two perturbations or is control in part, as far as the table says so at all."""
+    for what, name in ((PERTURBATION, "perturbation"), (CONTROL, "control flag")):
+        if {GUIDE, what} <= set(obs):
+            pairs = obs[[GUIDE, what]].drop_duplicates().dropna()
+            if (twice := pairs[GUIDE].duplicated()).any():
+                raise _of_several(sorted(pairs.loc[twice, GUIDE].astype(str).unique()), name)
+
+
+def _of_several(guides: Collection[str], what: str) -> BenchmarkError:
+    return BenchmarkError(
+        f"{len(guides):,} guides have more than one {what}: {first_few(guides)}. A guide belongs to "
+        "one perturbation: give such guides names of their own, perturbation and guide joined, say."
+    )
 
 
 def _perturbations(guides: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
