@@ -94,3 +94,11 @@ def test_profiles_survive_writing_and_reading(tmp_path: Path) -> None:
     again = anndata.read_h5ad(tmp_path / "profiles.h5ad")
     np.testing.assert_array_equal(again.obsm["salient"], profiles.obsm["salient"])
     assert list(again.obs["perturbation"]) == list(profiles.obs["perturbation"])
+
+
+def test_flags_that_are_texts_are_refused_as_everywhere() -> None:
+    obs = pd.DataFrame({"perturbation": ["a", "b"], "control": ["False", "True"]}, index=["a", "b"])
+    profiles = AnnData(obs=obs, obsm={"salient": np.eye(2)})
+    for seen in (centred, zscored):
+        with pytest.raises(BenchmarkError, match="true or false was needed"):
+            seen(profiles)

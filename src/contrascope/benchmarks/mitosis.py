@@ -31,7 +31,7 @@ from contrascope.benchmarks.gene_groups import Genes, gene_list_from
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.benchmarks.selection import need_column, texts
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import averaged
+from contrascope.profiles.aggregate import averaged, flags
 from contrascope.profiles.effects import salient_share
 from contrascope.profiles.normalize import centred
 from contrascope.profiles.spaces import chosen_spaces, embedding
@@ -79,7 +79,7 @@ def mitosis(
     chosen = chosen_spaces(cells, spaces)
     guides = averaged(cells, by="guide")
     profiles = centred(averaged(guides))
-    profiles = profiles[~profiles.obs[CONTROL].to_numpy(dtype=bool)].copy()
+    profiles = profiles[~flags(profiles.obs[CONTROL])].copy()
     scores: list[Score] = []
     index, notes = _mitotic_index(cells.obs, column, mitotic)
     if index is not None:

@@ -16,6 +16,7 @@ from contrascope.errors import FigureError, first_few
 from contrascope.figures.confusion import draw_confusion, height_of, short, spaces_shown
 from contrascope.figures.scatter import umap
 from contrascope.figures.style import COLUMN, INK, PAGE, colours, page, rows_of, styled
+from contrascope.profiles.aggregate import flags
 from contrascope.profiles.maps import umap_maps
 from contrascope.vocabulary import BACKGROUND, CONTROL, PERTURBATION, SALIENT
 
@@ -71,7 +72,7 @@ def function_map(
         spaces: Keys of ``obsm``, or ``combined``.
         seed: Of UMAP.
     """
-    shown = guides[~guides.obs[CONTROL].to_numpy(dtype=bool)]
+    shown = guides[~flags(guides.obs[CONTROL])]
     genes = shown.obs[PERTURBATION].astype(str)
     group_of, _ = one_group_each(gene_groups_from(annotations), set(genes))
     maps = umap_maps(shown, spaces=spaces, columns=(), max_cells=shown.n_obs, seed=seed)

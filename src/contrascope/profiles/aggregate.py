@@ -174,7 +174,7 @@ def _of_several(guides: Collection[str], what: str) -> BenchmarkError:
 
 def _perturbations(guides: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
     """Each guide's perturbation as a number, controls sharing one, and the table the numbers count."""
-    control = guides[CONTROL].to_numpy(dtype=bool)
+    control = flags(guides[CONTROL])
     labels = guides[PERTURBATION].to_numpy(dtype=object).copy()
     both = sorted(set(labels[control]) & set(labels[~control]))
     if both:

@@ -14,7 +14,7 @@ import pandas as pd
 from anndata import AnnData
 
 from contrascope.errors import BenchmarkError
-from contrascope.profiles.aggregate import averaged
+from contrascope.profiles.aggregate import averaged, flags
 from contrascope.profiles.normalize import centred
 from contrascope.vocabulary import BACKGROUND, CONTROL, SALIENT
 
@@ -37,7 +37,7 @@ def salient_share(cells: AnnData) -> pd.DataFrame:
     if missing := [space for space in (BACKGROUND, SALIENT) if space not in cells.obsm]:
         raise BenchmarkError(f"The share of an effect takes two spaces; obsm has no {' and no '.join(missing)}.")
     profiles = centred(averaged(cells))
-    profiles = profiles[~profiles.obs[CONTROL].to_numpy(dtype=bool)]
+    profiles = profiles[~flags(profiles.obs[CONTROL])]
     table = pd.DataFrame(index=profiles.obs_names)
     for space in (BACKGROUND, SALIENT):
         norm = (profiles.obsm[space] ** 2).sum(axis=1) ** 0.5

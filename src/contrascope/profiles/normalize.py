@@ -15,6 +15,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError
+from contrascope.profiles.aggregate import flags
 from contrascope.vocabulary import CONTROL
 
 Values = NDArray[np.float64]
@@ -31,7 +32,7 @@ def centred(profiles: AnnData) -> AnnData:
     Raises:
         BenchmarkError: There are no controls.
     """
-    control = profiles.obs[CONTROL].to_numpy(dtype=bool)
+    control = flags(profiles.obs[CONTROL])
     if not control.any():
         raise BenchmarkError(
             f"None of the {len(control):,} profiles is a control, and profiles are seen from the controls. "
@@ -46,7 +47,7 @@ def zscored(profiles: AnnData) -> AnnData:
     Raises:
         BenchmarkError: There is nothing but controls.
     """
-    perturbed = ~profiles.obs[CONTROL].to_numpy(dtype=bool)
+    perturbed = ~flags(profiles.obs[CONTROL])
     if not perturbed.any():
         raise BenchmarkError("All profiles are controls. At least one perturbation was needed.")
     return _mapped(profiles, lambda values: _zscores(values, perturbed))

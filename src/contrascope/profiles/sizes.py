@@ -22,7 +22,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError
-from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SUMS, averaged, rows_by_name
+from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SUMS, averaged, flags, rows_by_name
 from contrascope.profiles.normalize import ROUNDING
 from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
 
@@ -58,7 +58,7 @@ class Guides:
         labels = AnnData(obs=cells.obs, obsm={"none": np.zeros((cells.n_obs, 1))})
         averaged(labels)  # refuses a perturbation that is control with some guides only
         table = averaged(labels, by="guide").obs
-        control = table[CONTROL].to_numpy(dtype=bool)
+        control = flags(table[CONTROL])
         if not control.any() or control.all():
             raise BenchmarkError(
                 f"{int(control.sum()):,} of {len(control):,} guides are controls; perturbed guides and controls to see "
@@ -77,7 +77,7 @@ class Guides:
     @property
     def controls(self) -> Rows:
         """Positions of the control guides."""
-        return np.flatnonzero(self.table[CONTROL].to_numpy(dtype=bool))
+        return np.flatnonzero(flags(self.table[CONTROL]))
 
     @cached_property
     def rows(self) -> list[Rows]:
