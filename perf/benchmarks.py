@@ -1,8 +1,7 @@
-"""Speed of benchmarks on finished embeddings, and of the profiles that they take, on one core.
+"""Speed of benchmarks on finished profiles, on one core; that of profiles themselves is in ``profiles.py``.
 
-    python perf/benchmarks.py                         both
+    python perf/benchmarks.py                         all
     python perf/benchmarks.py relations [GENES]       the authors' sweep over GENES genes (5,000) and 20 percentiles
-    python perf/benchmarks.py profiles [CELLS]        profiles of CELLS cells (10,000,000): see perf/profiles.py
 
 The sweep runs from profiles to a table of precision and recall: pairs of the annotations, similarity of all pairs,
 thresholds, counts. The baseline is the sweep as it is commonly written: for each percentile, for each gene, for every
@@ -28,7 +27,6 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import distance
 
-import profiles
 from contrascope.benchmarks.annotations import Annotations
 from contrascope.benchmarks.relations.similarity import DIGITS, pair_similarity
 from contrascope.benchmarks.relations.sweep import PERCENTILES, sweep
@@ -116,7 +114,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return outcome, time.process_time() - began
 
 
-SECTIONS: dict[str, Callable[..., None]] = {"relations": relations, "profiles": profiles.main}
+SECTIONS: dict[str, Callable[..., None]] = {"relations": relations}
 """What is timed, by the name that asks for it."""
 
 
