@@ -30,6 +30,12 @@ def test_a_table_with_and_without_a_header_and_a_gmt_say_the_same(tmp_path: Path
     assert gene_groups_from(tmp_path / name) == gene_groups_from(str(tmp_path / name)) == GROUPS
 
 
+def test_a_table_of_corum_is_one_also_where_its_name_ends_as_a_users_table_would(tmp_path: Path) -> None:
+    header = "ComplexID\tComplexName\tOrganism\tsubunits(Gene name)\n"
+    (tmp_path / "c.tsv").write_text(f"{header}1\tactin\tHuman\tACTB;CFL1\n2\tspindle\tHuman\tKIF11;TPX2\n")
+    assert gene_groups_from(tmp_path / "c.tsv") == GROUPS
+
+
 def test_groups_in_memory_go_either_way() -> None:
     assert gene_groups_from(GROUPS) == GROUPS
     assert gene_groups_from({gene: name for name, genes in GROUPS.items() for gene in genes}) == GROUPS
@@ -55,6 +61,8 @@ def test_what_a_csv_writer_wrote_is_read_back(tmp_path_factory: pytest.TempPathF
         ("g.csv", b"gene,function\nA,\n", "says no gene's group"),
         ("g.csv", b"\xff\xfe\x00", "cannot be read as text"),
         ("g.csv", None, "There is no file"),
+        ("g.csv", b"version https://git-lfs.github.com/spec/v1\n", "only the pointer that Git LFS keeps"),
+        ("g.csv", b"entity1,entity2\nA,B\n", "sets were needed"),
     ],
 )
 def test_what_is_no_table_of_groups_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ def test_perturbations_are_grouped_one_by_one_or_by_sets_or_by_groups_of_sets(tm
     found, notes = groups_in_screen(SCREEN, annotations=gmt)
     assert found == {"alpha": ["A1", "A2"], "beta": ["B1"], "gamma": ["A2", "G1"]}
     assert notes == ("1 of 5 perturbations named in groups are unknown to the screen.",)
+    pairs, zipped = tmp_path / "sets.csv", tmp_path / "sets.csv.gz"
+    pairs.write_text("gene,group\n" + "".join(f"{gene},{name}\n" for name, genes in SETS.items() for gene in genes))
+    zipped.write_bytes(gzip.compress(pairs.read_bytes()))
+    assert groups_in_screen(SCREEN, annotations=pairs) == groups_in_screen(SCREEN, annotations=zipped) == (found, notes)
     found, _ = groups_in_screen(
         SCREEN, annotations=SETS, groups={"alpha": "novel", "gamma": "novel", "zeta": "shifted"}
     )

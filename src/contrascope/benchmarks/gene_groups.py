@@ -1,7 +1,9 @@
-"""Groups that a gene belongs to one of at most, and lists of genes: what a user knows, in the file it stands in.
+"""Groups of genes and lists of genes as a user keeps them: the one way from what is given to a group's genes.
 
-Groups are a table of two columns, gene and group (``.csv``, ``.tsv``), a GMT file, or a mapping. A list of genes is
-a text file with a gene a line, some sets of a GMT file, or names in memory.
+Groups are a table of two columns, gene and group (``.csv``, ``.tsv``, as they are or gzipped), any file of sets that
+``annotations`` reads, or a mapping. A list of genes is a text file with a gene a line, some sets of such a file, or
+names in memory. ``annotations`` knows published formats by their first line, which a table that somebody made has
+not: so such a table is known by its ending, here. ``groups.py`` puts groups together and cuts them down to a screen.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from contrascope.benchmarks.annotations import GeneSets, gene_sets_from
+from contrascope.benchmarks.annotations.formats import is_table_of_sets
+from contrascope.benchmarks.annotations.text import numbered_lines
 from contrascope.errors import BenchmarkError, first_few
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -23,7 +27,7 @@ Genes = Path | str | Iterable[str] | Mapping[str, Iterable[str]]
 
 
 def gene_groups_from(groups: Groups) -> GeneSets:
-    """Group -> genes, from a table of two columns, a GMT file, gene -> group, or group -> genes.
+    """Group -> genes, from a table of two columns, a file of sets, gene -> group, or group -> genes.
 
     A line of a table without a group is a gene of which none is known. A gene may still stand in several groups.
 
@@ -35,7 +39,10 @@ def gene_groups_from(groups: Groups) -> GeneSets:
             return gene_sets_from(groups)
         return _gathered(groups.items())
     path = Path(groups)
-    return _gathered(_pairs(path)) if path.suffix.lower() in SEPARATORS else gene_sets_from(path)
+    separator = SEPARATORS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
+    if separator is None or is_table_of_sets(path):
+        return gene_sets_from(path)
+    return _gathered(_pairs(path, separator))
 
 
 def one_group_each(sets: GeneSets, genes: Collection[str]) -> tuple[dict[str, str], list[str]]:
@@ -82,12 +89,12 @@ def gene_list_from(genes: Genes, *, sets: str | Sequence[str] = ()) -> frozenset
         return _chosen(gene_sets_from(genes), wanted)
     if not isinstance(genes, (str, Path)):
         return frozenset(str(gene) for gene in genes)
-    lines = [line.strip() for line in _text(Path(genes)).splitlines()]
+    lines = [line.strip() for _, line in numbered_lines(Path(genes))]
     if any("\t" in line for line in lines):
         return _chosen(gene_sets_from(genes), wanted)
     if wanted:
         raise BenchmarkError(f"{genes} has a gene a line and no sets, so {first_few(wanted)} cannot be chosen from it.")
-    found = frozenset(lines) - {""}
+    found = frozenset(lines)
     if not found:
         raise BenchmarkError(f"{genes} is empty. A gene a line was needed, or a GMT file.")
     return found
@@ -111,12 +118,11 @@ def _gathered(pairs: Iterable[tuple[str, Any]]) -> GeneSets:
     return {name: frozenset(members) for name, members in groups.items()}
 
 
-def _pairs(path: Path) -> list[tuple[str, str]]:
-    separator = SEPARATORS[path.suffix.lower()]
+def _pairs(path: Path, separator: str) -> list[tuple[str, str]]:
     pairs = []
-    for number, fields in enumerate(csv.reader(_text(path).splitlines(), delimiter=separator), start=1):
-        row = [field.strip() for field in fields]
-        if not any(row) or (number == 1 and row[0].lower() in HEADERS):
+    for place, (number, line) in enumerate(numbered_lines(path)):
+        row = [field.strip() for field in next(csv.reader([line], delimiter=separator))]
+        if not any(row) or (place == 0 and row[0].lower() in HEADERS):
             continue
         if len(row) != 2 or not row[0]:
             raise BenchmarkError(
@@ -128,12 +134,3 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     if not pairs:
         raise BenchmarkError(f"{path} says no gene's group. A table of two columns was needed: gene and group.")
     return pairs
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BenchmarkError(f"There is no file {path}. Give the path of a file of genes.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path} cannot be read as text ({error}). Give a text file, not compressed.") from None

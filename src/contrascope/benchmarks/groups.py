@@ -1,14 +1,17 @@
-"""Groups of perturbations: given one by one, as sets of genes, or as sets that are put together."""
+"""Groups of perturbations: given one by one, as sets of genes, or as sets that are put together.
+
+Files and mappings are read as everywhere (``gene_groups.py``); what is done here is to put sets together into groups
+and to cut them down to the perturbations of a screen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
-from contrascope.benchmarks.annotations import gene_sets_from
+from contrascope.benchmarks.gene_groups import Groups, gene_groups_from
 from contrascope.errors import BenchmarkError, first_few
 
-Annotations = Path | str | Mapping[str, Iterable[str]]
+Annotations = Groups
 
 
 def groups_in_screen(
@@ -22,7 +25,7 @@ def groups_in_screen(
     Args:
         perturbations: Names of the screen's perturbations.
         groups: Perturbation -> group; with annotations, set -> group, and the sets of one group are put together.
-        annotations: A GMT file, or set -> genes. Without groups, each set is a group.
+        annotations: As of ``gene_groups_from``. Without groups, each set is a group.
 
     Returns:
         Group -> perturbations in alphabetical order, groups as they come, those without a perturbation of the screen
@@ -50,7 +53,7 @@ def _named(groups: Mapping[str, str] | None, annotations: Annotations | None) ->
     if annotations is None:
         pairs = [(str(group), frozenset([str(name)])) for name, group in (groups or {}).items()]
     else:
-        sets = gene_sets_from(annotations)
+        sets = gene_groups_from(annotations)
         if groups is None:
             return dict(sets)
         pairs = [(str(group), sets[str(name)]) for name, group in groups.items() if str(name) in sets]

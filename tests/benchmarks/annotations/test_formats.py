@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from contrascope.benchmarks.annotations import Annotations, annotations_from
+from contrascope.benchmarks.annotations import Annotations, annotations_from, read_gene_sets
 from contrascope.benchmarks.annotations.formats import FORMATS
+from contrascope.benchmarks.gene_groups import gene_groups_from, gene_list_from
 from contrascope.errors import BenchmarkError
 
 FIRST_LINES = {
@@ -33,6 +35,7 @@ def test_annotations_that_were_read_before_are_taken_as_they_are() -> None:
         annotations_from({"a": ["A", "B"]}, min_score=900)
 
 
+@pytest.mark.parametrize("read", [annotations_from, read_gene_sets, gene_groups_from, gene_list_from])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -41,18 +44,21 @@ def test_annotations_that_were_read_before_are_taken_as_they_are() -> None:
         (b"\xff\xfe\x00", "cannot be read as text"),
         (b"\x1f\x8bno", "cannot be read as text"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "only the pointer that Git LFS keeps"),
-        (b"ACTB\nTUBB\n", "of no kind that can be read: it begins 'ACTB'"),
     ],
 )
-def test_a_file_of_a_wrong_kind_gets_one_clear_sentence(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "what.txt"
-    path.write_bytes(content)
-    with pytest.raises(BenchmarkError, match=message):
-        annotations_from(path)
+def test_what_is_no_text_is_refused_by_every_reader_in_the_same_words(
+    refuses: Callable[..., None], read: Callable[[Path], object], content: bytes, message: str
+) -> None:
+    refuses(read, content, message)
 
 
-def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
+def test_a_file_of_no_known_format_is_refused_by_how_it_begins(refuses: Callable[..., None]) -> None:
+    refuses(annotations_from, "ACTB\nTUBB\n", "of no kind that can be read: it begins 'ACTB'")
+
+
+@pytest.mark.parametrize("read", [annotations_from, read_gene_sets, gene_groups_from, gene_list_from])
+def test_a_folder_and_a_missing_file_are_named(tmp_path: Path, read: Callable[[Path], object]) -> None:
     with pytest.raises(BenchmarkError, match="cannot be read as text"):
-        annotations_from(tmp_path)
+        read(tmp_path)
     with pytest.raises(BenchmarkError, match=r"There is no file .*nowhere\.gmt"):
-        annotations_from(tmp_path / "nowhere.gmt")
+        read(tmp_path / "nowhere.gmt")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from contrascope.benchmarks.annotations import annotations_from, gene_sets_from
-from contrascope.errors import BenchmarkError
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])
@@ -35,15 +35,9 @@ def test_columns_may_stand_among_others(tmp_path: Path) -> None:
         ("gene,complex\nA,B\n", "of no kind that can be read: it begins 'gene,complex'"),
     ],
 )
-def test_a_table_of_another_kind_says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
-    path = tmp_path / "pairs.csv"
-    path.write_text(content)
-    with pytest.raises(BenchmarkError, match=message):
-        annotations_from(path)
+def test_a_table_of_another_kind_says_what_is_wrong(refuses: Callable[..., None], content: str, message: str) -> None:
+    refuses(annotations_from, content, message, name="pairs.csv")
 
 
-def test_where_sets_are_needed_pairs_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.csv"
-    path.write_text("entity1,entity2\nA,B\n")
-    with pytest.raises(BenchmarkError, match="sets were needed"):
-        gene_sets_from(path)
+def test_where_sets_are_needed_pairs_are_refused(refuses: Callable[..., None]) -> None:
+    refuses(gene_sets_from, "entity1,entity2\nA,B\n", "sets were needed", name="pairs.csv")

@@ -75,6 +75,16 @@ def gene_sets_from(source: Source, **options: Any) -> GeneSets:
     return found.sets
 
 
+def is_table_of_sets(path: Path) -> bool:
+    """Whether a file begins with a header that tells its format, as tables of CORUM do, whatever its name ends in.
+
+    Raises:
+        BenchmarkError: As of ``first_line``.
+    """
+    line = first_line(path)
+    return any(known.recognises(line) for known in FORMATS if known.read not in (read_gmt, read_enrichr))
+
+
 def _format_of(path: Path) -> Format:
     line = first_line(path)
     if is_protein_info(line):
