@@ -63,6 +63,7 @@ def benchmark(
     """
     from contrascope.benchmarks import benchmark as ask
     from contrascope.benchmarks.suite import Judged
+    from contrascope.figures.style import same_colours
     from contrascope.profiles.spaces import chosen_spaces
     from contrascope.tables import read_embedding
 
@@ -79,10 +80,11 @@ def benchmark(
         spaces = spaces or [*own, *(space for space in cells.obsm if space.split(" ")[0] in _names(beside))]
     else:
         notes = ()
-    if name == ALL:
-        return _all(cells, spaces, changes, notes, out, others=_names(beside) if figures else None)
-    result = ask(Judged(cells).for_(name), name, spaces=spaces, **changes)
-    result.save(out)
+    with same_colours([*cells.obsm, *_names(beside), _model_of(cells)]):
+        if name == ALL:
+            return _all(cells, spaces, changes, notes, out, others=_names(beside) if figures else None)
+        result = ask(Judged(cells).for_(name), name, spaces=spaces, **changes)
+        result.save(out)
     text = "\n".join([str(result), *notes])
     return {"benchmark": name, "headline": result.headline.to_dict("records"), "matched": list(notes)}, text
 
@@ -152,7 +154,7 @@ def _draw_paper(
     from contrascope.progress import report
 
     report("Drawing the paper's figures", 0, 1)
-    model = str(judged.data.uns.get("contrascope", {}).get("model", "model"))
+    model = _model_of(judged.data)
     material = Material(
         judged.data, judged.for_("complexes"), judged.for_("functions"), results, model, others, functions
     )
@@ -161,6 +163,10 @@ def _draw_paper(
         save_figure(figure, out / "paper" / f"figure_{name.replace(' ', '_')}")
     report("Drawing the paper's figures", 1, 1)
     return list(lacking.values())
+
+
+def _model_of(cells: AnnData) -> str:
+    return str(cells.uns.get("contrascope", {}).get("model", "model"))
 
 
 def _names(beside: list[str] | None) -> list[str]:

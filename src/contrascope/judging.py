@@ -18,6 +18,7 @@ from contrascope.benchmarks.result import read_result
 from contrascope.benchmarks.suite import needed_by
 from contrascope.config import ScreenSettings
 from contrascope.errors import BenchmarkError
+from contrascope.figures.style import same_colours
 from contrascope.registry import BENCHMARKS
 from contrascope.store.files import read_json, write_json
 
@@ -65,7 +66,8 @@ def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path, *
             file.unlink()
         write_json(folder / f"{name}_notes.json", [str(error)])
         return None
-    result.save(folder)
+    with same_colours(data.obsm):
+        result.save(folder)
     write_json(folder / f"{name}_notes.json", list(result.notes))
     return result
 

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from contrascope.figures.style import CATEGORIES, SPACE_COLOURS, colours, dashes, grid_of_axes, style
+from contrascope.figures.style import CATEGORIES, SPACE_COLOURS, colours, dashes, grid_of_axes, same_colours, style
 
 
 def test_nothing_global_changes() -> None:
@@ -22,6 +22,15 @@ def test_a_space_has_its_colour_whatever_stands_beside_it() -> None:
     assert colours(["salient", "mine", "background"])["salient"] == colours(["salient"])["salient"]
     everything = colours([*SPACE_COLOURS, "mine", "yours"])
     assert len(set(everything.values())) == len(SPACE_COLOURS) + 2
+
+
+def test_a_space_of_others_has_one_colour_in_all_figures_that_are_drawn_together() -> None:
+    assert colours(["mine"])["mine"] == colours(["yours"])["yours"]
+    with same_colours(["background", "mine", "yours"]):
+        together = colours(["salient", "yours", "mine"])
+        assert colours(["yours"]) == {"yours": together["yours"]} != {"yours": together["mine"]}
+        assert colours(["new", "yours"])["yours"] == together["yours"]
+    assert colours(["yours"])["yours"] == together["mine"]
 
 
 def test_baselines_are_dashed() -> None:

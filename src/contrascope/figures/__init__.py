@@ -43,7 +43,9 @@ Of other numbers:
 | cells_by_well | cells stored and dropped, by well | wells that are empty or lost many |
 | drops_by_reason | cells dropped, by reason | what most were lost to |
 
-The panels of the paper are drawn together, by ``figures.paper.draw_paper``.
+Spaces that are not ours take colours in the order they come; ``with figures.same_colours(cells.obsm):`` gives each of
+them one colour in all figures that are drawn inside. The panels of the paper are drawn together, by
+``figures.paper.draw_paper``.
 """
 
 from importlib import import_module
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from contrascope.figures.scatter import umap as umap
     from contrascope.figures.shifts import channel_shifts as channel_shifts
     from contrascope.figures.stages import stage_bars as stage_bars
+    from contrascope.figures.style import same_colours as same_colours
 
 # No function has the name of a file here: once imported, the file would stand in its place.
 _HOMES = {
@@ -98,6 +101,7 @@ _HOMES = {
     "precision_recall": "complexes",
     "ranked_hits": "hits",
     "recall_differences": "functions",
+    "same_colours": "style",
     "stage_bars": "stages",
     "sweep": "complexes",
     "top_features": "explained",

@@ -6,8 +6,9 @@ also drawn dashed. Text is 8 points at the size a figure is made for: 3.4 inches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -35,6 +36,7 @@ SPACE_COLOURS = {
 }
 OTHER_COLOURS = ("#56B4E9", "#000000", "#F0E442", "#8C564B")
 """For spaces that are not ours, in the order they come."""
+_ORDER: ContextVar[tuple[str, ...]] = ContextVar("order of spaces", default=())
 CATEGORIES = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00",
     "#56B4E9", "#7F3C8D", "#8C564B", "#B5A300", "#17202A",
@@ -102,9 +104,19 @@ def rows_of(table: pd.DataFrame, *metrics: str) -> pd.DataFrame:
     return table[table["metric"].isin(metrics)]
 
 
+@contextmanager
+def same_colours(spaces: Iterable[str]) -> Iterator[None]:
+    """Inside, each of these spaces has one colour in all figures, whichever of the others a figure shows."""
+    token = _ORDER.set(tuple(spaces))
+    try:
+        yield
+    finally:
+        _ORDER.reset(token)
+
+
 def colours(spaces: Sequence[str]) -> dict[str, str]:
-    """A colour for each space: ours always the same, others in the order they come."""
-    others = [space for space in spaces if space not in SPACE_COLOURS]
+    """A colour for each space: ours always the same, others in the order of ``same_colours``, then as they come."""
+    others = [space for space in dict.fromkeys((*_ORDER.get(), *spaces)) if space not in SPACE_COLOURS]
     extra = {space: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, space in enumerate(others)}
     return {space: SPACE_COLOURS.get(space) or extra[space] for space in spaces}
 
