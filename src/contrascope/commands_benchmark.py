@@ -99,7 +99,7 @@ def _all(
     others: list[str] | None,
 ) -> tuple[Facts, str]:
     """Every benchmark, and their headlines side by side; with ``others``, the paper's figures too."""
-    from contrascope.benchmarks.suite import Judged, ask_all, comparison, said
+    from contrascope.benchmarks.suite import Judged, ask_all, comparison, notes_of, said
     from contrascope.progress import report
 
     options: dict[str, dict[str, Any]] = {}
@@ -119,7 +119,7 @@ def _all(
     _write_differences(judged, options, spaces, out)
     functions = options.get("functions", {}).get("annotations")
     lacking = [] if others is None else _draw_paper(judged, results, others, functions, out)
-    sentences = [*notes, *lacking, *(note for result in results.values() for note in result.notes), *said(left_out)]
+    sentences = [*notes, *lacking, *notes_of(results), *said(left_out)]
     wide = table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
     facts = {"comparison": str(out / "comparison.csv"), "benchmarks": list(results), "left_out": left_out}
     return facts | {"matched": list(notes)}, "\n".join([wide, *(f"note: {text}" for text in sentences)])

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from contrascope.benchmarks import benchmark
-from contrascope.benchmarks.suite import Judged, ask_all, comparison, said
+from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks.result import tidy
+from contrascope.benchmarks.suite import Judged, ask_all, comparison, notes_of, said
 from contrascope.errors import BenchmarkError, SettingsError
 from contrascope.profiles import profile
 
@@ -87,3 +88,10 @@ def test_where_nothing_can_be_asked_all_reasons_are_given(cells: AnnData) -> Non
     assert "obs['guide'] = obs['the column of yours']" in str(said_.value)
     with pytest.raises(BenchmarkError, match="The cells lack guide, perturbation, control in obs; it has gene"):
         profile(foreign)
+
+
+def test_notes_stand_by_benchmark_and_each_once() -> None:
+    table = tidy([{"space": "mine", "metric": "score", "value": 1.0, "chance": 0.5, "n": 3}])
+    notes = {"hits": ("All do.", "Few batches."), "mitosis": ("No.", "Few batches.", "No."), "stages": ()}
+    results = {name: Result(name, table, table, said) for name, said in notes.items()}
+    assert list(notes_of(results)) == ["hits: All do.", "hits, mitosis: Few batches.", "mitosis: No."]

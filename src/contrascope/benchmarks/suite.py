@@ -139,6 +139,19 @@ def _are_cells(data: AnnData) -> bool:
     return bool(data.obs[PERTURBATION].duplicated().any())
 
 
+def notes_of(results: Mapping[str, Result]) -> Iterator[str]:
+    """A paragraph for each benchmark, of what it notes; what several note stands once, under all their names."""
+    by_note: dict[str, dict[str, None]] = {}
+    for result in results.values():
+        for note in result.notes:
+            by_note.setdefault(note, {})[result.name] = None
+    by_names: dict[tuple[str, ...], list[str]] = {}
+    for note, names in by_note.items():
+        by_names.setdefault(tuple(names), []).append(note)
+    for names_, notes in by_names.items():
+        yield f"{', '.join(names_)}: {' '.join(notes)}"
+
+
 def said(left_out: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each benchmark that was left out."""
     for name, why in left_out.items():
