@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from contrascope import pipeline
-from contrascope.errors import RunError
+from contrascope import cli, pipeline
+from contrascope.errors import RunError, SettingsError
 from contrascope.pipeline import Line
 from contrascope.screen.screen import open_screen
 from contrascope.training import trainer
@@ -114,3 +115,39 @@ def test_what_cellprofiler_measures_is_judged_beside_the_learned_spaces_on_the_s
     again = Line(open_screen(tiny_screen, SMALL | asked), tmp_path / "out", said.append)
     again.features()
     assert said == ["features: done before"]
+
+
+@pytest.mark.parametrize(("given", "devices"), [("2", 2), ("auto", "auto")])
+def test_devices_of_the_command_train_and_embed_what_is_large(
+    given: str, devices: int | str, tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    fit, embed = pipeline.fit, pipeline.embed
+    monkeypatch.setattr(pipeline, "fit", lambda *a, **k: asked.append(k.pop("devices")) or fit(*a, **k))
+    monkeypatch.setattr(pipeline, "embed", lambda *a, **k: asked.append(k.pop("devices")) or embed(*a, **k))
+    monkeypatch.setattr(pipeline, "CELLS_IN_MEMORY", 10)
+    monkeypatch.setattr(Line, "profiles", lambda line: pytest.fail("far enough"))
+    settings = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    words = ["contrascope", "run", str(tiny_screen), "--out", str(tmp_path / "out"), "--devices", given, *settings]
+    monkeypatch.setattr(sys, "argv", [*words, "--quiet"])
+    with pytest.raises(pytest.fail.Exception, match="far enough"):
+        cli.main()
+    assert asked == [devices, max(1, torch.cuda.device_count()) if devices == "auto" else devices]
+
+
+def test_devices_that_cannot_be_had_are_refused_before_the_work(tiny_screen: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="devices is 'all'"):
+        pipeline.run_screen(tiny_screen, tmp_path / "out", devices="all")  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(tiny_screen: Path, tmp_path: Path) -> None:
+    runs = []
+    for devices in (1, 2):
+        line = Line(open_screen(tiny_screen, SMALL), tmp_path / str(devices), lambda text: None, devices)
+        line.store()
+        runs.append(line.run())
+    assert runs[0].fingerprint == runs[1].fingerprint
+    losses = [run.facts["outcome"]["best_validation_loss"] for run in runs]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

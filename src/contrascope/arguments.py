@@ -37,3 +37,8 @@ def split(text: str, *, example: str) -> tuple[str, str]:
         option, needed = example.split(" ", 1)
         raise SettingsError(f"{option} {text} is not understood. KEY=VALUE was needed, such as {needed}.")
     return key, value
+
+
+def number_or_name(text: str) -> Any:
+    """A number of devices as a number; ``auto``, and what is neither, as it was written."""
+    return int(text) if text.isdecimal() else text

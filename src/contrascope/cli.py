@@ -27,7 +27,7 @@ from contrascope import (
     commands_view,
 )
 from contrascope.addresses import is_url, local_path
-from contrascope.arguments import settings_in
+from contrascope.arguments import number_or_name, settings_in
 from contrascope.errors import ContrascopeError, SettingsError
 
 app = typer.Typer(
@@ -75,18 +75,21 @@ def demo(
 def run(
     screen: ScreenFile,
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")],
+    devices: Annotated[
+        str, typer.Option(help="GPUs that train and embed, or CPU processes where there is none; auto takes all GPUs.")
+    ] = "1",
     settings: Sets = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """A screen from tiles to report; stages that are done are skipped.
 
-    Example: contrascope run screen.yaml --out analysis
+    Example: contrascope run screen.yaml --out analysis --devices auto
     """
     from contrascope.pipeline import run_screen
 
     with _telling(quiet) as say:
-        report = run_screen(screen, out, overrides=settings_in(settings), say=say)
+        report = run_screen(screen, out, overrides=settings_in(settings), devices=number_or_name(devices), say=say)
     _last(json_, {"report": str(report)}, f"The report is {report}")
 
 
@@ -177,8 +180,12 @@ def train(
             {"store", "out", "model", "preset", "devices", "nodes", "start_from", "loggers"} & changes.keys()
         ):
             raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
-        number: Any = int(devices) if devices.isdecimal() else devices
-        where: dict[str, Any] = {"out": out, "devices": number, "nodes": nodes, "start_from": start_from}
+        where: dict[str, Any] = {
+            "out": out,
+            "devices": number_or_name(devices),
+            "nodes": nodes,
+            "start_from": start_from,
+        }
         trained = fit(open_store(store), model=model, preset=preset, loggers=logger or (), **where, **changes)
     if not others:
         _last(json_, {"run": str(out)} | trained.facts["outcome"], str(trained))

@@ -53,6 +53,7 @@ from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
+from contrascope.training.distributed import Devices, asked_for
 from contrascope.training.fit import fit, run_fingerprint
 from contrascope.training.run import Run, open_run
 
@@ -67,6 +68,7 @@ def run_screen(
     out: str | Path,
     *,
     overrides: Mapping[str, Any] | None = None,
+    devices: Devices = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """A screen from its tiles to its report.
@@ -75,6 +77,8 @@ def run_screen(
         screen_file: The screen file.
         out: The folder for everything; stages that are done there are skipped.
         overrides: Dotted setting -> value, on top of the file.
+        devices: GPUs, or CPU processes where there is none, that train together and embed what is too large for
+            memory; ``auto`` takes all GPUs. What is found does not depend on it.
         say: Told what is being done, and what was done already.
 
     Returns:
@@ -83,7 +87,7 @@ def run_screen(
     Raises:
         ContrascopeError: Any of its kinds; what is finished stays.
     """
-    line = Line(open_screen(screen_file, overrides), local_path(out), say)
+    line = Line(open_screen(screen_file, overrides), local_path(out), say, devices)
     line.store()
     line.quality()
     line.run()
@@ -125,13 +129,16 @@ class Line:
         screen: Where it begins.
         out: Where everything goes.
         say: Told what is done.
+        devices: That train and embed, as of ``run_screen``.
     """
 
     screen: Screen
     out: Path
     say: Callable[[str], None]
+    devices: Devices = 1
 
     def __post_init__(self) -> None:
+        asked_for(self.devices, 1, None)  # before the work
         if not self._record:
             _refuse_foreign(self.out)
         owner = self._record.setdefault("inputs", self.screen.inputs)
@@ -194,7 +201,7 @@ class Line:
             return open_run(path)
         if _is_of_other_inputs(path, made_from):
             shutil.rmtree(path)  # what is unfinished stays: fit goes on with it
-        run = fit(store, model=name, out=path, **self.settings.training)
+        run = fit(store, model=name, out=path, devices=self.devices, **self.settings.training)
         self._is_made(f"run {name}", made_from)
         self.say(f"run: {run}")
         return run
@@ -210,7 +217,7 @@ class Line:
             if self._record.get("cells", made_from) != made_from:
                 remove_cells(path)
             self._is_made("cells", made_from)  # before the work: an unfinished folder is gone on with
-            embed(self.store_now, self.run_now, out=path)
+            embed(self.store_now, self.run_now, out=path, devices=asked_for(self.devices, 1, None))
             cells = read_anndata(path)
         else:
             cells = embed(self.store_now, self.run_now)
