@@ -65,7 +65,9 @@ def match_features(
 
 
 def reduce_features(
-    features: Annotated[Path, typer.Argument(metavar="FEATURES", help="Measured or matched features, .h5ad or .zarr.")],
+    features: Annotated[
+        Path, typer.Argument(metavar="FEATURES", help="Measured or matched features, .h5ad, .zarr or .parquet.")
+    ],
     out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
     components: Annotated[int | None, typer.Option(help="Principal components; 64 unless --variance is given.")] = None,
     variance: Annotated[float | None, typer.Option(help="Instead: as many as hold this share, such as 0.9.")] = None,
@@ -82,6 +84,9 @@ def reduce_features(
     missing: Annotated[float, typer.Option(help="Share of cells in which a feature may be NaN or infinite.")] = 0.05,
     clip: Annotated[float | None, typer.Option(help="Bring standardised values within this.")] = None,
     space: Annotated[str, typer.Option(help="Where the features stand in obsm.")] = "features",
+    store: Annotated[
+        str | None, typer.Option(help="Of a .parquet: the crop store that it was measured from, its folder or a URL.")
+    ] = None,
     normalised: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also the features used, standardised, with their names.")
     ] = None,
@@ -93,12 +98,14 @@ def reduce_features(
     Example: contrascope reduce-features features.h5ad --out cellprofiler.h5ad --normalised named.h5ad
     """
     from contrascope.features.reduce import SPACE, account, reduce_features
+    from contrascope.store.store import open_store
     from contrascope.tables import write_anndata
 
     out, beside = _writable(out), None if normalised is None else _writable(normalised)
     reduced = reduce_features(
         features, components=components, variance=variance, robust=robust, batch=batch, correlation=correlation,
         missing=missing, clip=clip, space=space, keep=beside is not None,
+        store=None if store is None else open_store(store),
     )  # fmt: skip
     if beside is not None:
         named = reduced.copy()

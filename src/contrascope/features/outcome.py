@@ -32,7 +32,8 @@ from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
 
 MASK = "mask"
-_MADE = "measured"
+MADE = "measured"
+"""Where a file says how it was made."""
 _TOGETHER = 8
 """Parts that stand together as a row group of the finished file."""
 
@@ -115,10 +116,10 @@ def _said_by(out: Path) -> tuple[str, int] | None:
     try:
         if out.suffix == ".parquet":
             schema = pq.read_schema(out)
-            return schema.metadata[_MADE.encode()].decode(), len(schema) - 2
+            return schema.metadata[MADE.encode()].decode(), len(schema) - 2
         with h5py.File(out) as file:
             names = file["obsm/features"].attrs["column-order"]
-            return file["uns"][_MADE][()].decode(), len(names)
+            return file["uns"][MADE][()].decode(), len(names)
     except (KeyError, TypeError, OSError, pa.ArrowException):
         return None
 
@@ -152,7 +153,7 @@ def _write_table(out: Path, blocks: Iterator[pl.DataFrame], made: str) -> None:
         writer = None
         for block in blocks:
             table = block.to_arrow(compat_level=pl.CompatLevel.oldest())
-            table = table.replace_schema_metadata({_MADE: made})
+            table = table.replace_schema_metadata({MADE: made})
             writer = writer or pq.ParquetWriter(beside, table.schema, compression="zstd")
             writer.write_table(table)
         if writer is not None:
@@ -164,8 +165,14 @@ def _write_anndata(
 ) -> None:
     import anndata as ad
 
-    obs = store.cells[kept["row"]].to_pandas()
-    obs.index = pd.Index(obs[v.CELL_ID].astype(str), dtype=object, name=None)
-    obs[MASK] = pd.Categorical(kept[MASK].to_list())
+    obs = observations_of_measured(store, kept["row"], kept[MASK])
     measured = pd.DataFrame(values, index=obs.index, columns=features)
-    write_anndata(ad.AnnData(obs=obs, obsm={"features": measured}, uns={_MADE: made}), out)
+    write_anndata(ad.AnnData(obs=obs, obsm={"features": measured}, uns={MADE: made}), out)
+
+
+def observations_of_measured(store: CropStore, rows: pl.Series, masks: pl.Series) -> pd.DataFrame:
+    """The cell table of cells that were measured, by cell id, with what is said of each cell's mask."""
+    obs = store.cells[rows].to_pandas()
+    obs.index = pd.Index(obs[v.CELL_ID].astype(str), dtype=object, name=None)
+    obs[MASK] = pd.Categorical(masks.to_list())
+    return obs

@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from contrascope.errors import BenchmarkError, SettingsError, first_few
 from contrascope.features.choose import REASON, listed, repeated, unusable
 from contrascope.features.scales import Labelled, Scales, Seen, Values, blocks, plain_scales, robust_scales, seen
+from contrascope.features.stored import features_opened
 from contrascope.features.tables import FEATURES
 from contrascope.profiles.aggregate import flags, numbered
-from contrascope.profiles.blocks import Cells, OpenedCells, observations_of, opened
+from contrascope.profiles.blocks import Cells, OpenedCells
 from contrascope.profiles.corrections import FEWEST
 from contrascope.profiles.moments import Gathering
+from contrascope.store.store import CropStore
 from contrascope.vocabulary import BATCH, CELLPROFILER, CONTROL
 
 SPACE = CELLPROFILER
@@ -52,11 +54,13 @@ def reduce_features(
     clip: float | None = None,
     space: str = FEATURES,
     keep: bool = False,
+    store: CropStore | None = None,
 ) -> AnnData:
     """Principal components of measurements, as an embedding that every benchmark takes.
 
     Args:
-        cells: N cells, in memory or a .h5ad or .zarr, with the ``obs`` column control (bool) and features in ``obsm``.
+        cells: N cells, in memory or a .h5ad or .zarr, with the ``obs`` column control (bool) and features in ``obsm``;
+            or a .parquet of ``measure_cells``, with its store.
         components: How many; default 64, or all there are if those are fewer.
         variance: In place of a number: as many as hold this share of the variance.
         robust: Median and MAD of the controls in place of mean and standard deviation.
@@ -66,6 +70,7 @@ def reduce_features(
         clip: Standardised values are brought within -clip and clip; None leaves them.
         space: The key of ``obsm`` that holds the features.
         keep: Also ``obsm["features"]``: the features that were used, standardised, float32 with their names.
+        store: What a .parquet was measured from: it says which cells are controls, and of which batch.
 
     Returns:
         The cells that were measured, ``obs`` as it was; ``obsm["cellprofiler"]`` (N, K) float32; ``var`` the F features
@@ -73,12 +78,11 @@ def reduce_features(
         explained_variance_ratio (K,), its sum, the features dropped with reasons, and settings.
 
     Raises:
-        SettingsError: Both a number and a share, or one out of range.
+        SettingsError: Both a number and a share, or one out of range; a .parquet without its store.
         BenchmarkError: No controls, too few in a batch, no features, or none left.
     """
     _refuse_settings(components, variance, correlation, missing, clip)
-    obs = observations_of(cells)
-    with opened(cells, batch=batch) as found:
+    with features_opened(cells, batch=batch, store=store) as (obs, found):
         _refuse_space(found, space)
         features = replace(found, spaces={space: found.spaces[space]})
         names = _names(features, space)
