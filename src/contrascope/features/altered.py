@@ -1,0 +1,78 @@
+"""Which measured features a perturbation alters most, in plain words.
+
+    change = mean over its cells of (x - centre_b) / spread_b      (of the controls of the cell's batch b)
+
+so in standard deviations of control cells. Features whose names mean nothing to us are passed over, and of several
+that mean the same the most altered one stands for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from contrascope.features.gloss import gloss
+from contrascope.features.scales import Labelled, blocks, plain_scales, seen
+from contrascope.features.tables import FEATURES
+from contrascope.profiles.aggregate import flags, group_sums, need_labels, numbered
+from contrascope.profiles.blocks import Cells, opened
+from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
+
+ALTERED = 4
+LEAST = 0.25
+"""Standard deviations of control cells: what is altered less is not worth a word."""
+COLUMNS = (PERTURBATION, "place", "feature", "gloss", "change")
+
+
+def altered_features(cells: Cells, *, count: int = ALTERED) -> pd.DataFrame:
+    """The features that are altered most, of each perturbation.
+
+    Args:
+        cells: Measured cells, with ``obsm["features"]`` by name.
+        count: So many of each, at most.
+
+    Returns:
+        Columns perturbation, place from 1, feature, gloss (what it means), change (in standard deviations of control
+        cells). Features that do not vary among the controls of every batch are left out.
+    """
+    with opened(cells) as found:
+        need_labels(found.labels.columns)
+        features = replace(found, spaces={FEATURES: found.spaces[FEATURES]})
+        control = flags(found.labels[CONTROL])
+        batch, batches = (
+            numbered(found.labels[BATCH])
+            if BATCH in found.labels
+            else (np.zeros(len(control), np.intp), np.array(["all cells"], dtype=object))
+        )
+        there = seen(features, FEATURES, Labelled(control, batch, list(batches)))
+        scales = plain_scales(there)
+        named = [str(name) for name in found.spaces[FEATURES].columns]
+        meant = [gloss(name) for name in named]
+        used = np.flatnonzero(scales.varies().all(axis=0) & np.array([bool(words) for words in meant]))
+        numbers, names = numbered(found.labels[PERTURBATION])
+        sums = np.zeros((len(names), len(used)))
+        for rows, values in blocks(features, FEATURES, "Averaging features"):
+            z = scales.of(used).standardised(values[:, used], batch[rows])
+            sums += group_sums(z * there.measured[rows, None], numbers[rows], len(names))
+        measured = np.bincount(numbers, weights=there.measured, minlength=len(names))
+        is_control = np.bincount(numbers, weights=control, minlength=len(names)) > 0
+    rows_of: list[tuple[str, int, str, str, float]] = []
+    for number in np.flatnonzero(~is_control & (measured > 0)):
+        change = sums[number] / measured[number]
+        rows_of += _most(str(names[number]), change, [named[i] for i in used], [meant[i] for i in used], count)
+    return pd.DataFrame(rows_of, columns=list(COLUMNS))
+
+
+def _most(
+    perturbation: str, change: np.ndarray, names: list[str], meant: list[str], count: int
+) -> list[tuple[str, int, str, str, float]]:
+    """Rows of one perturbation; each meaning once."""
+    found: dict[str, tuple[str, int, str, str, float]] = {}
+    for i in np.argsort(-np.abs(change), kind="stable"):
+        if len(found) == count or abs(change[i]) < LEAST:
+            break
+        place = len(found) + 1
+        found.setdefault(meant[i], (perturbation, place, names[i], meant[i], float(change[i])))
+    return list(found.values())
