@@ -48,7 +48,7 @@ def cells_by_channel(
     _check(images, channels, rows)
     limits = limits_of(images) if limits is None else limits
     grey = scaled(images, limits)
-    columns = [_as_colour(grey[:, c]) for c in range(grey.shape[1])]
+    columns = [as_colour(grey[:, c]) for c in range(grey.shape[1])]
     titles = list(channels)
     if len(channels) > 1:
         columns.append(composite(images, limits=limits))
@@ -78,7 +78,7 @@ def pairs(
         raise FigureError(f"original is {original.shape}, reconstruction {reconstruction.shape}: the same was needed")
     limits = limits_of(original)
     first, second = scaled(original, limits), scaled(reconstruction, limits)
-    columns = [_as_colour(grey[:, c]) for c in range(len(channels)) for grey in (first, second)]
+    columns = [as_colour(grey[:, c]) for c in range(len(channels)) for grey in (first, second)]
     titles = [text for name in channels for text in (name, "decoded")]
     return _mosaic(columns, titles, rows, blocks=2, pixel_size_um=pixel_size_um)
 
@@ -110,11 +110,11 @@ def counterfactuals(
     width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
     first, second = scaled(actual, limits), scaled(without, limits)
     difference = (actual.astype(float) - without.astype(float)) / width[None, :, None, None]
-    times = [_amplification(difference[:, c]) for c in range(len(channels))]
+    times = [amplification(difference[:, c]) for c in range(len(channels))]
     columns = [
         picture
         for c in range(len(channels))
-        for picture in (_as_colour(first[:, c]), _as_colour(second[:, c]), _diverging(times[c] * difference[:, c]))
+        for picture in (as_colour(first[:, c]), as_colour(second[:, c]), diverging(times[c] * difference[:, c]))
     ]
     titles = [
         text for name, n in zip(channels, times, strict=True) for text in (name, "without", f"difference\nx{n:g}")
@@ -159,18 +159,19 @@ def _check(images: Images, channels: Sequence[str], rows: Sequence[str] | None) 
         raise FigureError(f"{len(rows)} labels for {len(images)} cells")
 
 
-def _as_colour(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+def as_colour(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Grey values (N, H, W) as colours (N, H, W, 3)."""
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def _amplification(difference: NDArray[np.float64]) -> float:
+def amplification(difference: NDArray[np.float64]) -> float:
     """A round number that brings all but a thousandth of the differences (N, H, W) within -1 to 1; 1 if they are 0."""
     high = float(np.percentile(np.abs(difference), 99.9))
     fitting = [n for n in AMPLIFICATIONS if n * high <= 1]
     return fitting[-1] if fitting and high > 0 else 1
 
 
-def _diverging(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def diverging(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values (N, H, W) as colours: 0 white, 1 and more orange, -1 and less blue."""
     share = np.clip(np.abs(values), 0, 1)[..., None]
     tint = np.where(values[..., None] > 0, ADDED, TAKEN)
@@ -217,15 +218,21 @@ def _mosaic(
     return figure
 
 
+def bar_length(width: int, pixel_size_um: float) -> float:
+    """A round number of micrometres that is at most two fifths of a picture so many pixels wide."""
+    fitting = [um for um in BAR_LENGTHS_UM if um / pixel_size_um <= 0.4 * width] or [BAR_LENGTHS_UM[0]]
+    return fitting[-1]
+
+
 def _scale_bar(axes: Axes, *, width: int, bottom: int, pixel_size_um: float) -> None:
     """A bar of about a quarter of the first picture, its length above it."""
-    fitting = [um for um in BAR_LENGTHS_UM if um / pixel_size_um <= 0.4 * width] or [BAR_LENGTHS_UM[0]]
-    length, margin = fitting[-1] / pixel_size_um, 0.06 * width
+    um = bar_length(width, pixel_size_um)
+    length, margin = um / pixel_size_um, 0.06 * width
     thickness = 0.03 * width
     bar = Rectangle((margin, bottom - margin - thickness), length, thickness, color="white", linewidth=0)
     axes.add_patch(bar)
     axes.text(
-        margin, bottom - margin - 1.5 * thickness, f"{fitting[-1]:g} µm",
+        margin, bottom - margin - 1.5 * thickness, f"{um:g} µm",
         color="white", ha="left", va="bottom", fontsize=6,
     )  # fmt: skip
 

@@ -1,0 +1,58 @@
+"""Sheets are pictures upon pictures, at a contrast that is given, with a difference whose amplification is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contrascope.figures.gallery import composite
+from contrascope.figures.sheets import GAP, PART_GAP, sheets
+
+LIMITS = np.array([[0.0, 1.0], [0.0, 2.0]])
+
+
+@pytest.fixture
+def images() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    rows = {name: random.random((3, 2, 16, 16)) for name in ("cells", "matched", "other", "decoded")}
+    return rows | {"without": rows["decoded"] - 0.019}
+
+
+def test_each_channel_has_a_sheet_after_the_one_of_colours(images) -> None:
+    found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)
+    assert [sheet.view for sheet in found] == ["composite", "DNA", "GFP"]
+    assert found[0].rows == ("cells", "matched", "other", "decoded", "without")
+    assert found[1].rows[-1] == "difference" and found[1].amplification == 50
+
+
+def test_a_single_channel_has_one_sheet(images) -> None:
+    one = {name: rows[:, :1] for name, rows in images.items()}
+    assert [sheet.view for sheet in sheets(one, channels=["DNA"], limits=LIMITS[:1], first_part=1)] == ["DNA"]
+
+
+def test_without_counterfactual_there_is_no_difference(images) -> None:
+    found = sheets({"cells": images["cells"]}, channels=["DNA", "GFP"], limits=LIMITS, first_part=3)
+    assert all(sheet.rows == ("cells",) and sheet.amplification == 0 for sheet in found)
+
+
+def test_pictures_lie_where_they_should(images) -> None:
+    found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)
+    picture = found[0].picture
+    assert picture.shape == (5 * 16 + 4 * GAP, 3 * 16 + PART_GAP + GAP, 3)
+    expected = np.round(255 * composite(images["matched"], limits=LIMITS)[1])
+    left = 16 + PART_GAP
+    np.testing.assert_array_equal(picture[16 + GAP : 32 + GAP, left : left + 16], expected)
+    assert (picture[16 : 16 + GAP] == 255).all() and (picture[:, 16:left] == 255).all()
+
+
+def test_grey_is_the_share_of_the_way_from_black_to_white(images) -> None:
+    dna, gfp = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)[1:]
+    np.testing.assert_array_equal(dna.picture[:16, :16, 0], np.round(255 * images["cells"][0, 0]))
+    np.testing.assert_array_equal(gfp.picture[:16, :16, 2], np.round(255 * images["cells"][0, 1] / 2))
+
+
+def test_a_bar_is_as_long_as_it_says(images) -> None:
+    dark = {"cells": np.zeros((3, 2, 64, 64))}
+    picture = sheets(dark, channels=["a", "b"], limits=LIMITS, first_part=1, pixel_size_um=0.65)[0].picture
+    bar = (picture[:64, :64, 0] == 255).any(axis=0).sum()
+    assert bar == round(10 / 0.65)  # 20 µm would be more than two fifths
