@@ -1,4 +1,4 @@
-"""Typical cells lie near the mean, marked ones along the effect, outliers nowhere, and what does nothing has no mark."""
+"""Typical cells lie near the mean, marked ones along the effect; outliers are not shown."""
 
 from __future__ import annotations
 

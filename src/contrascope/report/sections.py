@@ -15,7 +15,11 @@ import yaml
 
 from contrascope.benchmarks.result import Result
 from contrascope.benchmarks.suite import side_by_side
+from contrascope.report.cards import Cards
+from contrascope.report.gathered import Gathered
 from contrascope.report.maps import Maps
+from contrascope.report.overview import Sentences
+from contrascope.report.perturbations import PerturbationTable
 from contrascope.report.report import Block, Fact, Picture, Section, Table, Text
 
 _SPACES = (
@@ -106,6 +110,18 @@ _QUESTIONS = {
         "A point a perturbation, by its distance from the controls; filled are hits. Grey: where control guides lie.",
     ),
 }
+
+
+def overview_section(sentences: Sequence[str]) -> Section:
+    """The results in words."""
+    return Section("In words", [Sentences(tuple(sentences))])
+
+
+def perturbations_section(frame: pd.DataFrame, gathered: Gathered) -> Section:
+    """The table of perturbations and their cards."""
+    cards, facts = Cards(frame, gathered), gathered.facts
+    table = PerturbationTable(frame, space=str(facts["space"]), no_agreement=str(facts["no_agreement"]))
+    return Section("Perturbations", [table, *(Text(text) for text in cards.said()), cards])
 
 
 def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame) -> Section:

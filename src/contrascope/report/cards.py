@@ -1,0 +1,199 @@
+"""The card of each perturbation: what is known of it in words, its cells beside controls, its neighbours, its guides.
+
+Without scripts all cards stand below each other; with them one is shown at a time. Pictures are in the page for the
+strongest perturbations only, so that the page stays small; those of all lie in the folder ``cards`` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from contrascope.figures.sheets import CELLS, DECODED, DIFFERENCE, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
+from contrascope.profiles.examples import MARKED, TYPICAL
+from contrascope.report.gathered import Gathered
+from contrascope.report.perturbations import card_id
+from contrascope.report.verdicts import verdict
+
+PICTURED = 60
+"""Cards with pictures in the page, at most."""
+_COLOURS = ("blue", "green", "pink", "yellow", "cyan")
+"""Of the channels in a composite, in words: those of ``CHANNEL_COLOURS``."""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """All cards.
+
+    Attributes:
+        frame: Of ``perturbation_frame``: their order, and what the words are made of.
+        gathered: Their tables and pictures.
+        pictured: So many of them have their pictures in the page.
+    """
+
+    frame: pd.DataFrame
+    gathered: Gathered
+    pictured: int = PICTURED
+    scripts: ClassVar[tuple[str, ...]] = ("cards.js",)
+
+    def html(self) -> str:
+        """The cards, the strongest first."""
+        rows = [{str(key): value for key, value in row.items()} for row in self.frame.to_dict("records")]
+        cards = "\n".join(
+            self._card(str(name), row, pictured=place < self.pictured)
+            for place, (name, row) in enumerate(zip(self.frame.index, rows, strict=True))
+        )
+        turn = "".join(
+            f'<button type="button" data-turn="{step}">{word}</button>'
+            for step, word in ((-1, "Previous"), (1, "Next"))
+        )
+        return (
+            f'<div class="cards" id="cards-of-perturbations"><div class="turning" hidden>{turn} '
+            f'<span class="soft" role="status"></span></div>\n{cards}</div>'
+        )
+
+    def said(self) -> list[str]:
+        """How to read the cards."""
+        facts, count = self.gathered.facts, len(self.frame)
+        there = min(self.pictured, count)
+        own = self.gathered.tables["cells"]["own_batch"].mean()
+        batch = "of the same batch" if own == 1 else "of any batch, as batches have too few controls"
+        batch = "of the same batch where that has controls enough" if 0 < own < 1 else batch
+        bar = f" The white bar is {facts['bar_um']:g} µm." if facts["bar_um"] else ""
+        tints = [f"{name} {_COLOURS[c % len(_COLOURS)]}" for c, name in enumerate(facts["channels"])]
+        decoded = (
+            " Decoded: the cell as the model draws it, and without its salient part; what it draws is smoother "
+            "than a cell. Difference: orange where the salient part adds light, blue where it takes some away, as "
+            "many times stronger as is written; ten times or more mean that the decoder draws little of it."
+        )
+        return [
+            f"Typical cells are those nearest to the mean of the perturbation's cells in the {facts['space']} space. "
+            "Where only some cells answer, these show little: so marked cells stand beside them, well along "
+            "the perturbation's effect (around its 85th percentile). Matched controls are those most like the cell "
+            f"above in the background space, {batch}: about the same size, stage and density, so what is left is new. "
+            "Controls at random show what cells are like without being chosen: a shift is seen against them."
+            + decoded
+            * (facts["space"] != "background"),
+            f"Contrast is the same on all cards. Colours of composites: {', '.join(tints)}.{bar} "
+            + (
+                f"The {there:,} cards of the strongest effects have their pictures here, hits first; those of all "
+                f"{count:,} lie in the folder cards."
+                if there < count
+                else "The pictures and the rows of their cells also lie in the folder cards."
+            ),
+        ]
+
+    def _card(self, name: str, row: Mapping[str, Any], *, pictured: bool) -> str:
+        altered = self._of("altered").get(name, pd.DataFrame())
+        pairs = list(zip(altered["gloss"], altered["change"], strict=True)) if len(altered) else []
+        cells = self._of("cells").get(name, pd.DataFrame({"kind": []}))
+        words = verdict(
+            name,
+            row,
+            space=str(self.gathered.facts["space"]),
+            altered=pairs,
+            marked=bool((cells["kind"] == MARKED).any()),
+        )
+        pictures = self._pictures(name, cells) if pictured else _unpictured(name, cells)
+        return (
+            f'<article class="card" id="{card_id(name)}" data-name="{escape(name)}" tabindex="-1">'
+            f"<h3>{escape(name)}</h3><p>{escape(' '.join(words))}</p>"
+            f'{pictures}<div class="aside">{self._neighbours(name)}{self._guides(name)}</div></article>'
+        )
+
+    def _pictures(self, name: str, cells: pd.DataFrame) -> str:
+        sheets = self._of("pictures").get(name, pd.DataFrame())
+        if sheets.empty:
+            return ""
+        views = sheets["view"].tolist()
+        buttons = "".join(
+            f'<button type="button" data-view="{escape(view)}" aria-pressed="{str(not view).lower()}">'
+            f"{escape(view or 'all side by side')}</button>"
+            for view in ["", *views]
+        )
+        group = f'<div class="views" role="group" aria-label="Channels shown" hidden>{buttons}</div>' * (len(views) > 1)
+        figures = "".join(self._figure(name, sheet, cells["kind"].tolist()) for sheet in sheets.to_dict("records"))
+        return f'{group}<div class="sheets">{figures}</div>'
+
+    def _figure(self, name: str, sheet: Mapping[Any, Any], kinds: Sequence[str]) -> str:
+        """One sheet, with its rows named on its left and its columns above."""
+        labels = "".join(f"<span>{escape(text)}</span>" for text in _row_names(name, sheet))
+        typical, height = kinds.count(TYPICAL), int(sheet["height"])
+        width = (int(sheet["width"]) - (PART_GAP - GAP) * (0 < typical < len(kinds)) + GAP) / len(kinds)
+        parts = [(TYPICAL, typical * width), (MARKED, (len(kinds) - typical) * width)]
+        heads = "".join(f'<span style="flex:{share:.0f}">{kind}</span>' for kind, share in parts if share)
+        alt = f"{sheet['view']} of {len(kinds)} cells of {name} beside controls"
+        return (
+            f'<figure class="sheet" data-view="{escape(str(sheet["view"]))}">'
+            f"<figcaption>{escape(str(sheet['view']))}</figcaption>"
+            f'<div class="kinds">{heads}</div><div class="rows">{labels}</div>'
+            f'<img loading="lazy" decoding="async" width="{sheet["width"]}" height="{height}" '
+            f'src="{self.gathered.source(str(sheet["file"]))}" alt="{escape(alt)}"></figure>'
+        )
+
+    def _neighbours(self, name: str) -> str:
+        rows = self._of("neighbours").get(name)
+        if rows is None:
+            return ""
+        pairs = zip(rows["neighbour"], rows["cosine"], strict=True)
+        lines = "".join(
+            f'<tr><th scope="row"><a href="#{card_id(other)}">{escape(other)}</a></th><td>{cosine:.2f}</td></tr>'
+            for other, cosine in pairs
+        )
+        return (
+            '<table><caption>Most alike</caption><thead><tr><th scope="col">perturbation</th>'
+            f'<th scope="col">cosine</th></tr></thead><tbody>{lines}</tbody></table>'
+        )
+
+    def _guides(self, name: str) -> str:
+        rows = self._of("guides").get(name)
+        if rows is None:
+            return ""
+        lines = "".join(
+            f'<tr><th scope="row">{escape(row["guide"])}</th><td>{int(row["cells"]):,}</td>'
+            f"<td>{_blank(row['effect'], '.1f')}</td><td>{_blank(row['cosine'], '.2f')}</td></tr>"
+            for row in rows.to_dict("records")
+        )
+        return (
+            "<table><caption>Guides. Effect: in multiples of a control guide's; cosine: with the mean of the others"
+            '</caption><thead><tr><th scope="col">guide</th><th scope="col">cells</th><th scope="col">effect</th>'
+            f'<th scope="col">cosine</th></tr></thead><tbody>{lines}</tbody></table>'
+        )
+
+    def _of(self, table: str) -> dict[str, pd.DataFrame]:
+        return self._by_name[table]
+
+    @cached_property
+    def _by_name(self) -> dict[str, dict[str, pd.DataFrame]]:
+        return {table: self.gathered.by_name(table) for table in self.gathered.tables}
+
+
+def _row_names(name: str, sheet: Mapping[Any, Any]) -> list[str]:
+    words = {
+        CELLS: name,
+        MATCHED: "matched controls",
+        OTHER: "controls at random",
+        DECODED: "decoded",
+        WITHOUT: "without salient part",
+        DIFFERENCE: f"difference ×{float(sheet['amplification']):g}",
+    }
+    return [words[row] for row in str(sheet["rows"]).split()]
+
+
+def _unpictured(name: str, cells: pd.DataFrame) -> str:
+    """Where the pictures are; the rows of the cells let a live view show them."""
+    rows = f' data-cells="{_joined(cells["row"])}" data-controls="{_joined(cells["control"])}"' if len(cells) else ""
+    return f'<p class="soft unpictured"{rows}>The pictures of {escape(name)} lie in the folder cards.</p>'
+
+
+def _joined(rows: pd.Series) -> str:
+    return " ".join(str(int(row)) for row in rows)
+
+
+def _blank(value: float, digits: str) -> str:
+    return "" if pd.isna(value) else format(value, digits)

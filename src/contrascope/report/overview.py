@@ -1,0 +1,220 @@
+"""What the results come to, in a few sentences, each a pure function of the results and of thresholds that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import ClassVar, NamedTuple
+
+import pandas as pd
+
+from contrascope.benchmarks.novelty import CONTROLS_BEYOND
+from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
+from contrascope.report.perturbations import LEVEL
+from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent
+from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
+
+Results = Mapping[str, Result]
+HARDLY, WELL = 0.6, 0.75
+"""AUROC of batch up to which it can hardly be read, and from which it can be read well."""
+_BASELINES, _OURS = (UNTRAINED, INTENSITY, CELLPROFILER), (SALIENT, COMBINED, BACKGROUND)
+_TOO_MANY = 0.15
+"""Share of control guides at p <= .05 from which p is said to be too small: thrice what chance gives."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A list of sentences on the page."""
+
+    texts: tuple[str, ...]
+    scripts: ClassVar[tuple[str, ...]] = ()
+
+    def html(self) -> str:
+        """A list, texts escaped."""
+        return f'<ul class="said">{"".join(f"<li>{escape(text)}</li>" for text in self.texts)}</ul>'
+
+
+def overview(results: Results, frame: pd.DataFrame, *, not_asked: Mapping[str, str] | None = None) -> list[str]:
+    """The few numbers that matter, and what they mean.
+
+    Args:
+        results: The benchmarks that were asked.
+        frame: Of ``perturbation_frame``.
+        not_asked: Benchmark -> why it was left out.
+    """
+    why = not_asked or {}
+    said = [*_hits(results, frame, why), *_novel(frame), *_batch(results), *_complexes(results), *_dose(results)]
+    return [text for text in said if text]
+
+
+def _hits(results: Results, frame: pd.DataFrame, why: Mapping[str, str]) -> list[str]:
+    salient, background = _flags(frame, "hit"), _flags(frame, "hit_background")
+    known = frame["hit"].notna() | frame["hit_background"].notna()
+    if not known.any():
+        reason = why.get("hits", "")
+        return [f"Which perturbations do anything was not asked. {reason}".strip()]
+    either, count = int((salient | background).sum()), len(frame)
+    how = _how(frame)
+    where = f"{int((salient & background).sum())} in both spaces, {int((salient & ~background).sum())} in the salient "
+    where += f"space alone, {int((background & ~salient).sum())} in the background alone"
+    if either == 0:
+        said = [f"None of {count:,} perturbations can be told from controls ({how})."]
+    else:
+        said = [
+            f"{either:,} of {count:,} perturbations do something to the cells ({how}): {where}."
+            + " The others may do something that is too small for so many cells, or that the model does not see."
+            * (either < count)
+        ]
+    return said + ([] if "q_cells" in frame else _distrusted(results))
+
+
+def _how(frame: pd.DataFrame) -> str:
+    asked = [words for name, words in (("q_cells", "cells"), ("q_guides", "guides")) if _known(frame, name)]
+    if asked:
+        return f"q < {LEVEL:g} by permuted {' and by permuted '.join(asked)}".replace("0.", ".")
+    return f"q < {LEVEL:g} by the size of the effect among control cells".replace("0.", ".")
+
+
+def _distrusted(results: Results) -> list[str]:
+    """Where p comes of control cells alone: whether control guides have small p as well."""
+    rows = _numbers(results, "novelty", CONTROLS_BEYOND)
+    if SALIENT not in rows or rows[SALIENT].value < _TOO_MANY:
+        return []
+    return [
+        f"{per_cent(rows[SALIENT].value)} of control guides have p ≤ .05 in the salient space too, where chance gives "
+        "5 %: guides or wells differ for reasons of their own, so p alone is no reason to believe a small effect."
+    ]
+
+
+def _novel(frame: pd.DataFrame) -> list[str]:
+    if not {"novelty_low", "novelty_high"} <= set(frame):
+        return []
+    hits = frame[_flags(frame, "hit") | _flags(frame, "hit_background")]
+    if hits.empty:
+        return []
+    kinds = [kind_of_effect(row) for row in hits.to_dict("records")]
+    novel, shifted = kinds.count(NOVEL), kinds.count(SHIFTED)
+    return [
+        f"Of these {len(hits):,}, {novel:,} are novel rather than shifted (at least two thirds of the effect are "
+        f"salient, and its whole 95 % interval is above a half), {shifted:,} shift cells to where controls are as well "
+        f"(at most one third, the interval below a half), and {len(hits) - novel - shifted:,} lie between. Half is the "
+        "average of this screen's perturbations, so the words compare perturbations with each other."
+    ]
+
+
+def _batch(results: Results) -> list[str]:
+    rows = _numbers(results, "artifacts", "batch AUROC")
+    if not rows:
+        return []
+    if SALIENT not in rows:
+        return [f"Batch can be read from the background space with AUROC {_two(rows, BACKGROUND)} (chance .50)."]
+    auroc = rows[SALIENT].value
+    if auroc < HARDLY:
+        meaning = f"hardly (below {_of(HARDLY)}): differences between perturbations are hardly those of their batches"
+    elif auroc < WELL:
+        meaning = (
+            f"in part ({_of(HARDLY)} to {_of(WELL)}): perturbations that lie in different batches may look unlike for "
+            "that alone, and hits are judged within batches for this reason"
+        )
+    else:
+        meaning = (
+            f"well ({_of(WELL)} or more): the salient space was to be free of it. Compare perturbations within "
+            "batches, and do not believe likeness between those of one batch"
+        )
+    beside = f"; background {_two(rows, BACKGROUND)}" if BACKGROUND in rows else ""
+    return [
+        f"The batch of a cell can be read from the salient space {meaning}. AUROC {_of(auroc)}, chance .50{beside}."
+    ]
+
+
+def _complexes(results: Results) -> list[str]:
+    if "complexes" not in results:
+        return []
+    rows = _numbers(results, "complexes", "average precision")
+    ours, baselines = [s for s in _OURS if s in rows], [s for s in _BASELINES if s in rows]
+    if not ours:
+        return []
+    best = max(ours, key=lambda space: rows[space].value)
+    value = rows[best].value
+    usual = rows[best].chance
+    found = f"average precision {_of(value)} in the {best} space, chance {_of(usual)}"
+    if not baselines:
+        return [f"Genes of one complex look alike: {found}. No baseline stands beside it."]
+    rival = max(baselines, key=lambda space: rows[space].value)
+    interval = _interval(results["complexes"], best)
+    beside = f"{found}; best baseline, {_NAMES[rival]}, {_of(rows[rival].value)}"
+    draws = f" (95 % of draws of the complexes {_of(interval[0])} to {_of(interval[1])})" if interval else ""
+    if value <= rows[rival].value:
+        return [f"Complexes are not found better than by a baseline: {beside}."]
+    if interval and interval[0] <= rows[rival].value:
+        return [f"Complexes are found somewhat better than by baselines, but not beyond doubt: {beside}{draws}."]
+    return [f"Genes of one complex look alike, more than baselines see: {beside}{draws}."]
+
+
+_NAMES = {
+    UNTRAINED: "the same network untrained",
+    INTENSITY: "plain intensities",
+    CELLPROFILER: "CellProfiler's features",
+}
+
+
+def _dose(results: Results) -> list[str]:
+    rows = _numbers(results, "dose", "Spearman")
+    ours, baselines = [s for s in _OURS if s in rows], [s for s in _BASELINES if s in rows]
+    if not ours:
+        return []
+    best = max(ours, key=lambda space: rows[space].value)
+    value = rows[best].value
+    beside = "; ".join(f"{_NAMES[s]} {_of(rows[s].value)}" for s in baselines)
+    follows = (
+        "follow the dose" if value >= 0.7 else "follow the dose loosely" if value >= 0.4 else "hardly follow the dose"
+    )
+    return [
+        f"Cells {follows}: Spearman {_of(value)} between dose and the way from negative to positive controls, in the "
+        f"{best} space (chance 0{'; ' + beside if beside else ''}). From .70 we say follow, below .40 hardly."
+    ]
+
+
+class _Number(NamedTuple):
+    value: float
+    chance: float
+
+
+def _numbers(results: Results, name: str, metric: str) -> dict[str, _Number]:
+    """Space -> what the headline of a benchmark says of a metric; nothing where it was not asked."""
+    if name not in results:
+        return {}
+    table = results[name].headline
+    rows = table[table[METRIC] == metric]
+    return {
+        str(space): _Number(float(value), float(chance))
+        for space, value, chance in zip(rows[SPACE], rows[VALUE], rows[CHANCE], strict=True)
+    }
+
+
+def _interval(result: Result, space: str) -> tuple[float, float] | None:
+    """Of the average precision of all complexes in one space."""
+    table = result.table
+    if not {"low", "high"} <= set(table):
+        return None
+    rows = table[(table[METRIC] == "average precision") & (table[SPACE] == space)].dropna(subset=["low", "high"])
+    return (float(rows["low"].iloc[0]), float(rows["high"].iloc[0])) if len(rows) else None
+
+
+def _flags(frame: pd.DataFrame, name: str) -> pd.Series:
+    """(K,) whether a flag is set; one that is missing is not."""
+    return frame[name].eq(True)
+
+
+def _known(frame: pd.DataFrame, name: str) -> bool:
+    return name in frame and bool(frame[name].notna().any())
+
+
+def _two(rows: Mapping[str, _Number], space: str) -> str:
+    return _of(rows[space].value)
+
+
+def _of(value: float) -> str:
+    """Two digits, without a leading nought: .73, 1.00."""
+    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"

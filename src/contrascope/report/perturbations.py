@@ -1,0 +1,252 @@
+"""A row a perturbation: what the benchmarks and the cards say of it, side by side, and as a table to sort and search.
+
+Where a benchmark was not asked, its columns are left out, and a sentence says so. A number that is missing is an empty
+field: it sorts behind all others, up or down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import pandas as pd
+
+from contrascope.benchmarks.hits_table import is_perturbation
+from contrascope.benchmarks.novelty import NORM, SHARE
+from contrascope.benchmarks.result import METRIC, SPACE, VALUE, Result
+from contrascope.profiles.agreement import BETWEEN
+from contrascope.report.gathered import Gathered
+from contrascope.vocabulary import BACKGROUND, COMBINED, SALIENT
+
+Row = Mapping[Any, Any]
+LEVEL = 0.05
+TABLE_ID = "perturbation-table"
+_NOVELTY, _HITS = "novelty", "hits"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name in the frame, its heading, its digits, and what it says."""
+
+    name: str
+    heading: str
+    decimals: int
+    meaning: str
+
+
+_COLUMNS = (
+    Column("cells", "cells", 0, "cells of it in the screen"),
+    Column("guides", "guides", 0, "guides, or wells, that it was done with"),
+    Column(
+        "effect", "effect", 2,
+        "length of its profile in the {space} space without what noise adds to it, in units of the space",
+    ),
+    Column(
+        "distance", "distance", 3,
+        "energy distance of its cells from controls in the {space} space; 0 is none",
+    ),
+    Column("p_cells", "p, cells", 3, "how often labels permuted among cells come as far ({space} space)"),
+    Column("q_cells", "q, cells", 3, "the same for all together: of those with q < .05, 5 % are there by chance"),
+    Column("q_guides", "q, guides", 3, "the same where its guides are permuted among guides that do nothing"),
+    Column("p_effect", "p, effect", 3, "how often as many control cells have as large an effect ({space} space)"),
+    Column("q_effect", "q, effect", 3, "the same for all together: of those with q < .05, 5 % are there by chance"),
+    Column(
+        "novelty", "novelty", 2,
+        "share of its effect that is salient, with 95 % intervals: above .5 more of it is new than of the screen's "
+        "average perturbation, below .5 less; it says nothing of a perturbation without effect",
+    ),
+    Column("agreement", "agreement", 2, "mean cosine between the profiles of its guides; unlike guides have 0"),
+    Column("nearest", "nearest", 2, "the perturbation of the most similar profile, with the cosine"),
+)  # fmt: skip
+
+
+def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.DataFrame:
+    """All that is known of each perturbation.
+
+    Args:
+        gathered: What the cards are made of.
+        results: The benchmarks that were asked; ``hits`` and ``novelty`` are looked at.
+
+    Returns:
+        Index the perturbations, those with the strongest effects first, hits before others. Columns as far as they are
+        known: cells, guides, distance, p_cells, q_cells, q_guides, effect, p_effect, q_effect, and the same q
+        in the background (q_cells_background, ...); novelty, novelty_low, novelty_high; agreement, agreement_chance,
+        agreement_percentile; nearest, nearest_cosine; hit, hit_background (missing where nobody asked).
+    """
+    guides = gathered.tables["guides"]
+    table = guides.groupby("perturbation").agg(cells=("cells", "sum"), guides=("guide", "size"))
+    space = str(gathered.facts["space"])
+    for where, ending in ((space, ""), (BACKGROUND, "_background")):
+        table = table.join(_of_hits(results, where).add_suffix(ending)).join(
+            _of_novelty(results, where).add_suffix(ending)
+        )
+        table[f"hit{ending}"] = [is_hit(row, ending) for row in table.to_dict("records")]
+    table = table.join(_shares(results)).join(_agreement(gathered)).join(_nearest(gathered))
+    strength = table["effect"] if "effect" in table else table.get("distance", pd.Series(0.0, table.index))
+    either = [bool(a) or bool(b) for a, b in zip(table["hit"], table["hit_background"], strict=True)]
+    order = pd.DataFrame({"hit": either, "strength": strength.fillna(-1.0), "name": table.index}, index=table.index)
+    return table.loc[order.sort_values(["hit", "strength", "name"], ascending=[False, False, True]).index]
+
+
+def is_hit(row: Row, ending: str = "") -> bool | None:
+    """Whether a perturbation does something, by all that was asked of cells and of guides; None if nothing was.
+
+    Permuted cells and permuted guides have to agree. Where nobody permuted, effects beyond those of controls count.
+    """
+    asked = _known(row, f"q_cells{ending}", f"q_guides{ending}") or _known(row, f"q_effect{ending}")
+    return all(q < LEVEL for q in asked) if asked else None
+
+
+def _known(row: Row, *names: str) -> list[float]:
+    """Those of the numbers that are there."""
+    return [float(row[name]) for name in names if name in row and not pd.isna(row[name])]
+
+
+def _of_hits(results: Mapping[str, Result], space: str) -> pd.DataFrame:
+    if _HITS not in results:
+        return pd.DataFrame()
+    table = results[_HITS].table
+    rows = table[is_perturbation(table) & (table[SPACE] == space)].set_index("perturbation")
+    columns = {VALUE: "distance"} | {name: name for name in ("p_cells", "q_cells", "q_guides")}
+    return rows[list(columns)].rename(columns=columns).dropna(axis="columns", how="all")
+
+
+def _of_novelty(results: Mapping[str, Result], space: str) -> pd.DataFrame:
+    if _NOVELTY not in results:
+        return pd.DataFrame()
+    table = results[_NOVELTY].table
+    rows = table[(table[METRIC] == NORM) & (table[SPACE] == space)].set_index("perturbation")
+    return rows[[VALUE, "p", "q"]].rename(columns={VALUE: "effect", "p": "p_effect", "q": "q_effect"})
+
+
+def _shares(results: Mapping[str, Result]) -> pd.DataFrame:
+    if _NOVELTY not in results:
+        return pd.DataFrame()
+    table = results[_NOVELTY].table
+    rows = table[(table[METRIC] == SHARE) & (table[SPACE] == COMBINED)].set_index("perturbation")
+    columns = {VALUE: "novelty", "low": "novelty_low", "high": "novelty_high"}
+    return rows[list(columns)].rename(columns=columns) if len(rows) else pd.DataFrame()
+
+
+def _agreement(gathered: Gathered) -> pd.DataFrame:
+    table = gathered.tables["agreement"]
+    if not len(table):
+        return pd.DataFrame()
+    rows = table[table["metric"] == BETWEEN].set_index("perturbation")
+    columns = {"value": "agreement", "chance": "agreement_chance", "percentile": "agreement_percentile"}
+    return rows[list(columns)].rename(columns=columns)
+
+
+def _nearest(gathered: Gathered) -> pd.DataFrame:
+    table = gathered.tables["neighbours"]
+    if not len(table):
+        return pd.DataFrame()
+    rows = table[table["place"] == 1].set_index("perturbation")
+    columns = {"neighbour": "nearest", "cosine": "nearest_cosine"}
+    return rows[list(columns)].rename(columns=columns)
+
+
+@dataclass(frozen=True)
+class PerturbationTable:
+    """The table on the page.
+
+    Attributes:
+        frame: Of ``perturbation_frame``.
+        space: The space that effects are told in.
+        no_agreement: Why guides could not be compared; empty if they were.
+    """
+
+    frame: pd.DataFrame
+    space: str = SALIENT
+    no_agreement: str = ""
+    scripts: ClassVar[tuple[str, ...]] = ("table.js",)
+
+    @property
+    def columns(self) -> list[Column]:
+        """Those that anything is known in. Effects stand for distances, and their p for those of permutations."""
+        known = [column for column in _COLUMNS if column.name in self.frame and self.frame[column.name].notna().any()]
+        names = {column.name for column in known}
+        unneeded = {"distance"} if "effect" in names else set()
+        unneeded |= {"p_effect", "q_effect"} if "p_cells" in names else set()
+        return [column for column in known if column.name not in unneeded]
+
+    def html(self) -> str:
+        """A plain table that scripts make sortable and searchable."""
+        heads = "".join(_head(column) for column in self.columns)
+        rows = "\n".join(self._row(str(name), row) for name, row in zip(self.frame.index, self._rows, strict=True))
+        words = "".join(f"<dt>{escape(c.heading)}</dt><dd>{escape(self._meaning(c))}</dd>" for c in self.columns)
+        left_out = "".join(f"<p>{escape(text)}</p>" for text in self.left_out())
+        return (
+            f'<div class="finder" hidden><label for="{TABLE_ID}-search">Find a perturbation</label> '
+            f'<input id="{TABLE_ID}-search" type="search" autocomplete="off" spellcheck="false" '
+            f'data-searches="{TABLE_ID}"> <span class="soft" role="status" data-counts="{TABLE_ID}"></span></div>\n'
+            f'<div class="scroll tall" tabindex="0" role="region" aria-label="Table of perturbations">'
+            f'<table id="{TABLE_ID}" class="sortable"><thead><tr>{_head(_NAME)}{heads}</tr></thead>\n'
+            f"<tbody>{rows}</tbody></table></div>\n"
+            f'{left_out}<details><summary>What the columns say</summary><dl class="words">{words}</dl></details>'
+        )
+
+    def left_out(self) -> list[str]:
+        """What the table does not say, and why."""
+        names, found = {column.name for column in self.columns}, []
+        if "p_cells" not in names and "p_effect" in names:
+            found.append(
+                "Hits were not asked for or could not be had, so p and q are those of the size of the effect against "
+                "pseudo-guides of control cells; wells that differ for other reasons are not in them."
+            )
+        if not names & {"p_cells", "p_effect"}:
+            found.append("The table has no p-values: neither hits nor novelty could be asked of this screen.")
+        if "novelty" not in names:
+            found.append("The table has no novelty: it takes both spaces and the benchmark novelty.")
+        if self.no_agreement:
+            found.append(f"The table has no guide agreement. {self.no_agreement}")
+        return found
+
+    @property
+    def _rows(self) -> list[dict[str, Any]]:
+        return [{str(key): value for key, value in row.items()} for row in self.frame.to_dict("records")]
+
+    def _meaning(self, column: Column) -> str:
+        return column.meaning.format(space=self.space)
+
+    def _row(self, name: str, row: Mapping[str, Any]) -> str:
+        cells = "".join(_cell(column, row) for column in self.columns)
+        link = f'<a href="#{card_id(name)}">{escape(name)}</a>'
+        return f'<tr data-name="{escape(name)}"><th scope="row">{link}</th>{cells}</tr>'
+
+
+_NAME = Column("perturbation", "perturbation", 0, "")
+
+
+def card_id(name: str) -> str:
+    """The id of a perturbation's card, which its address ends with."""
+    return f"perturbation-{quote(name, safe='')}"
+
+
+def number(value: float, decimals: int) -> str:
+    """A number with so many digits behind the point; an effect of less than the last one is not 0 but below it."""
+    least = 10.0**-decimals
+    return f"< {least:.{decimals}f}" if 0 < value < least and decimals else f"{value:,.{decimals}f}"
+
+
+def _head(column: Column) -> str:
+    kind = ' class="number"' if column.name not in ("perturbation", "nearest") else ""
+    return f'<th scope="col"{kind}><button type="button">{escape(column.heading)}</button></th>'
+
+
+def _cell(column: Column, row: Mapping[str, Any]) -> str:
+    value = row[column.name]
+    if pd.isna(value):
+        return "<td></td>"
+    if column.name == "nearest":
+        return (
+            f'<td data-value="{escape(str(value))}"><a href="#{card_id(str(value))}">{escape(str(value))}</a> '
+            f'<span class="soft">{row["nearest_cosine"]:.2f}</span></td>'
+        )
+    text = number(float(value), column.decimals)
+    if column.name == "novelty":
+        text += f' <span class="soft">{row["novelty_low"]:.2f} to {row["novelty_high"]:.2f}</span>'
+    return f'<td class="number" data-value="{float(value):.6g}">{text}</td>'

@@ -1,0 +1,155 @@
+"""What is known of one perturbation, in plain words: sentences that are a pure function of its row of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from contrascope.report.perturbations import LEVEL, Row
+
+AGREE = 95
+"""Percentile of chance from which guides are said to agree."""
+NOVEL, SHIFTED, BETWEEN = "novel", "shifted", "between"
+MOSTLY = 2 / 3
+"""Salient share from which an effect is novel, if its whole interval is above a half; a shift has as much elsewhere."""
+
+
+def verdict(
+    name: str,
+    row: Row,
+    *,
+    space: str = "salient",
+    altered: Sequence[tuple[str, float]] = (),
+    marked: bool = True,
+) -> list[str]:
+    """Sentences on one perturbation.
+
+    Args:
+        name: The perturbation.
+        row: Its row of ``perturbation_frame``.
+        space: The space that the row's numbers without ending are of.
+        altered: What its cells differ in most, and by how many standard deviations of control cells.
+        marked: Whether a direction was found to choose marked cells by.
+    """
+    hit, behind = _flag(row, "hit"), _flag(row, "hit_background") if space != "background" else None
+    said = [_effect(name, row, space, hit, behind)]
+    if hit or behind:
+        said += _novelty(row) + _guides(row) + _likeness(row, space)
+    if altered:
+        said.append(f"Most altered measurements: {'; '.join(_measured(*pair) for pair in altered)}.")
+    if not marked:
+        said.append(
+            "No direction of its effect stands out of noise, so there are no marked cells to show, only typical ones."
+        )
+    return said
+
+
+def kind_of_effect(row: Row) -> str | None:
+    """Whether an effect is novel, a shift, or between them; None without its share and interval."""
+    share, low, high = (_value(row, name) for name in ("novelty", "novelty_low", "novelty_high"))
+    if share is None or low is None or high is None:
+        return None
+    if share >= MOSTLY and low > 0.5:
+        return NOVEL
+    return SHIFTED if share <= 1 - MOSTLY and high < 0.5 else BETWEEN
+
+
+def per_cent(share: float) -> str:
+    """A share as it is read: 27 %."""
+    return f"{100 * share:.0f} %"
+
+
+def chance(q: float) -> str:
+    """A q-value as it is read: q = .012, or q < .001."""
+    return "q < .001" if q < 0.001 else f"q = {q:.3f}".replace("0.", ".", 1)
+
+
+def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | None) -> str:
+    if hit is None and behind is None:
+        return f"Whether {name} does anything was not asked: the benchmarks hits and novelty have no number for it."
+    if hit:
+        also = (
+            ", and in the background space as well"
+            if behind
+            else ", but not in the background space" * (behind is not None)
+        )
+        return f"{name} is a hit: its cells differ from controls in the {space} space ({_how_sure(row, '')}){also}."
+    if behind:
+        return (
+            f"{name} is a hit in the background space ({_how_sure(row, '_background')}), not in the salient one "
+            f"({_how_sure(row, '')}): its cells are shifted to where controls are as well."
+        )
+    cells, guides = _value(row, "q_cells"), _value(row, "q_guides")
+    if cells is not None and guides is not None and (cells < LEVEL) != (guides < LEVEL):
+        which, other = ("cells", "guides") if cells < LEVEL else ("guides", "cells")
+        return (
+            f"{name} is not counted as a hit: permuted {which} speak for an effect in the {space} space, permuted "
+            f"{other} do not ({_how_sure(row, '')})."
+        )
+    return (
+        f"No effect of {name} is seen ({_how_sure(row, '')}). That is no proof that there is none: what is smaller "
+        "than the differences among controls, or what the model does not draw, stays hidden."
+    )
+
+
+def _how_sure(row: Row, ending: str) -> str:
+    cells, guides = _value(row, f"q_cells{ending}"), _value(row, f"q_guides{ending}")
+    effect = _value(row, f"q_effect{ending}")
+    if cells is not None and guides is not None:
+        return f"{chance(cells)} by cells, {chance(guides)} by guides"
+    if cells is not None:
+        return f"{chance(cells)} by cells; guides could not be asked"
+    if guides is not None:
+        return f"{chance(guides)} by guides"
+    return f"{chance(effect)} by the size of its effect among control cells" if effect is not None else "not asked"
+
+
+def _novelty(row: Row) -> list[str]:
+    kind, (share, low, high) = kind_of_effect(row), (_value(row, f"novelty{end}") for end in ("", "_low", "_high"))
+    if kind is None or share is None or low is None or high is None:
+        return []
+    size = f"{per_cent(share)} of its effect is salient (95 % interval {per_cent(low)} to {per_cent(high)}; the "
+    size += "average perturbation of the screen has 50 %)"
+    words = {
+        NOVEL: "a novel phenotype rather than a shift of what controls vary in.",
+        SHIFTED: "more a shift of what controls vary in than a novel phenotype. Matched controls look alike then; "
+        "compare with controls at random.",
+        BETWEEN: "neither clearly novel nor clearly a shift of what controls vary in.",
+    }
+    return [f"{size}: {words[kind]}"]
+
+
+def _guides(row: Row) -> list[str]:
+    cosine, usual, percentile = (_value(row, f"agreement{end}") for end in ("", "_chance", "_percentile"))
+    if cosine is None or usual is None or percentile is None:
+        return []
+    beside = f"cosine {cosine:.2f}, guides of different perturbations {usual:.2f}"
+    if percentile >= AGREE:
+        return [f"Its {int(row['guides'])} guides agree ({beside})."]
+    return [
+        f"Its {int(row['guides'])} guides agree no more than {100 - AGREE} % of guides drawn at random do ({beside})."
+    ]
+
+
+def _likeness(row: Row, space: str) -> list[str]:
+    nearest, cosine = row.get("nearest"), _value(row, "nearest_cosine")
+    if not isinstance(nearest, str) or cosine is None:
+        return []
+    if cosine < 0.5:
+        return [f"No other perturbation is much like it in the {space} space (at most {nearest}, cosine {cosine:.2f})."]
+    return [f"Most like it in the {space} space is {nearest} (cosine {cosine:.2f})."]
+
+
+def _measured(what: str, change: float) -> str:
+    return f"{what} {'higher' if change > 0 else 'lower'} by {abs(change):.1f} standard deviations of control cells"
+
+
+def _flag(row: Row, name: str) -> bool | None:
+    value = row.get(name)
+    return None if value is None or pd.isna(value) else bool(value)
+
+
+def _value(row: Row, name: str) -> float | None:
+    value = row.get(name)
+    return None if value is None or pd.isna(value) else float(value)

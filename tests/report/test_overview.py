@@ -1,0 +1,73 @@
+"""The sentences at the top are a function of the results, and weak results are called weak."""
+
+from __future__ import annotations
+
+import pytest
+
+from contrascope.report.overview import Sentences, overview
+from contrascope.report.perturbations import perturbation_frame
+
+
+def headline(metric: str, **values: float) -> list[dict]:
+    return [
+        {"space": space, "metric": metric, "value": value, "chance": 0.5, "n": 9} for space, value in values.items()
+    ]
+
+
+def test_hits_and_what_kind_they_are(gathered, results) -> None:
+    first, second = overview(results, perturbation_frame(gathered, results))
+    assert "2 of 6 perturbations do something" in first and "q < .05 by permuted cells and by permuted guides" in first
+    assert "0 in both spaces, 2 in the salient space alone, 0 in the background alone" in first
+    assert "Of these 2, 1 are novel" in second and "1 shift cells" in second and "0 lie between" in second
+
+
+def test_without_hits_nothing_is_said_of_novelty(gathered, results) -> None:
+    results["hits"].table["q_cells"] = 0.9
+    (only,) = overview(results, perturbation_frame(gathered, results))
+    assert only.startswith("None of 6 perturbations can be told from controls")
+
+
+def test_what_was_not_asked_is_told_with_its_reason(gathered) -> None:
+    (only,) = overview({}, perturbation_frame(gathered, {}), not_asked={"hits": "Too few controls."})
+    assert only == "Which perturbations do anything was not asked. Too few controls."
+
+
+def test_small_p_of_control_guides_are_told_where_p_is_of_cells(gathered, results, make_result) -> None:
+    novelty = results["novelty"]
+    said = make_result("novelty", novelty.table, headline("control guides at p 0.05", salient=0.38))
+    texts = overview({"novelty": said}, perturbation_frame(gathered, {"novelty": said}))
+    assert any("38 % of control guides have p ≤ .05" in text for text in texts)
+    calm = make_result("novelty", novelty.table, headline("control guides at p 0.05", salient=0.06))
+    assert not any("control guides" in text for text in overview({"novelty": calm}, perturbation_frame(gathered, {})))
+
+
+@pytest.mark.parametrize(("auroc", "words"), [(0.55, "hardly"), (0.65, "in part"), (0.9, "well (.75 or more)")])
+def test_batch_is_read_hardly_in_part_or_well(gathered, make_result, auroc, words) -> None:
+    artifacts = make_result("artifacts", [], headline("batch AUROC", salient=auroc, background=0.99))
+    text = overview({"artifacts": artifacts}, perturbation_frame(gathered, {}))[-1]
+    assert f"from the salient space {words}" in text and "background .99" in text
+
+
+@pytest.mark.parametrize(
+    ("baseline", "low", "words"),
+    [
+        (0.5, 0.7, "Genes of one complex look alike, more than baselines see"),
+        (0.75, 0.7, "not beyond doubt"),
+        (0.9, 0.7, "not found better"),
+    ],
+)
+def test_complexes_are_told_beside_the_best_baseline(gathered, make_result, baseline, low, words) -> None:
+    rows = [{"space": "salient", "metric": "average precision", "value": 0.8, "low": low, "high": 0.95}]
+    lines = headline("average precision", salient=0.8, background=0.3, untrained=baseline, intensity=0.2)
+    text = overview({"complexes": make_result("complexes", rows, lines)}, perturbation_frame(gathered, {}))[-1]
+    assert words in text and "the same network untrained" in text
+
+
+def test_a_dose_that_is_followed(gathered, make_result) -> None:
+    dose = make_result("dose", [], headline("Spearman", salient=0.91, background=0.8, intensity=0.61))
+    text = overview({"dose": dose}, perturbation_frame(gathered, {}))[-1]
+    assert text.startswith("Cells follow the dose: Spearman .91") and "plain intensities .61" in text
+
+
+def test_sentences_are_escaped() -> None:
+    assert Sentences(("a < b",)).html() == '<ul class="said"><li>a &lt; b</li></ul>'

@@ -1,0 +1,82 @@
+"""A row a perturbation: hits first, missing numbers empty, columns without numbers left out and named."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contrascope.report.perturbations import PerturbationTable, card_id, is_hit, perturbation_frame
+
+
+def test_hits_come_first_and_then_effects(gathered, results) -> None:
+    frame = perturbation_frame(gathered, results)
+    assert frame.index[:2].tolist() == ["NA", "SEP2"]  # 2.5 before 1.5
+    assert frame.index[2] == "7"  # no hit, but the next in effect
+    assert set(frame.index[-2:]) == {"A B/ä#%41", "quiet"}  # whose effect nobody knows
+
+
+def test_each_number_is_that_of_its_benchmark(gathered, results) -> None:
+    row = perturbation_frame(gathered, results).loc["SEP2"]
+    assert (row["cells"], row["guides"], row["effect"], row["q_cells"], row["q_guides"]) == (23, 2, 1.5, 0.002, 0.01)
+    assert (row["novelty"], row["novelty_low"], row["novelty_high"]) == (0.85, 0.7, 0.95)
+    assert (row["agreement"], row["nearest"], row["nearest_cosine"]) == (0.8, "NA", 0.9)
+    assert row["hit"] and not row["hit_background"]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"q_cells": 0.01, "q_guides": 0.01}, True),
+        ({"q_cells": 0.01, "q_guides": 0.2}, False),
+        ({"q_cells": 0.2, "q_guides": 0.01}, False),
+        ({"q_cells": 0.01, "q_guides": np.nan}, True),
+        ({"q_cells": np.nan, "q_guides": np.nan, "q_effect": 0.01}, True),
+        ({"q_cells": 0.2, "q_effect": 0.01}, False),
+        ({"q_effect": 0.2}, False),
+        ({}, None),
+        ({"q_cells": np.nan}, None),
+    ],
+)
+def test_cells_and_guides_have_to_agree_where_both_were_asked(row, expected) -> None:
+    assert is_hit(row) is expected
+
+
+def test_what_is_missing_is_empty_and_not_nought(gathered, results) -> None:
+    page = PerturbationTable(perturbation_frame(gathered, results)).html()
+    quiet = re.search(r'<tr data-name="quiet">.*?</tr>', page)
+    assert quiet and quiet.group().count("<td></td>") == 6  # effect, p, q, q, novelty, agreement
+    assert 'data-value="0"' not in quiet.group()
+
+
+def test_columns_that_nobody_asked_for_are_left_out_with_a_sentence(gathered, results) -> None:
+    table = PerturbationTable(perturbation_frame(gathered, {}), no_agreement="None of 6 has two guides.")
+    assert [column.name for column in table.columns] == ["cells", "guides", "agreement", "nearest"]
+    said = " ".join(table.left_out())
+    assert "no p-values" in said and "no novelty" in said and "None of 6 has two guides." in said
+    whole = PerturbationTable(perturbation_frame(gathered, results))
+    assert whole.left_out() == []
+
+
+def test_without_hits_p_is_that_of_the_effect_and_says_so(gathered, results) -> None:
+    table = PerturbationTable(perturbation_frame(gathered, {"novelty": results["novelty"]}))
+    assert {"p_effect", "q_effect"} <= {column.name for column in table.columns}
+    assert "pseudo-guides" in table.left_out()[0]
+
+
+def test_names_are_escaped_and_lead_to_their_cards(gathered, results) -> None:
+    page = PerturbationTable(perturbation_frame(gathered, results)).html()
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert f'href="#{card_id("A B/ä#%41")}"' in page and "A B" not in card_id("A B/ä#%41")
+
+
+def test_a_screen_without_results_has_a_frame_all_the_same(gathered) -> None:
+    empty = {name: table.iloc[:0] for name, table in gathered.tables.items() if name != "guides"}
+    bare = dataclasses.replace(gathered, tables={**empty, "guides": gathered.tables["guides"]})
+    frame = perturbation_frame(bare, {})
+    assert len(frame) == 6 and frame["hit"].isna().all()
+    assert isinstance(PerturbationTable(frame).html(), str)
+    assert not any(pd.isna(frame["cells"]))

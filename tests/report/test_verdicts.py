@@ -1,0 +1,88 @@
+"""What is said of a perturbation follows from its numbers, and nothing is said that they do not say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contrascope.report.verdicts import kind_of_effect, verdict
+
+HIT = {"hit": True, "hit_background": False, "q_cells": 0.01, "q_guides": 0.0004, "guides": 4}
+NOVEL = {"novelty": 0.85, "novelty_low": 0.7, "novelty_high": 0.93}
+SHIFT = {"novelty": 0.2, "novelty_low": 0.1, "novelty_high": 0.4}
+
+
+def said(row: dict, **options) -> str:
+    return " ".join(verdict("SEP2", row, **options))
+
+
+def test_a_novel_hit() -> None:
+    text = said(HIT | NOVEL)
+    assert "SEP2 is a hit" in text and "q = .010 by cells, q < .001 by guides" in text
+    assert "but not in the background space" in text
+    assert "85 % of its effect is salient" in text and "a novel phenotype rather than a shift" in text
+
+
+def test_a_shift_says_which_controls_to_look_at() -> None:
+    assert "compare with controls at random" in said(HIT | SHIFT)
+
+
+def test_a_hit_of_the_background_alone_is_a_shift() -> None:
+    row = {"hit": False, "hit_background": True, "q_cells": 0.4, "q_cells_background": 0.01}
+    text = said(row)
+    assert "hit in the background space (q = .010 by cells" in text and "shifted to where controls are" in text
+
+
+def test_nothing_is_said_of_the_novelty_of_no_effect() -> None:
+    text = said({"hit": False, "hit_background": False, "q_cells": 0.7, "q_guides": 0.8} | NOVEL)
+    assert text.startswith("No effect of SEP2 is seen (q = .700 by cells, q = .800 by guides)")
+    assert "novel" not in text and "no proof" in text
+
+
+@pytest.mark.parametrize(("cells", "guides", "first"), [(0.01, 0.3, "cells"), (0.3, 0.01, "guides")])
+def test_where_cells_and_guides_disagree_it_says_which(cells, guides, first) -> None:
+    text = said({"hit": False, "hit_background": False, "q_cells": cells, "q_guides": guides})
+    assert f"not counted as a hit: permuted {first} speak for an effect" in text
+
+
+def test_where_nobody_asked_it_says_that_nobody_asked() -> None:
+    assert "was not asked" in said({"hit": None, "hit_background": None})
+    assert "was not asked" in said({"hit": np.nan, "hit_background": np.nan, "q_cells": np.nan})
+
+
+def test_guides_agree_only_beyond_chance() -> None:
+    row = HIT | {"agreement": 0.5, "agreement_chance": 0.02}
+    assert "Its 4 guides agree (cosine 0.50" in said(row | {"agreement_percentile": 99.0})
+    assert "agree no more than" in said(row | {"agreement_percentile": 60.0})
+
+
+def test_likeness_needs_some_likeness() -> None:
+    assert "Most like it in the salient space is SEP3 (cosine 0.90)" in said(
+        HIT | {"nearest": "SEP3", "nearest_cosine": 0.9}
+    )
+    assert "No other perturbation is much like it" in said(HIT | {"nearest": "SEP3", "nearest_cosine": 0.3})
+
+
+def test_altered_features_are_told_with_their_direction() -> None:
+    text = said(HIT, altered=[("area of the nucleus", 2.13), ("mean brightness of GFP in the cell", -0.5)])
+    assert "area of the nucleus higher by 2.1 standard deviations" in text
+    assert "mean brightness of GFP in the cell lower by 0.5" in text
+
+
+def test_it_is_said_that_there_are_no_marked_cells() -> None:
+    assert "no marked cells" in said(HIT, marked=False) and "marked" not in said(HIT)
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "high", "kind"),
+    [
+        (0.9, 0.7, 1.0, "novel"),
+        (0.9, 0.4, 1.0, "between"),
+        (0.55, 0.51, 0.6, "between"),
+        (0.1, 0.0, 0.3, "shifted"),
+        (0.1, 0.0, 0.6, "between"),
+        (np.nan, 0.0, 0.6, None),
+    ],
+)
+def test_an_effect_is_novel_or_shifted_only_by_a_margin(share, low, high, kind) -> None:
+    assert kind_of_effect({"novelty": share, "novelty_low": low, "novelty_high": high}) == kind
