@@ -23,6 +23,7 @@ FLOORS = (
     ("figures", "embedding"),
     ("report", "contrast"),
     ("judging", "notebook", "pictures", "thumbnails", "view"),
+    ("cards",),
     (
         "pipeline",
         "commands_benchmark",

@@ -66,7 +66,7 @@ def save_picture(figure: Any, path: Path, numbers: pd.DataFrame) -> None:
 def _draw_cells(folder: Path, store: CropStore, run: Run, shown: list[str]) -> None:
     rows, labels = _examples(store, shown)
     images = run.images(store, rows)
-    figure = composites(images, labels, channels=store.channels, pixel_size_um=_shown_pixel(store, run))
+    figure = composites(images, labels, channels=store.channels, pixel_size_um=shown_pixel(store, run))
     save_picture(figure, folder / "cells", store.cells[rows].to_pandas())
 
 
@@ -75,7 +75,7 @@ def _draw_reconstructions(folder: Path, store: CropStore, run: Run) -> None:
     rows = np.random.default_rng(0).permutation(held_out)[:_RECONSTRUCTED]
     images, decoded = run.reconstruct(store, rows)
     names = store.cells[rows][v.PERTURBATION].to_list()
-    figure = pairs(images, decoded, channels=store.channels, rows=names, pixel_size_um=_shown_pixel(store, run))
+    figure = pairs(images, decoded, channels=store.channels, rows=names, pixel_size_um=shown_pixel(store, run))
     error = np.square(images - decoded).mean((2, 3))
     errors = {f"mean squared error {name}": error[:, c] for c, name in enumerate(store.channels)}
     save_picture(figure, folder / "reconstructions", pd.DataFrame({"row": rows, v.PERTURBATION: names} | errors))
@@ -84,7 +84,7 @@ def _draw_reconstructions(folder: Path, store: CropStore, run: Run) -> None:
 def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnData, shown: list[str]) -> None:
     rows = np.concatenate(typical_cells(cells, shown, space=v.SALIENT))
     actual, without = run.counterfactual(store, rows)
-    scale = _shown_pixel(store, run)
+    scale = shown_pixel(store, run)
     figure = counterfactuals(actual, without, channels=store.channels, rows=shown, pixel_size_um=scale)
     change = (actual - without).mean((2, 3))
     changes = {f"mean difference {name}": change[:, c] for c, name in enumerate(store.channels)}
@@ -139,7 +139,7 @@ def _examples(store: CropStore, shown: list[str]) -> tuple[np.ndarray, list[str]
     return np.concatenate(rows), labels
 
 
-def _shown_pixel(store: CropStore, run: Run) -> float | None:
+def shown_pixel(store: CropStore, run: Run) -> float | None:
     """Width in micrometres of a pixel after resizing."""
     if store.pixel_size_um is None:
         return None

@@ -1,6 +1,6 @@
 """The straight line in one function, ``run_screen``; the table of contents of the package.
 
-    screen -> store -> quality -> run -> cells -> profiles -> benchmarks -> figures -> report
+    screen -> store -> quality -> run -> cells -> profiles -> benchmarks -> figures -> cards -> report
 
 Each stage leaves its outcome in one folder and is known by a fingerprint of all it was made from. A stage
 whose fingerprint stands in ``stages.json`` is skipped; one that changed is made again, and so is what
@@ -26,6 +26,7 @@ from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
 from contrascope.benchmarks.suite import Judged
+from contrascope.cards import draw_cards
 from contrascope.config import ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
@@ -41,7 +42,10 @@ from contrascope.profiles.maps import mapped_rows
 from contrascope.profiles.sums import sums_path
 from contrascope.progress import report as report_progress
 from contrascope.report import accounts, sections
+from contrascope.report.gathered import read_gathered
 from contrascope.report.maps import Maps, mapped_cells
+from contrascope.report.overview import overview
+from contrascope.report.perturbations import perturbation_frame
 from contrascope.report.quality import Quality, judge_quality
 from contrascope.report.quality_page import quality_figures, quality_section
 from contrascope.report.report import render_report
@@ -97,6 +101,7 @@ def run_screen(
     line.results()
     line.figures()
     line.thumbnails()
+    line.cards()
     return line.report()
 
 
@@ -117,6 +122,7 @@ def report_again(
         raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
     line.quality()
     line.thumbnails()
+    line.cards()
     line.forget("report")
     return line.report()
 
@@ -308,6 +314,22 @@ class Line:
         self.say(f"maps: pictures of {len(read_sheets(folder).rows):,} cells")
         return folder
 
+    def cards(self) -> Path:
+        """Pictures and tables of each perturbation's card."""
+        folder, features = self.out / "cards", self.settings.features
+        made_from = self._key("cards", self._record["profiles"], *([] if features is None else self._rival))
+        if self._is_done("cards", made_from, folder / "facts.json"):
+            self.say("cards: done before")
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        sums = sums_path(self._cells_path)
+        averages = read_anndata(sums) if sums.exists() else self.cells_now
+        measured = None if features is None else self.out / "features" / "measured.h5ad"
+        count = draw_cards(folder, self.store_now, self.run_now, self._cells_path, averages, measured)
+        self._is_made("cards", made_from)
+        self.say(f"cards: {count:,} drawn")
+        return folder
+
     def report(self) -> Path:
         """The page that shows it all."""
         path = self.out / "report.html"
@@ -316,12 +338,15 @@ class Line:
             self.say("report: done before")
             return path
         store, run, results = self.store_now, self.run_now, self.results_now
-        folder = self.out / "figures"
+        folder, gathered = self.out / "figures", read_gathered(self.out / "cards")
+        perturbations = perturbation_frame(gathered, results)
         page = render_report(
             self.settings.name,
             subtitle=f"{store!r}; model {run.model_name}.",
             facts=sections.headline_facts(store.account, len(store.perturbations), results),
             sections=[
+                sections.overview_section(overview(results, perturbations, not_asked=self._not_asked)),
+                sections.perturbations_section(perturbations, gathered),
                 sections.went_in(str(store.account), accounts.dropped(store.account), accounts.counts(store.cells)),
                 quality_section(self.quality_now, self.out / "quality"),
                 sections.cells_section(folder),

@@ -1,0 +1,172 @@
+"""A card of each perturbation: what its pictures and tables are made of, gathered where cells and model are at hand.
+
+    cells.csv        the cells shown, with their controls: rows of the store, where they come from, how well they match
+    pictures.csv     the sheets: perturbation, view, file, rows, amplification of the difference
+    neighbours.csv   the most alike perturbations     guides.csv   the guides of each     agreement.csv   of its guides
+    altered.csv      the most altered measurements, where cells were measured
+    facts.json       contrast, pixel size, and what could not be had
+    NNNN_NAME_VIEW.webp
+
+Pictures are read and decoded for some dozens of perturbations at a time, so memory does not grow with the screen.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from PIL import Image
+
+from contrascope import vocabulary as v
+from contrascope.errors import BenchmarkError
+from contrascope.features.altered import altered_features
+from contrascope.figures.gallery import Limits, bar_length, limits_of
+from contrascope.figures.sheets import CELLS, DECODED, MATCHED, OTHER, WITHOUT, Sheet, sheets
+from contrascope.pictures import shown_pixel
+from contrascope.profiles import guide_agreement
+from contrascope.profiles.aggregate import averaged
+from contrascope.profiles.examples import TYPICAL, examples
+from contrascope.profiles.guides import guide_table
+from contrascope.profiles.nearest import nearest_perturbations
+from contrascope.profiles.normalize import centred
+from contrascope.progress import track
+from contrascope.store.files import write_bytes, write_json
+from contrascope.store.store import CropStore
+from contrascope.training.run import Run
+
+CARD_BYTES = 88_000
+"""Of a card's pictures: a third more as text in a page, some 120 kB."""
+_QUALITIES = (78, 65, 50, 35, 20, 10)
+_AT_ONCE = 32
+"""Cards whose cells are read and decoded together."""
+_FOR_CONTRAST = 400
+_WHERE = (v.PLATE, v.WELL, v.TILE, v.GUIDE, v.CELL_ID)
+
+
+def draw_cards(
+    folder: Path, store: CropStore, run: Run, cells: AnnData | Path, sums: AnnData, measured: Path | None = None
+) -> int:
+    """Write everything that the cards show into a folder.
+
+    Args:
+        folder: Where it goes.
+        store: The cells' pixels.
+        run: The model.
+        cells: The cells embedded by it, in memory or in a file.
+        sums: The same, or the sums of them by guide and batch.
+        measured: What was measured of the cells, if anything was.
+
+    Returns:
+        The number of cards.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = examples(cells)
+    space = v.SALIENT if run.model.has_salient else v.BACKGROUND
+    reason = _draw_tables(folder, sums, space)
+    if measured is not None:
+        altered_features(measured).to_csv(folder / "altered.csv", index=False)
+    limits, pixel = _contrast(store, run), shown_pixel(store, run)
+    pictures = [row for card in _drawn(store, run, shown, limits, pixel) for row in _written(folder, *card)]
+    pd.DataFrame(pictures).to_csv(folder / "pictures.csv", index=False)
+    _with_places(shown, store).to_csv(folder / "cells.csv", index=False)
+    bar = None if pixel is None else bar_length(run.settings.image_size, pixel)
+    facts = {"space": space, "channels": store.channels, "limits": limits.tolist(), "bar_um": bar}
+    write_json(folder / "facts.json", facts | {"no_agreement": reason, "cards": shown[v.PERTURBATION].nunique()})
+    return int(shown[v.PERTURBATION].nunique())
+
+
+def _draw_tables(folder: Path, sums: AnnData, space: str) -> str:
+    """Neighbours, guides and their agreement; and why there is no agreement, if there is none."""
+    guides, perturbations = (centred(averaged(sums, by=by)) for by in ("guide", "perturbation"))
+    nearest_perturbations(perturbations, space=space).to_csv(folder / "neighbours.csv", index=False)
+    agreement, reason = pd.DataFrame(columns=["space", "metric", v.PERTURBATION, v.GUIDE, "value"]), ""
+    try:
+        agreement = guide_agreement(guides, spaces=[space])
+    except BenchmarkError as error:
+        reason = str(error)
+    agreement.to_csv(folder / "agreement.csv", index=False)
+    guide_table(guides, agreement, space=space).to_csv(folder / "guides.csv", index=False)
+    return reason
+
+
+def _contrast(store: CropStore, run: Run) -> Limits:
+    """Black and white points that all cards share, of cells at random."""
+    rows = np.random.default_rng(0).choice(len(store), min(_FOR_CONTRAST, len(store)), replace=False)
+    return limits_of(run.images(store, np.sort(rows)))
+
+
+def _drawn(
+    store: CropStore, run: Run, shown: pd.DataFrame, limits: Limits, pixel: float | None
+) -> Iterator[tuple[int, str, list[Sheet]]]:
+    """Number, perturbation and sheets of each card."""
+    cards = list(shown.groupby(v.PERTURBATION, sort=False))
+    parts = [cards[start : start + _AT_ONCE] for start in range(0, len(cards), _AT_ONCE)]
+    for part, inside in enumerate(track(parts, "Drawing cards", len(parts))):
+        together = pd.concat([card for _, card in inside])
+        images = _images(store, run, together)
+        ends = np.cumsum([len(card) for _, card in inside])
+        for number, ((name, card), end) in enumerate(zip(inside, ends, strict=True), start=part * _AT_ONCE):
+            own = {row: values[end - len(card) : end] for row, values in images.items()}
+            typical = int((card["kind"] == TYPICAL).sum())
+            yield (
+                number,
+                str(name),
+                sheets(own, channels=store.channels, limits=limits, first_part=typical, pixel_size_um=pixel),
+            )
+
+
+def _images(store: CropStore, run: Run, shown: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What each row of the cards shows, (B, C, H, W) each."""
+    rows = {CELLS: "row", MATCHED: "control", OTHER: "other"}
+    images = {what: run.images(store, shown[column].to_numpy()) for what, column in rows.items()}
+    if run.model.has_salient:
+        images[DECODED], images[WITHOUT] = run.counterfactual(store, shown["row"].to_numpy())
+    return images
+
+
+def _written(folder: Path, number: int, name: str, drawn: list[Sheet]) -> list[dict[str, Any]]:
+    """Write a card's sheets, as good as they may be within the card's bytes; a row of ``pictures.csv`` each."""
+    for quality in _QUALITIES:
+        files = [_webp(sheet, quality) for sheet in drawn]
+        if sum(map(len, files)) <= CARD_BYTES:
+            break
+    rows = []
+    for sheet, content in zip(drawn, files, strict=True):
+        file = f"{number:04d}_{_plain(name)}_{_plain(sheet.view)}.webp"
+        write_bytes(folder / file, content)
+        rows.append(
+            {
+                v.PERTURBATION: name,
+                "view": sheet.view,
+                "file": file,
+                "rows": " ".join(sheet.rows),
+                "amplification": sheet.amplification,
+                "height": sheet.picture.shape[0],
+                "width": sheet.picture.shape[1],
+            }
+        )
+    return rows
+
+
+def _webp(sheet: Sheet, quality: int) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(sheet.picture).save(content, "WEBP", quality=quality, method=4)
+    return content.getvalue()
+
+
+def _plain(name: str) -> str:
+    """A name that any file system takes."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip(".-")[:40] or "x"
+
+
+def _with_places(shown: pd.DataFrame, store: CropStore) -> pd.DataFrame:
+    """The cells shown, with plate, well, tile and guide."""
+    places = [name for name in _WHERE if name in store.column_names]
+    columns = {name: store.column(name)[shown["row"].to_numpy()].to_numpy() for name in places}
+    return shown.assign(**columns)
