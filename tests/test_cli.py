@@ -45,6 +45,7 @@ STAGES = (
     "benchmark stages",
     "figures",
     "maps",
+    "cards",
     "report",
 )
 

@@ -111,6 +111,8 @@ def test_what_cellprofiler_measures_is_judged_beside_the_learned_spaces_on_the_s
     assert f"{reduced.n_obs:,} of {len(line.store_now):,} rows are matched" in notes[0]
     assert {name.partition("_")[0] for name in cells.data.obsm["features"].columns} <= {"Cells", "Nuclei", "Cytoplasm"}
     assert cells.data.obsm["features"].index.tolist() == cells.data.obs_names.tolist()
+    line.cards()
+    assert (tmp_path / "out" / "cards" / "altered.csv").read_text().startswith("perturbation,place,feature,gloss")
     said: list[str] = []
     again = Line(open_screen(tiny_screen, SMALL | asked), tmp_path / "out", said.append)
     again.features()

@@ -50,7 +50,14 @@ _WHERE = (v.PLATE, v.WELL, v.TILE, v.GUIDE, v.CELL_ID)
 
 
 def draw_cards(
-    folder: Path, store: CropStore, run: Run, cells: AnnData | Path, sums: AnnData, measured: Path | None = None
+    folder: Path,
+    store: CropStore,
+    run: Run,
+    cells: AnnData | Path,
+    sums: AnnData,
+    *,
+    measured: Path | None = None,
+    measured_within: str = v.BATCH,
 ) -> int:
     """Write everything that the cards show into a folder.
 
@@ -61,6 +68,7 @@ def draw_cards(
         cells: The cells embedded by it, in memory or in a file.
         sums: The same, or the sums of them by guide and batch.
         measured: What was measured of the cells, if anything was.
+        measured_within: Column of the batches on whose controls measurements are standardised.
 
     Returns:
         The number of cards.
@@ -70,7 +78,7 @@ def draw_cards(
     space = v.SALIENT if run.model.has_salient else v.BACKGROUND
     reason = _draw_tables(folder, sums, space)
     if measured is not None:
-        altered_features(measured).to_csv(folder / "altered.csv", index=False)
+        altered_features(measured, batch=measured_within).to_csv(folder / "altered.csv", index=False)
     limits, pixel = _contrast(store, run), shown_pixel(store, run)
     pictures = [row for card in _drawn(store, run, shown, limits, pixel) for row in _written(folder, *card)]
     pd.DataFrame(pictures).to_csv(folder / "pictures.csv", index=False)

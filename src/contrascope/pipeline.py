@@ -325,7 +325,16 @@ class Line:
         sums = sums_path(self._cells_path)
         averages = read_anndata(sums) if sums.exists() else self.cells_now
         measured = None if features is None else self.out / "features" / "measured.h5ad"
-        count = draw_cards(folder, self.store_now, self.run_now, self._cells_path, averages, measured)
+        within = v.BATCH if features is None else features.batch
+        count = draw_cards(
+            folder,
+            self.store_now,
+            self.run_now,
+            self._cells_path,
+            averages,
+            measured=measured,
+            measured_within=within,
+        )
         self._is_made("cards", made_from)
         self.say(f"cards: {count:,} drawn")
         return folder

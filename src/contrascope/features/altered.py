@@ -3,7 +3,7 @@
     change = mean over its cells of (x - centre_b) / spread_b      (of the controls of the cell's batch b)
 
 so in standard deviations of control cells. Features whose names mean nothing to us are passed over, and of several
-that mean the same the most altered one stands for all.
+that mean the same, at other scales or in another compartment, the most altered one stands for all.
 """
 
 from __future__ import annotations
@@ -23,30 +23,32 @@ from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
 ALTERED = 4
 LEAST = 0.25
 """Standard deviations of control cells: what is altered less is not worth a word."""
+_OF_COMPARTMENTS = frozenset(("in", "of", "the", "nucleus", "cell", "cytoplasm"))
 COLUMNS = (PERTURBATION, "place", "feature", "gloss", "change")
 
 
-def altered_features(cells: Cells, *, count: int = ALTERED) -> pd.DataFrame:
+def altered_features(cells: Cells, *, count: int = ALTERED, batch: str = BATCH) -> pd.DataFrame:
     """The features that are altered most, of each perturbation.
 
     Args:
         cells: Measured cells, with ``obsm["features"]`` by name.
         count: So many of each, at most.
+        batch: The column of batches, each with controls; without a column ``batch`` all cells are one.
 
     Returns:
         Columns perturbation, place from 1, feature, gloss (what it means), change (in standard deviations of control
         cells). Features that do not vary among the controls of every batch are left out.
     """
-    with opened(cells) as found:
+    with opened(cells, batch=batch) as found:
         need_labels(found.labels.columns)
         features = replace(found, spaces={FEATURES: found.spaces[FEATURES]})
         control = flags(found.labels[CONTROL])
-        batch, batches = (
+        numbers_of_batch, batches = (
             numbered(found.labels[BATCH])
             if BATCH in found.labels
             else (np.zeros(len(control), np.intp), np.array(["all cells"], dtype=object))
         )
-        there = seen(features, FEATURES, Labelled(control, batch, list(batches)))
+        there = seen(features, FEATURES, Labelled(control, numbers_of_batch, list(batches)))
         scales = plain_scales(there)
         named = [str(name) for name in found.spaces[FEATURES].columns]
         meant = [gloss(name) for name in named]
@@ -54,7 +56,7 @@ def altered_features(cells: Cells, *, count: int = ALTERED) -> pd.DataFrame:
         numbers, names = numbered(found.labels[PERTURBATION])
         sums = np.zeros((len(names), len(used)))
         for rows, values in blocks(features, FEATURES, "Averaging features"):
-            z = scales.of(used).standardised(values[:, used], batch[rows])
+            z = scales.of(used).standardised(values[:, used], numbers_of_batch[rows])
             sums += group_sums(z * there.measured[rows, None], numbers[rows], len(names))
         measured = np.bincount(numbers, weights=there.measured, minlength=len(names))
         is_control = np.bincount(numbers, weights=control, minlength=len(names)) > 0
@@ -69,10 +71,15 @@ def _most(
     perturbation: str, change: np.ndarray, names: list[str], meant: list[str], count: int
 ) -> list[tuple[str, int, str, str, float]]:
     """Rows of one perturbation; each meaning once."""
-    found: dict[str, tuple[str, int, str, str, float]] = {}
+    found: dict[frozenset[str], tuple[str, int, str, str, float]] = {}
     for i in np.argsort(-np.abs(change), kind="stable"):
         if len(found) == count or abs(change[i]) < LEAST:
             break
-        place = len(found) + 1
-        found.setdefault(meant[i], (perturbation, place, names[i], meant[i], float(change[i])))
+        said = meant[i].split(", at ")[0]  # at which scale and angle is for the table, not for a sentence
+        found.setdefault(_meaning(said), (perturbation, len(found) + 1, names[i], said, float(change[i])))
     return list(found.values())
+
+
+def _meaning(said: str) -> frozenset[str]:
+    """What a gloss says, whichever compartment it is of, and whichever of two channels comes first."""
+    return frozenset(said.split(" (")[0].split()) - _OF_COMPARTMENTS
