@@ -18,7 +18,7 @@ from contrascope.figures.sheets import CELLS, DECODED, DIFFERENCE, GAP, MATCHED,
 from contrascope.profiles.examples import MARKED, TYPICAL
 from contrascope.report.gathered import Gathered
 from contrascope.report.perturbations import card_id
-from contrascope.report.verdicts import verdict
+from contrascope.report.verdicts import unbroken, verdict
 
 PICTURED = 60
 """Cards with pictures in the page, at most."""
@@ -102,7 +102,7 @@ class Cards:
         pictures = self._pictures(name, cells) if pictured else _unpictured(name, cells)
         return (
             f'<article class="card" id="{card_id(name)}" data-name="{escape(name)}" tabindex="-1">'
-            f"<h3>{escape(name)}</h3><p>{escape(' '.join(words))}</p>"
+            f"<h3>{escape(name)}</h3><p>{escape(unbroken(' '.join(words)))}</p>"
             f'{pictures}<div class="aside">{self._neighbours(name)}{self._guides(name)}</div></article>'
         )
 

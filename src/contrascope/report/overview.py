@@ -12,7 +12,7 @@ import pandas as pd
 from contrascope.benchmarks.novelty import CONTROLS_BEYOND
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
 from contrascope.report.perturbations import LEVEL
-from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent
+from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent, unbroken
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
 
 Results = Mapping[str, Result]
@@ -32,7 +32,7 @@ class Sentences:
 
     def html(self) -> str:
         """A list, texts escaped."""
-        return f'<ul class="said">{"".join(f"<li>{escape(text)}</li>" for text in self.texts)}</ul>'
+        return f'<ul class="said">{"".join(f"<li>{escape(unbroken(text))}</li>" for text in self.texts)}</ul>'
 
 
 def overview(results: Results, frame: pd.DataFrame, *, not_asked: Mapping[str, str] | None = None) -> list[str]:

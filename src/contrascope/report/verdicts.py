@@ -60,6 +60,11 @@ def per_cent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def unbroken(text: str) -> str:
+    """The text with its percent signs kept in the line of their numbers."""
+    return text.replace(" %", "\u00a0%")
+
+
 def chance(q: float) -> str:
     """A q-value as it is read: q = .012, or q < .001."""
     return "q < .001" if q < 0.001 else f"q = {q:.3f}".replace("0.", ".", 1)
