@@ -161,7 +161,10 @@ def train(
     logger: Annotated[
         list[str] | None, typer.Option(help="wandb or mlflow, besides metrics.csv and TensorBoard; may be repeated.")
     ] = None,
-    settings: Sets = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the training, such as epochs=20."),
+    ] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:

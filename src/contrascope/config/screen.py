@@ -19,7 +19,12 @@ from contrascope.errors import SettingsError
 
 
 class RoundSettings(Settings):
-    """Channels imaged in one sitting, and the one among them that places the round against the others."""
+    """Channels imaged in one sitting, and the one among them that places the round against the others.
+
+    Attributes:
+        channels: Names of the round's channels.
+        reference: The one that is compared with ``reference_channel``.
+    """
 
     channels: Annotated[list[str], Field(min_length=1)]
     reference: str
@@ -100,7 +105,12 @@ class ImageSettings(Settings):
 
 
 class ControlRule(Settings):
-    """Cells that count as control: those whose ``column`` holds one of ``values``; ``name*`` is a prefix."""
+    """Cells that count as control: those whose ``column`` holds one of ``values``; ``name*`` is a prefix.
+
+    Attributes:
+        column: A column of the table, by the table's own name.
+        values: What controls have there.
+    """
 
     column: str
     values: Annotated[list[str], Field(min_length=1)]
@@ -186,6 +196,13 @@ class ScreenSettings(Settings):
     """A screen file. ``training`` and ``benchmarks`` may be left out: defaults then apply.
 
     Attributes:
+        name: Of the screen, for titles.
+        images: Where the tiles are.
+        cells: Where the cells are, and which are controls.
+        crop: How cells are cut out.
+        annotations: What is known about genes, for benchmarks.
+        model: vae, cvae, cvae-s, cvae-z, mcvae or three-space.
+        training: Settings of the training that differ from its preset, and ``preset`` itself.
         benchmarks: Benchmark -> its options. Those named here run besides the ones that always can.
         features: Measure the cells as CellProfiler does, and judge that beside the learned spaces; ``{}`` is enough.
         map_cells: Cells in the maps, at most; chosen at random where there are more.

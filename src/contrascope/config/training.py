@@ -14,10 +14,12 @@ class TrainingSettings(Settings):
     """All a training run depends on besides the store. Presets fill it: ``auto``, ``clean``, ``paper``.
 
     Attributes:
+        preset: Where the values that are not given come from.
+        architecture: Encoders and decoder: ``conv5``, ``residual``, or one that another package registers.
         image_size: Pixels a crop is resized to, with anti-aliasing.
-        background_size, salient_size: Z and S. A model without salient space uses Z + S for its one space. Where Z
-            is too small for what cells do anyway, the salient space of perturbed cells is used to make up for it, and
-            fills with batch and place in the field (docs/log.md).
+        background_size: Z. Where it is too small for what cells do anyway, the salient space of perturbed cells is
+            used to make up for it, and fills with batch and place in the field (docs/log.md).
+        salient_size: S. A model without salient space uses Z + S for its one space.
         likelihood_scale: ``closed-form`` is the per-channel optimum of sigma-VAE; ``learned`` one scalar.
         focus: ``cell`` weighs the likelihood's pixels down towards the crop's rim, where neighbours are; ``crop``
             weighs them all alike.
@@ -45,16 +47,22 @@ class TrainingSettings(Settings):
             columns among perturbed cells.
         technical_perturbation_weight: Weight, in nats, of the dependence (HSIC) of the technical space on the
             perturbation, for a model with a technical space.
+        learning_rate: Of Adam, at its highest.
+        learning_rate_decay: Let the rate fall to a fiftieth along half a cosine, after a short rise; else it stays.
         beta_warmup_steps: Steps over which beta rises from 0 to 1.
+        epochs: Passes over the perturbed cells of the training part.
         batch_size: Cells a step, half of them controls.
         loss_scale: The authors sum over control-perturbed pairs, 2; the mean per cell is 1.
         gradient_clip: Largest absolute value of a gradient's entry. The loss is in nats, thousands a cell: with
             the closed-form scale 0.5 clips nearly every entry and leaves little but signs (docs/log.md).
         balance: Places of a perturbation in an epoch: ``none`` one for each of its cells; ``sqrt`` and ``uniform`` give
             rare perturbations more, by the square root of their number of cells, or as many as any other.
+        split: Shares of cells to train on, to validate on while training, and to test on.
         split_by: What is split: single cells, or whole guides, wells or plates.
-        validations_per_epoch, patience: Early stopping, on the validation loss at beta = 1.
+        validations_per_epoch: How often the validation loss, at beta = 1, is looked at.
+        patience: Validations without a lower loss after which training stops early.
         precision: ``bf16`` autocast or ``fp32``.
+        seed: Of weights, order, noise and split.
     """
 
     preset: Literal["auto", "clean", "paper"]
