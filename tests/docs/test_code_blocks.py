@@ -122,8 +122,9 @@ def run_page(
     folder = tmp_path / "work"
 
     def shell(text: str) -> None:
-        lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
-        if all(line[:1] in ([], ["contrascope"]) for line in lines) and not re.search(r"[$|;&<>]", text):
+        commands = re.sub(r"(^|\s)#[^\n]*", "", text).replace("\\\n", " ")
+        lines = [shlex.split(line) for line in commands.splitlines()]
+        if all(line[:1] in ([], ["contrascope"]) for line in lines) and not re.search(r"[$|;&<>]", commands):
             for line in filter(None, lines):
                 assert command(line[1:]) == 0, " ".join(line)
         else:
