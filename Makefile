@@ -5,10 +5,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    ?= demo
 
-.PHONY: demo test test-slow lint format perf clean
+.PHONY: demo docs test test-slow lint format perf clean
 
 demo: $(READY)
 	$(BIN)/contrascope demo --out $(OUT)
+
+docs: $(READY)
+	$(BIN)/python -m mkdocs build --strict
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"

@@ -109,8 +109,8 @@ def _words(kind: Any) -> str:
     if origin is tuple:
         return f"list of {len(inside)} {_words(inside[0])}s"
     if origin is dict:
-        return f"{_words(inside[0])}: {_words(inside[1])}" if inside[1] is not Any else "keys and values"
-    return WORDS.get(kind) or f"[{kind.__name__}](#{kind.__name__.lower()})"
+        return "keys and values" if Any in inside else f"keys with {_words(inside[1])} each"
+    return WORDS.get(kind) or f"[keys of its own](#{kind.__name__.lower()})"
 
 
 def _default(field: FieldInfo) -> str:
