@@ -2,7 +2,8 @@
 
 Blocks of a page are run in order, in one folder, on small things (``quick.py``). A comment right before a block says
 what is special about it: ``<!-- not run: REASON -->``; ``<!-- slow: REASON -->``, run by the slow tests only;
-``<!-- file: NAME -->``, the block is that file, which blocks after it use.
+``<!-- file: NAME -->``, the block is that file, which blocks after it use; ``<!-- prints: ... -->``, the block is what
+the Python before it prints.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import yaml
 
 from contrascope.config import ScreenSettings, training_settings, validated
+from contrascope.store.store import open_store
 from contrascope.tables import read_anndata
 
 ROOT = Path(__file__).parents[2]
@@ -32,13 +38,14 @@ PAGES = {
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 FENCE = re.compile(
-    r"(?:^<!-- (?P<mark>[\w ]+): (?P<said>[^\n]+) -->\n)?^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
+    r"(?:^ *<!-- (?P<mark>[\w ]+): (?P<said>[^\n]+) -->\n)?"
+    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 SHELL = {"sh", "bash", "console"}
 SHOWN = {"", "text", "csv", "tsv", "json"}
 """Output, tables and drawings, which nobody runs."""
-MARKS = {"not run", "slow", "file"}
+MARKS = {"not run", "slow", "file", "prints"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,13 @@ class Block:
 def blocks(page: str) -> list[Block]:
     text = PAGES[page].read_text(encoding="utf-8")
     return [
-        Block(found["language"], found["text"], found["mark"], found["said"], text[: found.start("text")].count("\n"))
+        Block(
+            found["language"],
+            dedent(found["text"]),
+            found["mark"],
+            found["said"],
+            text[: found.start("text")].count("\n"),
+        )
         for found in FENCE.finditer(text)
     ]
 
@@ -72,6 +85,7 @@ def test_a_block_is_run_or_says_why_not(page: str) -> None:
         where = f"{PAGES[page]}:{block.line}"
         assert block.language in SHELL | SHOWN | {"python", "yaml"}, f"{where}: how is {block.language} run?"
         assert block.mark is None or block.mark in MARKS, f"{where}: a block marked '{block.mark}'"
+    assert PAGES[page].read_text(encoding="utf-8").count("```") == 2 * len(blocks(page))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -88,7 +102,7 @@ def known_keys(values: dict[str, Any], where: str) -> None:
         "images": {"pattern": "{tile}", "channels": ["DNA"], "reference_channel": "DNA"},
         "cells": {"table": "cells.csv", "control": "none"},
     }
-    settings = validated(ScreenSettings, values if "images" in values else least | values, where=where)
+    settings = validated(ScreenSettings, values if "name" in values else least | values, where=where)
     training_settings(10_000, **settings.training)
 
 
@@ -134,16 +148,23 @@ def run_page(
         folder.mkdir()
         monkeypatch.chdir(folder)
         names: dict[str, Any] = {"__name__": page}
-        chosen = [block for block in blocks(page) if block.mark != "not run" and (slow or block.mark != "slow")]
+        printed = ""
         for make in GIVEN.get(page, ()):
             make(folder, request)
-        for block in chosen:
+        for block in blocks(page):
+            if block.mark == "not run" or (block.mark == "slow" and not slow):
+                continue
             if block.mark == "file":
                 assert block.said is not None
                 (folder / block.said).write_text(block.text, encoding="utf-8")
+            elif block.mark == "prints":
+                assert printed == block.text
             elif block.language == "python":
                 # Line breaks before the block have a traceback name the line of the page.
-                exec(compile("\n" * block.line + block.text, str(PAGES[page]), "exec"), names)
+                code = compile("\n" * block.line + block.text, str(PAGES[page]), "exec")
+                with redirect_stdout(StringIO()) as out:
+                    exec(code, names)
+                printed = out.getvalue()
             elif block.language in SHELL:
                 shell(block.text)
 
@@ -188,9 +209,44 @@ def others_embeddings(folder: Path, request: pytest.FixtureRequest) -> None:
     objects.with_columns(**centres).write_csv(folder / "cellprofiler_output" / "Cells.csv")
 
 
+def brieflows_output(folder: Path, request: pytest.FixtureRequest) -> None:
+    """Tiles and a cell table as brieflow leaves them."""
+    screen = request.getfixturevalue("demo") / "screen"
+    (folder / "aligned").mkdir()
+    for tile in sorted((screen / "tiles").iterdir()):
+        plate, well, number = tile.name.removesuffix(".ome.tif").split("_")
+        shutil.copy(tile, folder / "aligned" / f"P-{plate}_W-{well}_T-{number}__aligned.tiff")
+    theirs = {"cell_i": "i_0", "cell_j": "j_0", "sgRNA_0": "cell_barcode_0", "stage": "cell_stage"}
+    table = pl.read_parquet(screen / "cells.parquet").rename(theirs).drop("UID")
+    table.with_columns(cell_0=pl.int_range(pl.len())).write_parquet(folder / "cells.parquet")
+
+
+def crops_in_an_lmdb(folder: Path, request: pytest.FixtureRequest) -> None:
+    """Crops as of an optical pooled screen: raw uint16 under keys that say what they are."""
+    lmdb = pytest.importorskip("lmdb")
+    store = open_store(request.getfixturevalue("demo") / "analysis" / "cells.zarr")
+    labels = store.cells.select("cell_id", "plate", "well", "tile", "perturbation")
+    images = store.read(np.arange(len(store)))
+    with lmdb.open(str(folder / "crops.lmdb"), map_size=2**28) as database, database.begin(write=True) as transaction:
+        for row, (who, *place) in enumerate(labels.iter_rows()):
+            uid = str(who).replace("_", "-")
+            transaction.put("_".join(map(str, [uid, *place, row])).encode(), images[row].astype("<u2").tobytes())
+
+
+def a_real_plate(folder: Path, request: pytest.FixtureRequest) -> None:
+    """The plate BBBC013, for the slow blocks alone."""
+    if request.node.get_closest_marker("slow"):
+        request.getfixturevalue("monkeypatch").setenv("CONTRASCOPE_BBBC013", str(request.getfixturevalue("bbbc013")))
+
+
 GIVEN: dict[str, tuple[Given, ...]] = {
     "README": (a_screen, others_embeddings),
+    "docs/cell-painting": (a_real_plate,),
+    "docs/cluster": (a_screen,),
+    "docs/funk2022": (a_screen,),
+    "docs/own-ops-screen": (brieflows_output, crops_in_an_lmdb),
     "docs/paper": (the_demo,),
+    "docs/quickstart": (the_demo,),
 }
 """Page -> what it takes as given."""
 
