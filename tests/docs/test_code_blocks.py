@@ -3,7 +3,8 @@
 Blocks of a page are run in order, in one folder, on small things (``quick.py``). A comment right before a block says
 what is special about it: ``<!-- not run: REASON -->``; ``<!-- slow: REASON -->``, run by the slow tests only;
 ``<!-- file: NAME -->``, the block is that file, which blocks after it use; ``<!-- prints: ... -->``, the block is what
-the Python before it prints.
+the Python before it prints; ``<!-- fails: ... -->``, its last command ends with one of our errors, and ``<!-- says:
+... -->``, the block is that error, in the folder ``/data``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -45,7 +46,8 @@ FENCE = re.compile(
 SHELL = {"sh", "bash", "console"}
 SHOWN = {"", "text", "csv", "tsv", "json"}
 """Output, tables and drawings, which nobody runs."""
-MARKS = {"not run", "slow", "file", "prints"}
+FINGERPRINT = re.compile(r"\b[0-9a-f]{16}\b")
+MARKS = {"not run", "slow", "file", "prints", "fails", "says"}
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,18 @@ def run_page(
         else:
             subprocess.run(["bash", "-euo", "pipefail", "-c", text], check=True, timeout=600)
 
+    def failing(text: str) -> str:
+        *before, last = text.strip().splitlines()
+        shell("\n".join(before))
+        with redirect_stderr(StringIO()) as err:
+            assert command([*shlex.split(last)[1:], "--quiet"]) == 1, last
+        return err.getvalue()
+
     def run(page: str, *, slow: bool) -> None:
         folder.mkdir()
         monkeypatch.chdir(folder)
         names: dict[str, Any] = {"__name__": page}
-        printed = ""
+        printed = complaint = ""
         for make in GIVEN.get(page, ()):
             make(folder, request)
         for block in blocks(page):
@@ -159,6 +168,10 @@ def run_page(
                 (folder / block.said).write_text(block.text, encoding="utf-8")
             elif block.mark == "prints":
                 assert printed == block.text
+            elif block.mark == "fails":
+                complaint = FINGERPRINT.sub("…", failing(block.text).replace(str(folder), "/data"))
+            elif block.mark == "says":
+                assert " ".join(complaint.split()) == " ".join(block.text.split())
             elif block.language == "python":
                 # Line breaks before the block have a traceback name the line of the page.
                 code = compile("\n" * block.line + block.text, str(PAGES[page]), "exec")
@@ -247,6 +260,7 @@ GIVEN: dict[str, tuple[Given, ...]] = {
     "docs/own-ops-screen": (brieflows_output, crops_in_an_lmdb),
     "docs/paper": (the_demo,),
     "docs/quickstart": (the_demo,),
+    "docs/troubleshooting": (a_screen,),
 }
 """Page -> what it takes as given."""
 
