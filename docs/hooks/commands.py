@@ -74,7 +74,8 @@ def _default(parameter: Any) -> str:
 
 def _table(rows: Iterable[tuple[str, str, str]]) -> str:
     lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
-    return "\n".join(["| | | if left out |", "|---|---|---|", *(f"| {line} |" for line in lines)])
+    table = "\n".join(["| | | if left out |", "|---|---|---|", *(f"| {line} |" for line in lines)])
+    return f'<div class="keys defaults" markdown="1">\n\n{table}\n\n</div>'
 
 
 def _plain(text: str) -> str:

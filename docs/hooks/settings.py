@@ -51,7 +51,7 @@ def settings_table(kind: type[Settings]) -> str:
     for name, field in kind.model_fields.items():
         default = [_default(field)] if with_defaults else []
         rows.append([f"`{name}`", _takes(field), *default, said.get(name, "")])
-    return _table(head, rows)
+    return f'<div class="keys{" defaults" * with_defaults}" markdown="1">\n\n{_table(head, rows)}\n\n</div>'
 
 
 def presets_table() -> str:
