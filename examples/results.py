@@ -195,7 +195,7 @@ def rival_section(out: Path) -> str:
     text += markdown(rows.assign(mean=rows.mean(axis=1)))
     text += (
         "\nAverage precision with fewer cells: so many of each perturbation, all controls, mean over the seeds and "
-        f"{DRAWS} draws of the cells each.\n\n" + markdown(pd.concat(few, axis=1).T.groupby(level=0).mean().T)
+        f"{DRAWS} draws of the cells each.\n\n" + markdown(pd.concat(few, axis=1).T.groupby(level=0, sort=False).mean().T)
     )
     return text + (rival_on_bbbc013(out) if "CONTRASCOPE_BBBC013" in os.environ else "")
 

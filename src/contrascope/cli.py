@@ -57,7 +57,7 @@ def demo(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """A synthetic screen through the whole line, CellProfiler's features beside it, then the report's path.
+    """A synthetic screen through the whole line, then the report's path.
 
     Example: contrascope demo --out demo
     """
@@ -65,9 +65,8 @@ def demo(
 
     with _telling(quiet) as say:
         screen = _simulated(out / "screen", preset, seed, say)
-        # CellProfiler's features too, so that the report says in their words what a perturbation alters.
-        shown = {"training.seed": seed, "features.features": "fast"}
-        report = run_screen(screen, out / "analysis", overrides=shown | settings_in(settings), say=say)
+        shown = {"training.seed": seed} | settings_in(settings)
+        report = run_screen(screen, out / "analysis", overrides=shown, say=say)
     _last(json_, {"report": str(report)}, f"The report is {report}")
 
 

@@ -14,6 +14,7 @@ SMALL = {"epochs": 1, "image_size": 16, "background_size": 4, "salient_size": 3}
 
 def changes() -> Iterator[tuple[dict[str, Any], str, Any]]:
     """Where something is, its name there, and what it is to be."""
+    from contrascope import pipeline
     from contrascope.config import training
     from contrascope.registry import BENCHMARKS
     from contrascope.screen.simulation import design
@@ -21,6 +22,7 @@ def changes() -> Iterator[tuple[dict[str, Any], str, Any]]:
     auto = training.auto_preset
     yield training.PRESETS, "auto", lambda n_cells: auto(n_cells) | SMALL
     yield design.PRESETS, "small", design.PRESETS["tiny"]
+    yield vars(pipeline), "_MEASURING", 1
     for name, permutations in (("functions", 3), ("hits", 19)):
         yield BENCHMARKS[name].__kwdefaults__, "permutations", permutations
 

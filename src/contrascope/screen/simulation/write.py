@@ -93,6 +93,8 @@ def screen_file(preset: str, seed: int) -> dict[str, Any]:
     """What ``screen.yaml`` says."""
     # What was planted: complexes that shift what controls show too, and those that make something new.
     kinds = {name: p.kind for name, p in PHENOTYPES.items()}
+    # So that the report says in CellProfiler's words what a perturbation alters; tiny is there to be quick.
+    rival = {} if preset == "tiny" else {"features": {"features": "fast"}}
     return {
         "name": f"synthetic screen, {preset}, seed {seed}",
         "images": {
@@ -103,6 +105,7 @@ def screen_file(preset: str, seed: int) -> dict[str, Any]:
         },
         "cells": {"table": "cells.parquet", "preset": "funk2022", "control": NONTARGETING},
         "crop": {"size": CROP_SIZE},
+        **rival,
         "annotations": {"complexes": "complexes.gmt", "functions": "planted.gmt"},
         "benchmarks": {
             "complexes": {"groups": kinds},
