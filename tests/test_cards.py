@@ -39,7 +39,7 @@ def line(tiny_screen: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 
 def test_each_perturbation_has_its_sheets_and_tables(line: Line) -> None:
-    found, store = read_gathered(line.out / "cards"), line.store_now
+    found, store = read_gathered(line.out / "cards"), line.made.store
     names = set(store.perturbations)
     assert set(found.tables["cells"]["perturbation"]) == names == set(found.tables["guides"]["perturbation"])
     pictures = found.tables["pictures"]
@@ -50,7 +50,7 @@ def test_each_perturbation_has_its_sheets_and_tables(line: Line) -> None:
 
 
 def test_rows_are_those_of_the_store(line: Line) -> None:
-    table, store = read_gathered(line.out / "cards").tables["cells"], line.store_now
+    table, store = read_gathered(line.out / "cards").tables["cells"], line.made.store
     label = np.array(["control", *store.perturbations], dtype=object)[store.labels]
     assert label[table["row"]].tolist() == table["perturbation"].tolist()
     assert (store.labels[table["control"]] == 0).all() and (store.labels[table["other"]] == 0).all()
@@ -59,19 +59,19 @@ def test_rows_are_those_of_the_store(line: Line) -> None:
 
 def test_cards_drawn_a_few_at_a_time_are_the_same(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cards, "_AT_ONCE", 2)
-    cards.draw_cards(tmp_path, line.store_now, line.run_now, line.cells_now, line.cells_now)
+    cards.draw_cards(tmp_path, line.made.store, line.made.run, line.made.cells, line.made.cells)
     for path in sorted((line.out / "cards").glob("*.csv")):
         assert (tmp_path / path.name).read_text() == path.read_text(), path.name
 
 
 def test_pictures_stay_within_their_bytes(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def size(folder: Path) -> int:
-        files = read_gathered(folder).by_name("pictures")[line.store_now.perturbations[0]]["file"]
+        files = read_gathered(folder).by_name("pictures")[line.made.store.perturbations[0]]["file"]
         return sum((folder / file).stat().st_size for file in files)
 
     free = size(line.out / "cards")
     monkeypatch.setattr(cards, "CARD_BYTES", int(0.7 * free))
-    cards.draw_cards(tmp_path, line.store_now, line.run_now, line.cells_now, line.cells_now)
+    cards.draw_cards(tmp_path, line.made.store, line.made.run, line.made.cells, line.made.cells)
     assert size(tmp_path) <= 0.7 * free
 
 
@@ -96,4 +96,4 @@ def test_names_that_no_file_system_takes_make_files_all_the_same() -> None:
 
 def test_limits_are_the_same_for_all_cards(line: Line) -> None:
     limits = np.array(read_gathered(line.out / "cards").facts["limits"])
-    assert limits.shape == (len(line.store_now.channels), 2) and (limits[:, 1] > limits[:, 0]).all()
+    assert limits.shape == (len(line.made.store.channels), 2) and (limits[:, 1] > limits[:, 0]).all()

@@ -23,7 +23,8 @@ FLOORS = (
     ("figures", "embedding"),
     ("report", "contrast"),
     ("judging", "notebook", "pictures", "thumbnails", "view"),
-    ("cards",),
+    ("cards", "finished", "stages"),
+    ("screen_page",),
     (
         "pipeline",
         "commands_benchmark",

@@ -37,20 +37,20 @@ def test_a_huge_screen_is_embedded_into_a_folder_and_its_profiles_come_from_sums
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = to_profiles(tiny_screen, tmp_path / "small")
-    monkeypatch.setattr(pipeline, "CELLS_IN_MEMORY", 10)
+    monkeypatch.setattr("contrascope.finished.CELLS_IN_MEMORY", 10)
     huge = to_profiles(tiny_screen, tmp_path / "huge")
     folder = tmp_path / "huge" / "embedding"
     assert {path.name for path in folder.iterdir()} == {"cells.zarr", "cells.sums.zarr"}
-    np.testing.assert_array_equal(huge.cells_now.obsm["salient"], small.cells_now.obsm["salient"])
+    np.testing.assert_array_equal(huge.made.cells.obsm["salient"], small.made.cells.obsm["salient"])
     for by in ("guide", "perturbation"):
-        expected, found = small.profiles_now[by], huge.profiles_now[by]
+        expected, found = small.made.profiles[by], huge.made.profiles[by]
         assert found.obs_names.tolist() == expected.obs_names.tolist()
         np.testing.assert_allclose(found.obsm["salient"], expected.obsm["salient"], rtol=1e-8, atol=1e-10)
     before = (folder / "cells.zarr" / "zarr.json").stat().st_mtime_ns
     to_profiles(tiny_screen, tmp_path / "huge")
     assert (folder / "cells.zarr" / "zarr.json").stat().st_mtime_ns == before
     again = to_profiles(tiny_screen, tmp_path / "huge", **{"training.seed": 1})
-    assert not np.array_equal(again.cells_now.obsm["salient"], small.cells_now.obsm["salient"])
+    assert not np.array_equal(again.made.cells.obsm["salient"], small.made.cells.obsm["salient"])
 
 
 def test_a_line_that_was_stopped_while_training_goes_on_where_it_was(
@@ -73,13 +73,13 @@ def test_a_line_that_was_stopped_while_training_goes_on_where_it_was(
         stopped.run()
     finished = stopped.run()
     assert len(saved) == len(set(saved)) == 3  # one an epoch, none of them twice
-    for name, weight in undisturbed.run_now.model.state_dict().items():
+    for name, weight in undisturbed.made.run.model.state_dict().items():
         assert torch.equal(finished.model.state_dict()[name], weight), name
 
 
 def test_a_run_of_other_settings_makes_room_for_the_one_that_is_wanted(tiny_screen: Path, tmp_path: Path) -> None:
-    first = to_profiles(tiny_screen, tmp_path / "line").run_now
-    second = to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5}).run_now
+    first = to_profiles(tiny_screen, tmp_path / "line").made.run
+    second = to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5}).made.run
     assert second.fingerprint != first.fingerprint
 
 
@@ -103,12 +103,12 @@ def test_what_cellprofiler_measures_is_judged_beside_the_learned_spaces_on_the_s
     reduced = line.features()
     assert reduced is not None
     assert reduced.obsm["cellprofiler"].shape == (reduced.n_obs, 5)
-    assert 0 < reduced.n_obs <= len(line.store_now)
+    assert 0 < reduced.n_obs <= len(line.made.store)
     table = line.results()["complexes"].table
     assert {"background", "salient", "cellprofiler"} <= set(table["space"])
-    cells, notes = line.judged_now
+    cells, notes = line.made.judged
     assert cells.data.n_obs == reduced.n_obs
-    assert f"{reduced.n_obs:,} of {len(line.store_now):,} rows are matched" in notes[0]
+    assert f"{reduced.n_obs:,} of {len(line.made.store):,} rows are matched" in notes[0]
     assert {name.partition("_")[0] for name in cells.data.obsm["features"].columns} <= {"Cells", "Nuclei", "Cytoplasm"}
     assert cells.data.obsm["features"].index.tolist() == cells.data.obs_names.tolist()
     line.cards()
@@ -127,7 +127,7 @@ def test_devices_of_the_command_train_and_embed_what_is_large(
     fit, embed = pipeline.fit, pipeline.embed
     monkeypatch.setattr(pipeline, "fit", lambda *a, **k: asked.append(k.pop("devices")) or fit(*a, **k))
     monkeypatch.setattr(pipeline, "embed", lambda *a, **k: asked.append(k.pop("devices")) or embed(*a, **k))
-    monkeypatch.setattr(pipeline, "CELLS_IN_MEMORY", 10)
+    monkeypatch.setattr("contrascope.finished.CELLS_IN_MEMORY", 10)
     monkeypatch.setattr(Line, "profiles", lambda line: pytest.fail("far enough"))
     settings = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
     words = ["contrascope", "run", str(tiny_screen), "--out", str(tmp_path / "out"), "--devices", given, *settings]
