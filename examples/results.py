@@ -193,9 +193,10 @@ def rival_section(out: Path) -> str:
         "mcvae with that preset, and `A + cellprofiler` both together, each with equal variance.\n\n"
     )
     text += markdown(rows.assign(mean=rows.mean(axis=1)))
+    fewer = pd.concat(few, axis=1).T.groupby(level=0, sort=False).mean().T
     text += (
         "\nAverage precision with fewer cells: so many of each perturbation, all controls, mean over the seeds and "
-        f"{DRAWS} draws of the cells each.\n\n" + markdown(pd.concat(few, axis=1).T.groupby(level=0, sort=False).mean().T)
+        f"{DRAWS} draws of the cells each.\n\n" + markdown(fewer)
     )
     return text + (rival_on_bbbc013(out) if "CONTRASCOPE_BBBC013" in os.environ else "")
 

@@ -73,7 +73,8 @@ def local_cluster(workers: int) -> Iterator[Any]:
     try:
         with (
             dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _KEEPING.items()}),
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            # None would still ask for Dask's own port, and warn where another cluster has it.
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         ):
             yield cluster
     finally:
