@@ -265,13 +265,9 @@ def headline_facts(account: Any, perturbations: int, results: Mapping[str, Resul
 def _best(result: Result, metric: str, label: str) -> Fact:
     rows = result.headline[result.headline["metric"] == metric]
     learned = rows[rows["space"].isin(["background", "salient", "combined"])]
-    best = learned.sort_values("value").iloc[-1]
-    baseline = rows[~rows["space"].isin(["background", "salient", "combined"])]["value"].max()
-    return Fact(
-        f"{best['value']:.2f}",
-        f"{label} from {best['space']}; chance {best['chance']:.2f}"
-        + (f", best baseline {baseline:.2f}" if pd.notna(baseline) else ""),
-    )
+    best, others = learned.sort_values("value").iloc[-1], rows.drop(learned.index).sort_values("value")
+    beside = f", {others['space'].iloc[-1]} {others['value'].iloc[-1]:.2f}" if len(others) else ""
+    return Fact(f"{best['value']:.2f}", f"{label} from {best['space']}; chance {best['chance']:.2f}{beside}")
 
 
 def _of_each(result: Result, metric: str, label: str, spaces: tuple[str, ...]) -> list[Fact]:
