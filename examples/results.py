@@ -30,7 +30,7 @@ from contrascope.profiles.together import together
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
-SPACES = ["background", "salient", "combined", "untrained", "intensity"]
+SPACES = ["background", "salient", "combined", "cellprofiler", "untrained", "intensity"]
 FAMILY: dict[str, tuple[str, dict[str, object]]] = {
     "vae": ("vae", {}),
     "cvae": ("cvae", {}),
