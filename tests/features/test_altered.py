@@ -46,3 +46,18 @@ def test_the_change_is_that_of_a_loop() -> None:
         here = values[(cells.obs["batch"] == batch) & (cells.obs["perturbation"] == "bright")]
         z += ((here - own.mean()) / own.std(ddof=0)).tolist()
     np.testing.assert_allclose(table.loc[NAMES[0], "change"], np.mean(z))
+
+
+def test_plain_features_come_first_and_each_by_its_compartment() -> None:
+    random = np.random.default_rng(0)
+    names = ["Nuclei_Correlation_Correlation_DNA_GFP", "Nuclei_Intensity_MeanIntensity_GFP"]
+    names += ["Cytoplasm_Intensity_MeanIntensity_GFP", "Nuclei_AreaShape_Eccentricity", "Nuclei_AreaShape_Solidity"]
+    labels = np.tile(["control", "drug"], 300)
+    values = random.normal(size=(600, 5)) + (labels == "drug")[:, None] * np.array([4, 1, -1, 0.5, 3])
+    obs = pd.DataFrame({"guide": labels, "perturbation": labels, "control": labels == "control"})
+    obs.index = [str(i) for i in range(600)]
+    cells = AnnData(obs=obs, obsm={"features": pd.DataFrame(values, index=obs.index, columns=names)})
+    found = altered_features(cells)["feature"].tolist()
+    assert set(found[:2]) == set(names[1:3])  # not the third plain one, which is altered less
+    assert found[2:4] == [names[0], names[4]]
+    assert altered_features(cells, count=1)["feature"].tolist() == found[:1]

@@ -36,7 +36,7 @@ def test_small_p_of_control_guides_are_told_where_p_is_of_cells(gathered, result
     novelty = results["novelty"]
     said = make_result("novelty", novelty.table, headline("control guides at p 0.05", salient=0.38))
     texts = overview({"novelty": said}, perturbation_frame(gathered, {"novelty": said}))
-    assert any("38 % of control guides have p ≤ .05" in text for text in texts)
+    assert any("Of control guides, 38 % in the salient space have p ≤ .05 too" in text for text in texts)
     calm = make_result("novelty", novelty.table, headline("control guides at p 0.05", salient=0.06))
     assert not any("control guides" in text for text in overview({"novelty": calm}, perturbation_frame(gathered, {})))
 

@@ -37,12 +37,44 @@ def test_each_number_is_that_of_its_benchmark(gathered, results) -> None:
         ({"q_cells": np.nan, "q_guides": np.nan, "q_effect": 0.01}, True),
         ({"q_cells": 0.2, "q_effect": 0.01}, False),
         ({"q_effect": 0.2}, False),
+        ({"q_effect": 0.01, "controls_beyond": 0.0}, True),
+        ({"q_effect": 0.01, "controls_beyond": 0.25}, False),
+        ({"q_cells": 0.01, "controls_beyond": 0.25}, True),
         ({}, None),
         ({"q_cells": np.nan}, None),
     ],
 )
 def test_cells_and_guides_have_to_agree_where_both_were_asked(row, expected) -> None:
     assert is_hit(row) is expected
+
+
+def test_nothing_is_said_of_the_novelty_of_what_is_no_hit(gathered, results) -> None:
+    frame = perturbation_frame(gathered, results)
+    assert frame.loc[["SEP2", "NA"], "novelty"].tolist() == [0.85, 0.2]
+    assert frame["novelty"].notna().sum() == 2
+
+
+def test_measurements_have_hits_of_their_own_by_the_larger_q(gathered, results, make_result) -> None:
+    table = results["hits"].table
+    measured = table[table["space"] == "salient"].assign(space="cellprofiler", q_cells=0.03, q_guides=0.01)
+    found = make_result("hits", pd.concat([table, measured]).to_dict("records"))
+    frame = perturbation_frame(gathered, results | {"hits": found})
+    assert frame.loc["7", "hit_measured"] and not frame.loc["7", "hit"]
+    assert frame.loc["7", "q_measured"] == 0.03
+    assert "q, measured" in PerturbationTable(frame).html()
+    assert perturbation_frame(gathered, results)["hit_measured"].isna().all()
+
+
+def test_effects_without_permutations_are_held_against_those_of_control_guides(gathered, results, make_result) -> None:
+    norms = results["novelty"].table
+    guides = [
+        {"space": "salient", "metric": "control guide norm", "perturbation": f"c{i}", "value": value}
+        for i, value in enumerate([0.0, 0.1, 0.3, 0.2, 2.0])
+    ]
+    found = make_result("novelty", [*norms.to_dict("records"), *guides])
+    frame = perturbation_frame(gathered, {"novelty": found})
+    assert frame.loc[["NA", "SEP2", "7"], "controls_beyond"].tolist() == [0.0, 0.2, 0.6]
+    assert frame.loc["NA", "hit"] and not frame.loc["SEP2", "hit"]
 
 
 def test_what_is_missing_is_empty_and_not_nought(gathered, results) -> None:

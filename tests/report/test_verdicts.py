@@ -50,10 +50,22 @@ def test_where_nobody_asked_it_says_that_nobody_asked() -> None:
     assert "was not asked" in said({"hit": np.nan, "hit_background": np.nan, "q_cells": np.nan})
 
 
+def test_what_measurements_alone_see_is_said_to_be_missed_by_the_model() -> None:
+    missed = {"hit": False, "q_cells": 0.6, "q_guides": 0.7, "hit_measured": True, "q_cells_measured": 0.001}
+    assert "CellProfiler's features see one (q = .001 by cells; guides could not be asked)" in said(missed)
+    assert "CellProfiler" not in said(missed | {"hit_measured": False})
+    assert "CellProfiler" not in said(HIT | {"hit_measured": True})
+
+
+def test_an_effect_that_control_guides_have_too_is_none() -> None:
+    row = {"hit": False, "q_effect": 0.001, "controls_beyond": 0.5}
+    assert "50 % of control guides have as large a one" in said(row)
+
+
 def test_guides_agree_only_beyond_chance() -> None:
     row = HIT | {"agreement": 0.5, "agreement_chance": 0.02}
     assert "Its 4 guides agree (cosine 0.50" in said(row | {"agreement_percentile": 99.0})
-    assert "agree no more than" in said(row | {"agreement_percentile": 60.0})
+    assert "40 % of sets of guides drawn at random are as much alike" in said(row | {"agreement_percentile": 60.0})
 
 
 def test_likeness_needs_some_likeness() -> None:
@@ -65,8 +77,7 @@ def test_likeness_needs_some_likeness() -> None:
 
 def test_altered_features_are_told_with_their_direction() -> None:
     text = said(HIT, altered=[("area of the nucleus", 2.13), ("mean brightness of GFP in the cell", -0.5)])
-    assert "area of the nucleus higher by 2.1 standard deviations" in text
-    assert "mean brightness of GFP in the cell lower by 0.5" in text
+    assert "area of the nucleus +2.1; mean brightness of GFP in the cell \u22120.5." in text
 
 
 def test_it_is_said_that_there_are_no_marked_cells() -> None:

@@ -2,12 +2,14 @@
 
     change = mean over its cells of (x - centre_b) / spread_b      (of the controls of the cell's batch b)
 
-so in standard deviations of control cells. Features whose names mean nothing to us are passed over, and of several
-that mean the same, at other scales or in another compartment, the most altered one stands for all.
+so in standard deviations of control cells. Plain features, of which everybody has a picture (size, roundness, mean
+brightness by compartment), come first, as far as they are altered. Features whose names mean nothing to us are passed
+over, and of several that mean the same, at other scales or in another compartment, the most altered one stands for all.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +22,11 @@ from contrascope.profiles.aggregate import flags, group_sums, need_labels, numbe
 from contrascope.profiles.blocks import Cells, opened
 from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
 
-ALTERED = 4
+PLAIN = re.compile(
+    r"(Nuclei|Cells)_AreaShape_(Area|FormFactor|Eccentricity)|(Nuclei|Cytoplasm)_Intensity_MeanIntensity_.+"
+)
+"""Names of plain features."""
+MOST_PLAIN, ALTERED = 2, 5
 LEAST = 0.25
 """Standard deviations of control cells: what is altered less is not worth a word."""
 _OF_COMPARTMENTS = frozenset(("in", "of", "the", "nucleus", "cell", "cytoplasm"))
@@ -70,14 +76,21 @@ def altered_features(cells: Cells, *, count: int = ALTERED, batch: str = BATCH) 
 def _most(
     perturbation: str, change: np.ndarray, names: list[str], meant: list[str], count: int
 ) -> list[tuple[str, int, str, str, float]]:
-    """Rows of one perturbation; each meaning once."""
-    found: dict[frozenset[str], tuple[str, int, str, str, float]] = {}
-    for i in np.argsort(-np.abs(change), kind="stable"):
-        if len(found) == count or abs(change[i]) < LEAST:
-            break
-        said = meant[i].split(", at ")[0]  # at which scale and angle is for the table, not for a sentence
-        found.setdefault(_meaning(said), (perturbation, len(found) + 1, names[i], said, float(change[i])))
-    return list(found.values())
+    """Rows of one perturbation: plain features first, then the others, each meaning once."""
+    order = [i for i in np.argsort(-np.abs(change), kind="stable") if abs(change[i]) >= LEAST]
+    chosen = [i for i in order if PLAIN.fullmatch(names[i])][: min(MOST_PLAIN, count)]
+    told = {_meaning(_said(meant[i])) for i in chosen}
+    for i in order:
+        if len(chosen) < count and (meaning := _meaning(_said(meant[i]))) not in told:
+            told.add(meaning)
+            chosen.append(i)
+    rows = enumerate(chosen, start=1)
+    return [(perturbation, place, names[i], _said(meant[i]), float(change[i])) for place, i in rows]
+
+
+def _said(meant: str) -> str:
+    """The gloss without scale and angle, which are for the table and not for a sentence."""
+    return meant.split(", at ")[0]
 
 
 def _meaning(said: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from contrascope.benchmarks.novelty import CONTROLS_BEYOND
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
+from contrascope.errors import first_few
 from contrascope.report.perturbations import LEVEL
 from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent, unbroken
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
@@ -66,24 +67,43 @@ def _hits(results: Results, frame: pd.DataFrame, why: Mapping[str, str]) -> list
             + " The others may do something that is too small for so many cells, or that the model does not see."
             * (either < count)
         ]
-    return said + ([] if "q_cells" in frame else _distrusted(results))
+    return said + _measured(frame, salient | background) + ([] if "q_cells" in frame else _distrusted(results))
+
+
+def _measured(frame: pd.DataFrame, seen: pd.Series) -> list[str]:
+    """What CellProfiler's features see besides, and what they do not."""
+    if not frame["hit_measured"].notna().any():
+        return []
+    measured = _flags(frame, "hit_measured")
+    missed, alone = frame.index[measured & ~seen], int((seen & ~measured).sum())
+    if missed.empty:
+        return [
+            f"CellProfiler's features see nothing that the model misses, and {alone:,} of its hits they do not see."
+        ]
+    return [
+        f"CellProfiler's features see {len(missed):,} more that the model misses: {first_few(missed, 8)}. Of the "
+        f"model's hits they do not see {alone:,}."
+    ]
 
 
 def _how(frame: pd.DataFrame) -> str:
     asked = [words for name, words in (("q_cells", "cells"), ("q_guides", "guides")) if _known(frame, name)]
     if asked:
         return f"q < {LEVEL:g} by permuted {' and by permuted '.join(asked)}".replace("0.", ".")
-    return f"q < {LEVEL:g} by the size of the effect among control cells".replace("0.", ".")
+    beyond = ", beyond 95 % of control guides" if _known(frame, "controls_beyond") else ""
+    return f"q < {LEVEL:g} by the size of the effect among control cells{beyond}".replace("0.", ".")
 
 
 def _distrusted(results: Results) -> list[str]:
     """Where p comes of control cells alone: whether control guides have small p as well."""
     rows = _numbers(results, "novelty", CONTROLS_BEYOND)
-    if SALIENT not in rows or rows[SALIENT].value < _TOO_MANY:
+    many = [space for space in (SALIENT, BACKGROUND) if space in rows and rows[space].value >= _TOO_MANY]
+    if not many:
         return []
+    shares = " and ".join(f"{per_cent(rows[space].value)} in the {space} space" for space in many)
     return [
-        f"{per_cent(rows[SALIENT].value)} of control guides have p ≤ .05 in the salient space too, where chance gives "
-        "5 %: guides or wells differ for reasons of their own, so p alone is no reason to believe a small effect."
+        f"Of control guides, {shares} have p ≤ .05 too, where chance gives 5 %: guides or wells differ for reasons of "
+        "their own, so p alone is no reason to believe a small effect."
     ]
 
 

@@ -15,16 +15,17 @@ from urllib.parse import quote
 import pandas as pd
 
 from contrascope.benchmarks.hits_table import is_perturbation
-from contrascope.benchmarks.novelty import NORM, SHARE
+from contrascope.benchmarks.novelty import CONTROL_NORM, MIN_JUDGED_GUIDES, NORM, SHARE
 from contrascope.benchmarks.result import METRIC, SPACE, VALUE, Result
 from contrascope.profiles.agreement import BETWEEN
 from contrascope.report.gathered import Gathered
-from contrascope.vocabulary import BACKGROUND, COMBINED, SALIENT
+from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, SALIENT
 
 Row = Mapping[Any, Any]
 LEVEL = 0.05
 TABLE_ID = "perturbation-table"
 _NOVELTY, _HITS = "novelty", "hits"
+_SHARE = ("novelty", "novelty_low", "novelty_high")
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,17 @@ _COLUMNS = (
     Column("p_effect", "p, effect", 3, "how often as many control cells have as large an effect ({space} space)"),
     Column("q_effect", "q, effect", 3, "the same for all together: of those with q < .05, 5 % are there by chance"),
     Column(
+        "controls_beyond", "controls beyond", 2,
+        "share of control guides, each seen from the others, that have as large an effect",
+    ),
+    Column(
+        "q_measured", "q, measured", 3,
+        "of CellProfiler's features in place of the {space} space: the larger of q by cells and q by guides",
+    ),
+    Column(
         "novelty", "novelty", 2,
         "share of its effect that is salient, with 95 % intervals: above .5 more of it is new than of the screen's "
-        "average perturbation, below .5 less; it says nothing of a perturbation without effect",
+        "average perturbation, below .5 less; empty where no effect is seen",
     ),
     Column("agreement", "agreement", 2, "mean cosine between the profiles of its guides; unlike guides have 0"),
     Column("nearest", "nearest", 2, "the perturbation of the most similar profile, with the cosine"),
@@ -73,18 +82,24 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
     Returns:
         Index the perturbations, those with the strongest effects first, hits before others. Columns as far as they are
         known: cells, guides, distance, p_cells, q_cells, q_guides, effect, p_effect, q_effect, and the same q
-        in the background (q_cells_background, ...); novelty, novelty_low, novelty_high; agreement, agreement_chance,
-        agreement_percentile; nearest, nearest_cosine; hit, hit_background (missing where nobody asked).
+        in the background (q_cells_background, ...) and by CellProfiler's features (q_cells_measured, ...), of which
+        q_measured is the largest; controls_beyond, where p is of effects; novelty, novelty_low, novelty_high, of
+        perturbations in which an effect is seen; agreement, agreement_chance, agreement_percentile; nearest,
+        nearest_cosine; hit, hit_background, hit_measured (missing where nobody asked).
     """
     guides = gathered.tables["guides"]
     table = guides.groupby("perturbation").agg(cells=("cells", "sum"), guides=("guide", "size"))
     space = str(gathered.facts["space"])
-    for where, ending in ((space, ""), (BACKGROUND, "_background")):
+    for where, ending in ((space, ""), (BACKGROUND, "_background"), (CELLPROFILER, "_measured")):
         table = table.join(_of_hits(results, where).add_suffix(ending)).join(
             _of_novelty(results, where).add_suffix(ending)
         )
         table[f"hit{ending}"] = [is_hit(row, ending) for row in table.to_dict("records")]
+    if table["hit_measured"].notna().any():
+        table["q_measured"] = [max(_asked(row, "_measured"), default=float("nan")) for row in table.to_dict("records")]
     table = table.join(_shares(results)).join(_agreement(gathered)).join(_nearest(gathered))
+    for column in table.columns.intersection(list(_SHARE)):
+        table[column] = table[column].mask(_without_effect(table))
     strength = table["effect"] if "effect" in table else table.get("distance", pd.Series(0.0, table.index))
     either = [bool(a) or bool(b) for a, b in zip(table["hit"], table["hit_background"], strict=True)]
     order = pd.DataFrame({"hit": either, "strength": strength.fillna(-1.0), "name": table.index}, index=table.index)
@@ -94,10 +109,23 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
 def is_hit(row: Row, ending: str = "") -> bool | None:
     """Whether a perturbation does something, by all that was asked of cells and of guides; None if nothing was.
 
-    Permuted cells and permuted guides have to agree. Where nobody permuted, effects beyond those of controls count.
+    Permuted cells and permuted guides have to agree. Where nobody permuted, an effect has to be beyond those of control
+    cells, and no more than 5 % of control guides may have as large a one.
     """
-    asked = _known(row, f"q_cells{ending}", f"q_guides{ending}") or _known(row, f"q_effect{ending}")
-    return all(q < LEVEL for q in asked) if asked else None
+    permuted, asked = _known(row, f"q_cells{ending}", f"q_guides{ending}"), _asked(row, ending)
+    beyond = [] if permuted else _known(row, f"controls_beyond{ending}")
+    return all(q < LEVEL for q in asked) and all(share <= LEVEL for share in beyond) if asked else None
+
+
+def _asked(row: Row, ending: str) -> list[float]:
+    """The q-values that decide: of permutations, or where nobody permuted, of the size of the effect."""
+    return _known(row, f"q_cells{ending}", f"q_guides{ending}") or _known(row, f"q_effect{ending}")
+
+
+def _without_effect(table: pd.DataFrame) -> pd.Series:
+    """Perturbations that were asked about, and in which neither space of the model shows an effect."""
+    flags = table[["hit", "hit_background"]]
+    return flags.notna().any(axis=1) & ~flags.eq(True).any(axis=1)
 
 
 def _known(row: Row, *names: str) -> list[float]:
@@ -118,8 +146,12 @@ def _of_novelty(results: Mapping[str, Result], space: str) -> pd.DataFrame:
     if _NOVELTY not in results:
         return pd.DataFrame()
     table = results[_NOVELTY].table
-    rows = table[(table[METRIC] == NORM) & (table[SPACE] == space)].set_index("perturbation")
-    return rows[[VALUE, "p", "q"]].rename(columns={VALUE: "effect", "p": "p_effect", "q": "q_effect"})
+    here = table[table[SPACE] == space]
+    rows, controls = here[here[METRIC] == NORM].set_index("perturbation"), here[here[METRIC] == CONTROL_NORM][VALUE]
+    found = rows[[VALUE, "p", "q"]].rename(columns={VALUE: "effect", "p": "p_effect", "q": "q_effect"})
+    if len(controls) >= MIN_JUDGED_GUIDES:
+        found["controls_beyond"] = [float((controls >= effect).mean()) for effect in found["effect"]]
+    return found
 
 
 def _shares(results: Mapping[str, Result]) -> pd.DataFrame:
@@ -127,7 +159,7 @@ def _shares(results: Mapping[str, Result]) -> pd.DataFrame:
         return pd.DataFrame()
     table = results[_NOVELTY].table
     rows = table[(table[METRIC] == SHARE) & (table[SPACE] == COMBINED)].set_index("perturbation")
-    columns = {VALUE: "novelty", "low": "novelty_low", "high": "novelty_high"}
+    columns = dict(zip((VALUE, "low", "high"), _SHARE, strict=True))
     return rows[list(columns)].rename(columns=columns) if len(rows) else pd.DataFrame()
 
 
@@ -170,7 +202,7 @@ class PerturbationTable:
         known = [column for column in _COLUMNS if column.name in self.frame and self.frame[column.name].notna().any()]
         names = {column.name for column in known}
         unneeded = {"distance"} if "effect" in names else set()
-        unneeded |= {"p_effect", "q_effect"} if "p_cells" in names else set()
+        unneeded |= {"p_effect", "q_effect", "controls_beyond"} if "p_cells" in names else set()
         return [column for column in known if column.name not in unneeded]
 
     def html(self) -> str:
@@ -195,7 +227,8 @@ class PerturbationTable:
         if "p_cells" not in names and "p_effect" in names:
             found.append(
                 "Hits were not asked for or could not be had, so p and q are those of the size of the effect against "
-                "pseudo-guides of control cells; wells that differ for other reasons are not in them."
+                "pseudo-guides of control cells. Wells differ for other reasons too: a hit is beyond 95 % of control "
+                "guides as well."
             )
         if not names & {"p_cells", "p_effect"}:
             found.append("The table has no p-values: neither hits nor novelty could be asked of this screen.")

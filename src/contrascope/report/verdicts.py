@@ -36,8 +36,13 @@ def verdict(
     said = [_effect(name, row, space, hit, behind)]
     if hit or behind:
         said += _novelty(row) + _guides(row) + _likeness(row, space)
+    elif _flag(row, "hit_measured"):
+        said.append(
+            f"CellProfiler's features see one ({_how_sure(row, '_measured')}): the model misses it, or draws it too "
+            "faintly. Look at the cells, and at what was measured."
+        )
     if altered:
-        said.append(f"Most altered measurements: {'; '.join(_measured(*pair) for pair in altered)}.")
+        said.append(f"Measured, in standard deviations of control cells: {'; '.join(_measured(*a) for a in altered)}.")
     if not marked:
         said.append(
             "No direction of its effect stands out of noise, so there are no marked cells to show, only typical ones."
@@ -85,7 +90,12 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
             f"{name} is a hit in the background space ({_how_sure(row, '_background')}), not in the salient one "
             f"({_how_sure(row, '')}): its cells are shifted to where controls are as well."
         )
-    cells, guides = _value(row, "q_cells"), _value(row, "q_guides")
+    cells, guides, beyond = (_value(row, name) for name in ("q_cells", "q_guides", "controls_beyond"))
+    if cells is None and guides is None and beyond is not None and beyond > LEVEL:
+        return (
+            f"No effect of {name} is seen beyond what controls show: {per_cent(beyond)} of control guides have as "
+            f"large a one in the {space} space, though p among control cells is small ({_how_sure(row, '')})."
+        )
     if cells is not None and guides is not None and (cells < LEVEL) != (guides < LEVEL):
         which, other = ("cells", "guides") if cells < LEVEL else ("guides", "cells")
         return (
@@ -129,11 +139,12 @@ def _guides(row: Row) -> list[str]:
     cosine, usual, percentile = (_value(row, f"agreement{end}") for end in ("", "_chance", "_percentile"))
     if cosine is None or usual is None or percentile is None:
         return []
-    beside = f"cosine {cosine:.2f}, guides of different perturbations {usual:.2f}"
+    count, beside = int(row["guides"]), f"guides of different perturbations {usual:.2f}"
     if percentile >= AGREE:
-        return [f"Its {int(row['guides'])} guides agree ({beside})."]
+        return [f"Its {count} guides agree (cosine {cosine:.2f}, {beside})."]
     return [
-        f"Its {int(row['guides'])} guides agree no more than {100 - AGREE} % of guides drawn at random do ({beside})."
+        f"Its {count} guides are alike by a cosine of {cosine:.2f} ({beside}), and {100 - percentile:.0f} % of sets of "
+        "guides drawn at random are as much alike: that says nothing for it."
     ]
 
 
@@ -147,7 +158,7 @@ def _likeness(row: Row, space: str) -> list[str]:
 
 
 def _measured(what: str, change: float) -> str:
-    return f"{what} {'higher' if change > 0 else 'lower'} by {abs(change):.1f} standard deviations of control cells"
+    return f"{what} {change:+.1f}".replace("-", "\u2212")
 
 
 def _flag(row: Row, name: str) -> bool | None:
