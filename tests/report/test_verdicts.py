@@ -76,8 +76,8 @@ def test_likeness_needs_some_likeness() -> None:
 
 
 def test_altered_features_are_told_with_their_direction() -> None:
-    text = said(HIT, altered=[("area of the nucleus", 2.13), ("mean brightness of GFP in the cell", -0.5)])
-    assert "area of the nucleus +2.1; mean brightness of GFP in the cell \u22120.5." in text
+    text = said(HIT, altered=[("area of the nucleus", 2.13), ("rank-weighted overlap of GFP", -0.5)])
+    assert "area of the nucleus +2.1; rank-weighted overlap of GFP \u22120.5." in text
 
 
 def test_it_is_said_that_there_are_no_marked_cells() -> None:

@@ -10,6 +10,7 @@ from contrascope.report.perturbations import LEVEL, Row
 
 AGREE = 95
 """Percentile of chance from which guides are said to agree."""
+MINUS = "\u2212"
 NOVEL, SHIFTED, BETWEEN = "novel", "shifted", "between"
 MOSTLY = 2 / 3
 """Salient share from which an effect is novel, if its whole interval is above a half; a shift has as much elsewhere."""
@@ -158,7 +159,7 @@ def _likeness(row: Row, space: str) -> list[str]:
 
 
 def _measured(what: str, change: float) -> str:
-    return f"{what} {change:+.1f}".replace("-", "\u2212")
+    return f"{what} {f'{change:+.1f}'.replace('-', MINUS)}"
 
 
 def _flag(row: Row, name: str) -> bool | None:
