@@ -121,11 +121,11 @@ def mapped_spaces(cells: AnnData) -> list[str]:
 
 
 def farthest(profiles: AnnData) -> list[str]:
-    """Perturbations whose profile lies farthest from the controls in the salient space, farthest first."""
-    space = v.SALIENT if v.SALIENT in profiles.obsm else v.BACKGROUND
-    distance = np.linalg.norm(profiles.obsm[space] - profiles.obsm[space][profiles.obs[v.CONTROL]].mean(0), axis=1)
-    distance[profiles.obs[v.CONTROL]] = -1
-    return profiles.obs_names[np.argsort(-distance)[:SHOWN_PERTURBATIONS]].tolist()
+    """The few perturbations whose profile lies farthest from the controls in the salient space, farthest first."""
+    space, control = v.SALIENT if v.SALIENT in profiles.obsm else v.BACKGROUND, profiles.obs[v.CONTROL].to_numpy()
+    centre, names = profiles.obsm[space][control].mean(0), profiles.obs_names[~control]
+    distance = np.linalg.norm(profiles.obsm[space][~control] - centre, axis=1)
+    return names[np.argsort(-distance, kind="stable")[:SHOWN_PERTURBATIONS]].tolist()
 
 
 def _examples(store: CropStore, shown: list[str]) -> tuple[np.ndarray, list[str]]:

@@ -18,6 +18,15 @@ def test_nothing_global_changes() -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+def test_names_with_dollar_signs_are_names() -> None:
+    with style():
+        figure, (axes,) = grid_of_axes(1)
+        axes.set_title("$x_{$")
+        axes.set_xticks([0.5], ["$\\alpha_1$"])
+    figure.canvas.draw()
+    assert not axes.title.get_parse_math() and not axes.get_xticklabels()[0].get_parse_math()
+
+
 def test_a_space_has_its_colour_whatever_stands_beside_it() -> None:
     assert colours(["salient", "mine", "background"])["salient"] == colours(["salient"])["salient"]
     everything = colours([*SPACE_COLOURS, "mine", "yours"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from contrascope.report.overview import Sentences, overview
@@ -19,6 +21,16 @@ def test_hits_and_what_kind_they_are(gathered, results) -> None:
     assert "2 of 6 perturbations do something" in first and "q < .05 by permuted cells and by permuted guides" in first
     assert "0 in both spaces, 2 in the salient space alone, 0 in the background alone" in first
     assert "Of these 2, 1 are novel" in second and "1 shift cells" in second and "0 lie between" in second
+
+
+def test_a_model_of_one_space_is_told_of_as_such(gathered, results, make_result) -> None:
+    rows = results["hits"].table
+    alone = make_result("hits", rows[rows["space"] == "salient"].assign(space="background").to_dict("records"))
+    frame = perturbation_frame(
+        dataclasses.replace(gathered, facts=gathered.facts | {"space": "background"}), {"hits": alone}
+    )
+    first = overview({"hits": alone}, frame)[0]
+    assert "2 of 6 perturbations do something" in first and "both spaces" not in first and "salient" not in first
 
 
 def test_without_hits_nothing_is_said_of_novelty(gathered, results) -> None:

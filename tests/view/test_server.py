@@ -15,6 +15,8 @@ from PIL import Image
 
 from contrascope.errors import SettingsError
 from contrascope.figures.gallery import composite
+from contrascope.store.arrays import store_from_arrays
+from contrascope.store.store import CropStore
 from contrascope.view.server import View
 
 
@@ -46,6 +48,23 @@ def test_a_report_made_anew_is_shown_anew(analysis, serve, tmp_path) -> None:
         assert b"AP 0.99" in ask().body
         report.unlink()
         assert ask().status == 500
+
+
+def test_labels_of_one_store_never_stand_beside_pictures_of_another(tiny_store, serve, tmp_path) -> None:
+    def small(shade: int) -> CropStore:
+        cells = pl.DataFrame({"guide": ["g", "nt"], "perturbation": ["G", "nt"], "control": [False, True]})
+        images = np.full((2, 1, 4, 4), shade, dtype=np.uint8)
+        return store_from_arrays(images, cells, tmp_path / "c.zarr", channels=["DNA"])
+
+    small(1)
+    with serve(tmp_path / "c.zarr") as ask:
+        (tmp_path / "c.zarr" / "zarr.json").touch()
+        assert ask("cells/0.webp").status == 200  # the same store
+        shutil.rmtree(tmp_path / "c.zarr")
+        small(2)
+        for path in ("", "cells/0.webp", "api/cells", "api/cell/0"):
+            answer = ask(path)
+            assert answer.status == 409 and b"start it anew" in answer.body
 
 
 def test_pictures_are_those_of_the_cells(tiny_store, ask) -> None:

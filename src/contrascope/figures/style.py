@@ -44,6 +44,7 @@ CATEGORIES = (
 SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
+    "text.parse_math": False,  # a name with dollar signs is a name
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.labelsize": 8,

@@ -56,14 +56,15 @@ def _hits(results: Results, frame: pd.DataFrame, why: Mapping[str, str]) -> list
         reason = why.get("hits", "")
         return [f"Which perturbations do anything was not asked. {reason}".strip()]
     either, count = int((salient | background).sum()), len(frame)
-    how = _how(frame)
-    where = f"{int((salient & background).sum())} in both spaces, {int((salient & ~background).sum())} in the salient "
-    where += f"space alone, {int((background & ~salient).sum())} in the background alone"
+    how, where = _how(frame), ""
+    if frame["hit_background"].notna().any():
+        where = f": {int((salient & background).sum())} in both spaces, {int((salient & ~background).sum())} in the "
+        where += f"salient space alone, {int((background & ~salient).sum())} in the background alone"
     if either == 0:
         said = [f"None of {count:,} perturbations can be told from controls ({how})."]
     else:
         said = [
-            f"{either:,} of {count:,} perturbations do something to the cells ({how}): {where}."
+            f"{either:,} of {count:,} perturbations do something to the cells ({how}){where}."
             + " The others may do something that is too small for so many cells, or that the model does not see."
             * (either < count)
         ]

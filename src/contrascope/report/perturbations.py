@@ -90,7 +90,8 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
     guides = gathered.tables["guides"]
     table = guides.groupby("perturbation").agg(cells=("cells", "sum"), guides=("guide", "size"))
     space = str(gathered.facts["space"])
-    for where, ending in ((space, ""), (BACKGROUND, "_background"), (CELLPROFILER, "_measured")):
+    behind = BACKGROUND if space != BACKGROUND else ""  # a model of one space has nothing behind it
+    for where, ending in ((space, ""), (behind, "_background"), (CELLPROFILER, "_measured")):
         table = table.join(_of_hits(results, where).add_suffix(ending)).join(
             _of_novelty(results, where).add_suffix(ending)
         )

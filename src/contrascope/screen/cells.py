@@ -17,6 +17,7 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.config import CellTableSettings, ControlRule
 from contrascope.errors import SettingsError, TableError, first_few
+from contrascope.screen.guides import refuse_mixed_guides
 from contrascope.screen.presets import TablePreset, preset_control, preset_named, preset_sources
 from contrascope.screen.table_files import collected, scan_table
 
@@ -39,7 +40,7 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
 
     Raises:
         TableError: The file cannot be read, a column is missing, an id stands twice, a place is unknown,
-            or there are no controls.
+            a guide has several perturbations, or there are no controls.
         SettingsError: An unknown preset or an unknown name under ``columns``.
     """
     preset = preset_named(settings.preset) if settings.preset is not None else _OUR_OWN
@@ -47,7 +48,9 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
     cells = _renamed(table, preset, settings)
     _refuse_unplaced(cells, settings.table)
     _refuse_duplicates(cells, settings.table)
-    return cells.with_columns(_is_control(cells, table, preset, settings).alias(v.CONTROL))
+    cells = cells.with_columns(_is_control(cells, table, preset, settings).alias(v.CONTROL))
+    refuse_mixed_guides(cells, where=str(settings.table))
+    return cells
 
 
 def as_text(cells: pl.LazyFrame) -> pl.LazyFrame:
@@ -133,6 +136,8 @@ def _refuse_missing(there: list[str], mapping: dict[str, list[str]], settings: C
     raise TableError(
         f"The cell table {settings.table} lacks the columns {wanted}. It has {first_few(there, 30)}. "
         f"Name the right columns under cells.columns, or give one value for all cells under cells.constants."
+        + " Where there are no guides, name the perturbation's column as guide too."
+        * (v.GUIDE in lacking.values())
     )
 
 

@@ -51,6 +51,8 @@ def store_from_arrays(
             f"Images of shape {images.shape} do not fit {cells.height} cells and channels {channels}: (N, C, H, W) "
             f"with N = {cells.height} and C = {len(channels)} was needed."
         )
+    if len(set(channels)) < len(channels) or "" in channels:
+        raise StoreError(f"Channels are called {channels}. A name for each, of its own, was needed.")
     if 0 in images.shape[1:]:
         raise StoreError(f"Images of shape {images.shape} hold no pixels. A crop of at least one pixel was needed.")
     if images.dtype.name not in ("uint8", "uint16", "float32"):

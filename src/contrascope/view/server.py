@@ -29,6 +29,7 @@ from tornado.web import Application
 
 from contrascope.errors import ContrascopeError, SettingsError
 from contrascope.report.report import page_policy
+from contrascope.store.store import CropStore, open_store
 from contrascope.view.asked import nothing_asked, page_asked, picture_asked, row_asked
 from contrascope.view.draw import CellPictures
 from contrascope.view.folder import open_folder, read_report
@@ -44,6 +45,7 @@ _LARGEST_BODY, _LARGEST_HEADER = 1024, 2**14
 
 _UNREADABLE_FILES = (ContrascopeError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """A damaged table makes polars panic, which is no ``Exception``: let through, it would leave the request unanswered."""
+_MADE_AGAIN = "The store was made again since this view began: end the view (Ctrl-C) and start it anew."
 _UNREADABLE = (
     "What lies in the folder cannot be read: `contrascope verify` names the files of a store that are damaged, "
     "`contrascope report` makes the page again."
@@ -65,6 +67,7 @@ class View:
     def __init__(self, path: str | Path, *, port: int = 0):
         self._shown = open_folder(path)
         self.store = self._shown.store
+        self._mark = _mark(self.store)
         self.table = CellTable(self.store)
         self.pictures = CellPictures(self.store)
         self._socket = _listening(port)
@@ -80,6 +83,18 @@ class View:
         if self._shown.report is None:
             return self._store_page
         return report_page(read_report(self._shown.report), self.store)
+
+    def is_as_it_was(self) -> bool:
+        """Whether the folder still holds the store that was opened: labels and pictures have to be of one store.
+
+        Raises:
+            StoreError: It holds none that can be opened.
+        """
+        if (mark := _mark(self.store)) != self._mark:
+            if open_store(self.store.path).fingerprint != self.store.fingerprint:
+                return False
+            self._mark = mark
+        return True
 
     def serve(self) -> None:
         """Answer until ``KeyboardInterrupt``, which is passed on."""
@@ -102,6 +117,12 @@ class View:
     @cached_property
     def _store_page(self) -> str:
         return store_page(self.store, self.table.labels)
+
+
+def _mark(store: CropStore) -> tuple[int, int, int]:
+    """What changes when a store's attributes are written anew."""
+    facts = (Path(store.path) / "zarr.json").stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _listening(port: int) -> socket.socket:
@@ -142,8 +163,14 @@ class _Answer(Guarded):
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do the work in a thread; what is wrong with files is said in one sentence, without their paths."""
         loop = asyncio.get_running_loop()
+
+        def checked() -> T:
+            if not self.view.is_as_it_was():
+                raise RefusedError(409, _MADE_AGAIN)
+            return work(*args, **kwargs)
+
         try:
-            return await loop.run_in_executor(self.settings["threads"], lambda: work(*args, **kwargs))
+            return await loop.run_in_executor(self.settings["threads"], checked)
         except _UNREADABLE_FILES:
             raise RefusedError(500, _UNREADABLE) from None
 

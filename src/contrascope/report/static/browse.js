@@ -46,8 +46,9 @@
 
   // The perturbation that is typed, as the store writes it; what is no perturbation is asked for as it stands.
   function typed() {
-    const name = field("perturbation").value.trim();
-    return perturbations.get(name) ?? perturbations.get(name.toLowerCase()) ?? name;
+    const written = field("perturbation").value;
+    const name = written.trim();
+    return [written, name, name.toLowerCase()].map((way) => perturbations.get(way)).find(Boolean) ?? name;
   }
 
   const isKnown = (name) => perturbations.get(name) === name;
@@ -77,6 +78,7 @@
       Object.assign(state, { total: 0, cells: [] });
       showCells();
       part("status").textContent = error.message;
+      part("enlarged").close(); // what went wrong is said behind it
     }
     delete part("cells").dataset.waiting;
     return true;
@@ -158,7 +160,8 @@
     const place = state.offset + index;
     if (state.open < 0 || place < 0 || place >= state.total) return;
     if (index >= 0 && index < state.cells.length) return void enlarge(index);
-    if (await turnTo(state.offset + by * PAGE)) enlarge(by > 0 ? 0 : state.cells.length - 1);
+    const turned = await turnTo(state.offset + by * PAGE);
+    if (turned && state.cells.length) enlarge(by > 0 ? 0 : state.cells.length - 1);
   }
 
   function turn(by) {
