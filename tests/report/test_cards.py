@@ -124,11 +124,65 @@ def test_a_name_that_is_nobodys_changes_nothing(path, open_page) -> None:
 
 def test_channels_are_switched(page) -> None:
     page.locator(".card.shown").get_by_role("button", name="GFP").click()
-    views = page.eval_on_selector_all(
-        ".card.shown .sheet", "s => s.filter(f => f.offsetParent).map(f => f.dataset.view)"
-    )
-    assert views == ["GFP"]
+    assert views(page) == ["GFP"]
     assert page.locator(".card.shown [aria-pressed=true]").inner_text() == "GFP"
+
+
+def views(page: Any) -> list[str]:
+    return page.eval_on_selector_all(
+        ".card.shown .sheet", "sheets => sheets.filter(f => f.offsetParent).map(f => f.dataset.view)"
+    )
+
+
+def test_the_next_card_shows_the_channel_that_was_chosen_on_the_last_and_so_does_the_page_read_again(page) -> None:
+    page.locator(".card.shown").get_by_role("button", name="GFP").click()
+    page.get_by_role("button", name="Next").click()
+    assert views(page) == ["GFP"] and page.locator(".card.shown [aria-pressed=true]").inner_text() == "GFP"
+    page.reload()
+    assert views(page) == ["GFP"]
+    page.locator(".card.shown").get_by_role("button", name="all side by side").click()
+    page.get_by_role("button", name="Next").click()
+    assert views(page) == ["composite", "DNA", "GFP"]
+
+
+def test_arrows_turn_cards_that_are_in_sight_and_stay_with_who_writes(page) -> None:
+    page.set_viewport_size({"width": 800, "height": 300})
+    page.keyboard.press("ArrowRight")  # the reader is elsewhere
+    assert shown(page) == ["NA"] and page.evaluate("scrollY") == 0
+    page.evaluate("document.querySelector('.cards').scrollIntoView()")
+    page.keyboard.press("ArrowRight")
+    assert shown(page) == ["SEP2"]
+    page.keyboard.press("ArrowLeft")
+    assert shown(page) == ["NA"] and page.evaluate("document.activeElement.dataset.name") == "NA"
+    page.focus("[type=search]")
+    page.keyboard.press("ArrowRight")
+    assert shown(page) == ["NA"]
+
+
+def test_the_buttons_keep_the_focus_while_cards_are_turned(page) -> None:
+    page.get_by_role("button", name="Next").focus()
+    for _ in range(2):
+        page.keyboard.press("Enter")
+    assert shown(page) == [names(page)[2]]
+
+
+def test_the_bar_stays_at_the_top_and_says_whose_card_is_shown(page) -> None:
+    page.set_viewport_size({"width": 800, "height": 300})
+    page.click(f"{TABLE} tr[data-name='SEP2'] th a")
+    bar = page.locator(".turning")
+    assert bar.get_by_role("status").inner_text() == "SEP2 2 of 6"
+    page.mouse.wheel(0, 250)
+    page.wait_for_timeout(200)
+    assert page.locator(".card.shown").bounding_box()["y"] < 0 <= bar.bounding_box()["y"] < 10
+
+
+def test_the_table_can_be_skipped(page) -> None:
+    page.focus("[type=search]")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Skip to the cards"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.turn") == "-1"
 
 
 def test_without_scripts_all_cards_stand_below_each_other(path, open_page) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from contrascope.figures.sheets import CELLS, DECODED, DIFFERENCE, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
 from contrascope.profiles.examples import MARKED, TYPICAL
 from contrascope.report.gathered import Gathered
-from contrascope.report.perturbations import card_id
+from contrascope.report.perturbations import CARDS_ID, card_id
 from contrascope.report.verdicts import unbroken, verdict
 
 PICTURED = 60
@@ -49,12 +49,12 @@ class Cards:
             for place, (name, row) in enumerate(zip(self.frame.index, rows, strict=True))
         )
         turn = "".join(
-            f'<button type="button" data-turn="{step}">{word}</button>'
-            for step, word in ((-1, "Previous"), (1, "Next"))
+            f'<button type="button" data-turn="{step}" aria-keyshortcuts="{key}">{word}</button>'
+            for step, word, key in ((-1, "← Previous", "ArrowLeft"), (1, "Next →", "ArrowRight"))
         )
         return (
-            f'<div class="cards" id="cards-of-perturbations"><div class="turning" hidden>{turn} '
-            f'<span class="soft" role="status"></span></div>\n{cards}</div>'
+            f'<div class="cards" id="{CARDS_ID}" tabindex="-1"><div class="turning" hidden>{turn} '
+            f'<span role="status"><b></b> <span class="soft place"></span></span></div>\n{cards}</div>'
         )
 
     def said(self) -> list[str]:

@@ -23,7 +23,7 @@ from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, SALIENT
 
 Row = Mapping[Any, Any]
 LEVEL = 0.05
-TABLE_ID = "perturbation-table"
+TABLE_ID, CARDS_ID = "perturbation-table", "cards-of-perturbations"
 _NOVELTY, _HITS = "novelty", "hits"
 _SHARE = ("novelty", "novelty_low", "novelty_high")
 
@@ -216,6 +216,7 @@ class PerturbationTable:
             f'<div class="finder" hidden><label for="{TABLE_ID}-search">Find a perturbation</label> '
             f'<input id="{TABLE_ID}-search" type="search" autocomplete="off" spellcheck="false" '
             f'data-searches="{TABLE_ID}"> <span class="soft" role="status" data-counts="{TABLE_ID}"></span></div>\n'
+            f'<a class="skip" href="#{CARDS_ID}">Skip to the cards</a>'
             f'<div class="scroll tall" tabindex="0" role="region" aria-label="Table of perturbations">'
             f'<table id="{TABLE_ID}" class="sortable"><thead><tr>{_head(_NAME)}{heads}</tr></thead>\n'
             f"<tbody>{rows}</tbody></table></div>\n"

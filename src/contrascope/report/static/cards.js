@@ -4,7 +4,27 @@
   const box = document.getElementById("cards-of-perturbations");
   const cards = new Map([...box.querySelectorAll(".card")].map((card) => [card.dataset.name, card]));
   const turning = box.querySelector(".turning");
+  const KEPT = "contrascope:view";
   let shown = null;
+  let view = kept(); // the channel that is looked at, on this card and the next; "" for all
+
+  // Browsers that store nothing for files keep the channel as long as the page is open.
+  function kept() {
+    try {
+      return sessionStorage.getItem(KEPT) ?? "";
+    } catch {
+      return "";
+    }
+  }
+
+  function keep(chosen) {
+    view = chosen;
+    try {
+      sessionStorage.setItem(KEPT, chosen);
+    } catch {
+      // It is kept in `view`.
+    }
+  }
 
   // The order is that of the table as it is sorted and searched; without one, that of the cards.
   function order() {
@@ -20,8 +40,10 @@
     card.classList.add("shown");
     shown = name;
     bringPictures(card);
-    const place = order().indexOf(name);
-    turning.querySelector("[role=status]").textContent = place < 0 ? "" : `${place + 1} of ${order().length}`;
+    look(card);
+    const names = order(), place = names.indexOf(name);
+    turning.querySelector("b").textContent = name;
+    turning.querySelector(".place").textContent = place < 0 ? "" : `${place + 1} of ${names.length}`;
     return true;
   }
 
@@ -32,15 +54,23 @@
   function goTo(name) {
     if (!show(name)) return;
     history.replaceState(null, "", `#${cards.get(name).id}`);
-    cards.get(name).focus({ preventScroll: true });
-    turning.scrollIntoView({ block: "nearest" });
+    // Whoever works with the buttons of the bar goes on with them.
+    if (!turning.contains(document.activeElement)) cards.get(name).focus({ preventScroll: true });
     tell(name);
   }
 
+  // The same place of the next card stays in sight, unless that card ends above it.
   function turn(step) {
     const names = order();
     const place = names.indexOf(shown);
     goTo(names[(Math.max(place, place < 0 && step < 0 ? 0 : place) + step + names.length) % names.length]);
+    const { bottom } = box.getBoundingClientRect();
+    if (bottom < window.innerHeight / 3) box.scrollIntoView({ block: "start" });
+  }
+
+  function leadTo(name) {
+    goTo(name);
+    box.scrollIntoView({ block: "start" });
   }
 
   // Addresses may be written by hand: what is compared are names, not how they are quoted.
@@ -56,15 +86,18 @@
   function fromAddress() {
     const name = nameInAddress();
     if (!name || !show(name)) return;
-    turning.scrollIntoView({ block: "start" });
+    box.scrollIntoView({ block: "start" });
     tell(name);
   }
 
-  function choose(card, view) {
+  // Show a card's pictures of the channel that is looked at; all of them where it has none of that channel.
+  function look(card) {
+    const sheets = [...card.querySelectorAll(".sheet")];
+    const there = sheets.some((sheet) => sheet.dataset.view === view) ? view : "";
     for (const button of card.querySelectorAll(".views button"))
-      button.setAttribute("aria-pressed", String(button.dataset.view === view));
-    for (const sheet of card.querySelectorAll(".sheet")) sheet.hidden = view !== "" && sheet.dataset.view !== view;
-    card.querySelector(".sheets").classList.toggle("single", view !== "");
+      button.setAttribute("aria-pressed", String(button.dataset.view === there));
+    for (const sheet of sheets) sheet.hidden = there !== "" && sheet.dataset.view !== there;
+    card.querySelector(".sheets")?.classList.toggle("single", there !== "");
   }
 
   // Where cells can be asked for, cards whose pictures are not in the page show theirs nevertheless.
@@ -87,28 +120,46 @@
     without.replaceWith(...strips);
   }
 
+  // Arrows belong to fields, and to boxes that scroll sideways; from the page itself they turn cards that are in sight.
+  function isForCards({ target }) {
+    if (target.closest("input, select, textarea, dialog")) return false;
+    if (target.scrollWidth > target.clientWidth && target.matches(".sideways, .scroll")) return false;
+    const { top, bottom } = box.getBoundingClientRect();
+    return box.contains(target) || (target === document.body && top < window.innerHeight && bottom > 0);
+  }
+
+  function pressed(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || !isForCards(event)) return;
+    event.preventDefault();
+    turn(step);
+  }
+
   box.classList.add("one");
   turning.hidden = false;
   for (const group of box.querySelectorAll(".views")) {
     group.hidden = false;
     group.addEventListener("click", ({ target }) => {
-      if (target.dataset.view !== undefined) choose(group.closest(".card"), target.dataset.view);
+      if (target.dataset.view === undefined) return;
+      keep(target.dataset.view);
+      look(group.closest(".card"));
     });
   }
   turning.addEventListener("click", ({ target }) => {
     if (target.dataset.turn) turn(Number(target.dataset.turn));
   });
+  document.addEventListener("keydown", pressed);
   // Links to other cards, here and in the table's last column.
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#perturbation-"]');
     if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    goTo(decodeURIComponent(link.hash.slice("#perturbation-".length)));
+    leadTo(decodeURIComponent(link.hash.slice("#perturbation-".length)));
   });
   document.addEventListener("contrascope:perturbation", ({ detail }) => {
     if (detail.from === box.id) return;
     const chosenInTable = document.getElementById(detail.from)?.matches("table.sortable");
-    if (chosenInTable) goTo(detail.name);
+    if (chosenInTable) leadTo(detail.name);
     else show(detail.name);
   });
   window.addEventListener("hashchange", fromAddress);
