@@ -162,19 +162,33 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def browser_page(chromium: Any) -> Iterator[Any]:
-    """A page in a browser. The test fails if its console complains, or if it asks any other machine for anything."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    page, complaints = context.new_page(), []
+def new_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """A maker of pages in a browser, by the options of a context; ``console`` names what no console may say.
 
-    def check(address: str) -> None:
-        if not address.startswith(("file:", "data:", "blob:", "http://127.0.0.1:")):
-            complaints.append(f"asks for {address}")
+    The test fails if a console complains, or if a page asks any other machine for anything.
+    """
+    contexts, complaints = [], []
 
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: check(request.url))
-    page.set_default_timeout(20_000)
-    yield page
-    context.close()
+    def made(*, console: tuple[str, ...] = ("error",), **options: Any) -> Any:
+        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 1000}} | options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type in console else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: None if _stays_here(request.url) else complaints.append(request.url))
+        page.set_default_timeout(20_000)
+        return page
+
+    yield made
+    for context in contexts:
+        context.close()
     assert complaints == []
+
+
+def _stays_here(address: str) -> bool:
+    return address.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
+
+
+@pytest.fixture
+def browser_page(new_page: Callable[..., Any]) -> Any:
+    """A page in a browser."""
+    return new_page()

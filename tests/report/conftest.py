@@ -1,10 +1,9 @@
-"""What tests of the report share: a folder of cards, benchmarks to go with it, and a browser's page."""
+"""What tests of the report share: a folder of cards, benchmarks to go with it, and a function that opens pages."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,37 +99,13 @@ def make_result() -> Callable[..., Result]:
     return result
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A browser; skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if (path := shutil.which("chromium")) is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """A function that opens a file; at the end there is no console error and no request to the network."""
-    said: list[str] = []
-    contexts: list[Any] = []
+def open_page(new_page: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that opens a file in a new page."""
 
     def opened(path: Path, address: str = "", **options: Any) -> Any:
-        contexts.append(chromium.new_context(**options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on(
-            "request",
-            lambda request: said.append(request.url) if request.url.split(":")[0] not in ("file", "data") else None,
-        )
-        page.goto(f"file://{path}{address}")
+        page = new_page(**options)
+        page.goto(f"{path.as_uri()}{address}")
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert not said
+    return opened

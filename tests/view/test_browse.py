@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import polars as pl
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    """Debian's Chromium without a window."""
-    if (chromium := shutil.which("chromium")) is None:
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
-
 
 @pytest.fixture
-def opened(browser, ask_analysis) -> Iterator[object]:
-    """The page of the analysis, with its first cells; nothing but the view may be asked, nothing may go wrong."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda sent: wrong.append(sent.url) if not _is_ours(sent.url, ask_analysis.view.url) else None)
+def opened(new_page, ask_analysis) -> object:
+    """The page of the analysis, with its first cells; nothing may go wrong."""
+    page = new_page(console=("error", "warning"))
     page.goto(ask_analysis.view.url)
     page.wait_for_selector("#browse li")
-    yield page
-    page.close()
-    assert wrong == []
-
-
-def _is_ours(url: str, view: str) -> bool:
-    return url.startswith((view, "data:"))
+    return page
 
 
 def until(page, expression: str) -> None:
@@ -169,7 +144,7 @@ def test_a_cell_is_enlarged_with_its_channels_and_its_row_of_the_table(opened, t
     opened.wait_for_selector("dialog h3:has-text('row 47')")
     opened.keyboard.press("Escape")
     assert opened.is_hidden("dialog")
-    assert opened.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Enlarge the cell in row 47")
+    until(opened, "document.activeElement.ariaLabel?.startsWith('Enlarge the cell in row 47')")
 
 
 def test_the_scale_bar_is_as_long_as_it_says(opened, tiny_store) -> None:
@@ -179,19 +154,18 @@ def test_the_scale_bar_is_as_long_as_it_says(opened, tiny_store) -> None:
     assert shown == pytest.approx(um / (tiny_store.pixel_size_um * tiny_store.crop_size[1]), rel=0.02)
 
 
-def test_a_view_that_was_stopped_says_so(browser, analysis, serve) -> None:
-    page = browser.new_page()
+def test_a_view_that_was_stopped_says_so(new_page, analysis, serve) -> None:
+    page = new_page(console=())  # the browser itself says that nobody answers
     with serve(analysis) as ask:
         page.goto(ask.view.url)
         page.wait_for_selector("#browse li")
     page.click("[data-part=next]")
     page.wait_for_selector("text=Start contrascope view again.")
-    page.close()
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_nothing_sticks_out_and_all_can_be_reached(browser, ask_analysis, width) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900})
+def test_nothing_sticks_out_and_all_can_be_reached(new_page, ask_analysis, width) -> None:
+    page = new_page(viewport={"width": width, "height": 900})
     page.goto(ask_analysis.view.url)
     page.wait_for_selector("#browse li")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -200,13 +174,10 @@ def test_nothing_sticks_out_and_all_can_be_reached(browser, ask_analysis, width)
         "all => all.map((one) => one.labels?.[0]?.innerText || one.getAttribute('aria-label') || one.innerText)",
     )
     assert all(names[:-3])  # the last three are in the dialog, which is closed
-    page.close()
 
 
-def test_without_scripts_the_first_cells_are_there(browser, ask_analysis) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_scripts_the_first_cells_are_there(new_page, ask_analysis) -> None:
+    page = new_page(java_script_enabled=False)
     page.goto(ask_analysis.view.url)
     assert page.locator("#browse noscript img").count() == 12
     assert page.is_hidden("[data-part=choices]")
-    context.close()

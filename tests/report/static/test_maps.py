@@ -341,14 +341,13 @@ def test_a_page_that_is_served_has_a_picture_of_every_cell(browser_page, folder,
         assert "Pictures of" not in page.locator(".maps-note").inner_text()
 
 
-def test_in_print_and_without_scripts_the_maps_are_figures(page, chromium, folder) -> None:
+def test_in_print_and_without_scripts_the_maps_are_figures(page, new_page, folder) -> None:
     assert not page.locator(".maps-static img").is_visible()
     page.emulate_media(media="print")
     assert page.locator(".maps-static img").is_visible() and not page.locator(".maps-live").is_visible()
-    still = chromium.new_context(java_script_enabled=False).new_page()
+    still = new_page(java_script_enabled=False)
     still.goto((folder / "report.html").as_uri())
     assert still.locator(".maps-static img").is_visible() and not still.locator(".maps-live").is_visible()
-    still.context.close()
 
 
 def test_a_narrow_page_is_not_scrolled_sideways(page) -> None:
