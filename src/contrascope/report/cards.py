@@ -39,7 +39,7 @@ class Cards:
     frame: pd.DataFrame
     gathered: Gathered
     pictured: int = PICTURED
-    scripts: ClassVar[tuple[str, ...]] = ("cards.js",)
+    scripts: ClassVar[tuple[str, ...]] = ("cards.js", "enlarge.js")
 
     def html(self) -> str:
         """The cards, the strongest first."""
@@ -129,7 +129,8 @@ class Cards:
         heads = "".join(f'<span style="flex:{share:.0f}">{kind}</span>' for kind, share in parts if share)
         alt = f"{sheet['view']} of {len(kinds)} cells of {name} beside controls"
         return (
-            f'<figure class="sheet" data-view="{escape(str(sheet["view"]))}">'
+            f'<figure class="sheet" data-view="{escape(str(sheet["view"]))}" '
+            f'style="--natural: {int(sheet["width"])}px">'
             f"<figcaption>{escape(str(sheet['view']))}</figcaption>"
             f'<div class="kinds">{heads}</div><div class="rows">{labels}</div>'
             f'<img loading="lazy" decoding="async" width="{sheet["width"]}" height="{height}" '

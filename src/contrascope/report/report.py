@@ -87,6 +87,8 @@ class Interactive(Protocol):
         ...
 
 
+SIDEWAYS = "sideways.js"
+"""The script of every page: it marks boxes that can be scrolled sideways."""
 Block = Text | Table | Picture | Interactive
 
 
@@ -122,7 +124,8 @@ def render_report(title: str, *, subtitle: str, facts: Sequence[Fact], sections:
     """
     room = files("contrascope.report")
     blocks = [block for section in sections for block in section.blocks]
-    scripts = dict.fromkeys(name for block in blocks if isinstance(block, Interactive) for name in block.scripts)
+    moving = [name for block in blocks if isinstance(block, Interactive) for name in block.scripts]
+    scripts = dict.fromkeys([*moving, SIDEWAYS])
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["picture"] = lambda block: isinstance(block, Picture)
     environment.tests["table"] = lambda block: isinstance(block, Table)

@@ -123,7 +123,7 @@
   // Arrows belong to fields, and to boxes that scroll sideways; from the page itself they turn cards that are in sight.
   function isForCards({ target }) {
     if (target.closest("input, select, textarea, dialog")) return false;
-    if (target.scrollWidth > target.clientWidth && target.matches(".sideways, .scroll")) return false;
+    if (target.scrollWidth > target.clientWidth && target.matches(".sheet, .scroll")) return false;
     const { top, bottom } = box.getBoundingClientRect();
     return box.contains(target) || (target === document.body && top < window.innerHeight && bottom > 0);
   }
