@@ -91,6 +91,19 @@ def test_search_and_enter_open_a_card_by_keyboard_alone(page) -> None:
     assert page.get_attribute(f"{TABLE} tr[data-name='quiet']", "aria-current") == "true"
 
 
+def test_names_that_begin_with_what_is_searched_for_come_first_and_the_order_comes_back(page) -> None:
+    before = names(page)
+    assert before.index("NA") < before.index("A B/ä#%41")
+    page.fill("[type=search]", "a")
+    assert names(page) == ["A B/ä#%41", "NA", '<script>alert("x")</script>']
+    page.locator(f"{TABLE} thead button", has_text="cells").first.click()
+    assert names(page) == ["A B/ä#%41", '<script>alert("x")</script>', "NA"]  # most cells first
+    page.press("[type=search]", "Enter")
+    assert shown(page) == ["A B/ä#%41"]
+    page.fill("[type=search]", "")
+    assert names(page) == ["quiet", "A B/ä#%41", "7", '<script>alert("x")</script>', "NA", "SEP2"]
+
+
 def test_a_row_and_a_neighbour_lead_to_a_card(page) -> None:
     page.click(f"{TABLE} tr[data-name='7'] th a")
     assert shown(page) == ["7"] and page.url.endswith("#perturbation-7")
@@ -123,7 +136,7 @@ def test_a_name_that_is_nobodys_changes_nothing(path, open_page) -> None:
 
 
 def test_channels_are_switched(page) -> None:
-    page.locator(".card.shown").get_by_role("button", name="GFP").click()
+    page.locator(".card.shown").get_by_role("button", name="GFP", exact=True).click()
     assert views(page) == ["GFP"]
     assert page.locator(".card.shown [aria-pressed=true]").inner_text() == "GFP"
 
@@ -135,7 +148,7 @@ def views(page: Any) -> list[str]:
 
 
 def test_the_next_card_shows_the_channel_that_was_chosen_on_the_last_and_so_does_the_page_read_again(page) -> None:
-    page.locator(".card.shown").get_by_role("button", name="GFP").click()
+    page.locator(".card.shown").get_by_role("button", name="GFP", exact=True).click()
     page.get_by_role("button", name="Next").click()
     assert views(page) == ["GFP"] and page.locator(".card.shown [aria-pressed=true]").inner_text() == "GFP"
     page.reload()
@@ -183,6 +196,40 @@ def test_the_table_can_be_skipped(page) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.turn") == "-1"
+
+
+def test_a_picture_is_enlarged_by_enter_or_a_click_and_escape_leads_back(page) -> None:
+    picture = page.locator(".card.shown .sheet img").nth(1)
+    large, natural = page.locator("dialog img"), int(picture.get_attribute("width"))
+    picture.focus()
+    page.keyboard.press("Enter")
+    assert large.bounding_box()["width"] == 3 * natural and "NA, DNA" in page.inner_text("dialog")
+    assert large.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    assert "matched controls" in page.inner_text("dialog")
+    page.keyboard.press("Escape")
+    assert not large.is_visible()
+    assert page.evaluate("document.activeElement.alt") == picture.get_attribute("alt")
+    page.set_viewport_size({"width": 300, "height": 500})
+    picture.click()
+    assert large.bounding_box()["width"] == 2 * natural
+    page.get_by_role("button", name="Close").click()
+    assert not large.is_visible()
+
+
+def test_on_a_narrow_page_sheets_keep_their_size_and_say_that_they_scroll(page) -> None:
+    page.set_viewport_size({"width": 160, "height": 600})
+    sheet = page.locator(".card.shown .sheet").first
+    image = sheet.locator("img")
+    page.wait_for_timeout(200)
+    assert image.bounding_box()["width"] >= int(image.get_attribute("width"))
+    assert sheet.get_attribute("data-more") == "right"
+    sheet.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+    page.wait_for_timeout(200)
+    assert sheet.get_attribute("data-more") == "left"
+    assert page.locator(".scroll.tall").get_attribute("data-more") == "right"
+    page.set_viewport_size({"width": 1280, "height": 600})
+    page.wait_for_timeout(200)
+    assert sheet.get_attribute("data-more") == ""
 
 
 def test_without_scripts_all_cards_stand_below_each_other(path, open_page) -> None:

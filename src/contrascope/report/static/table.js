@@ -1,7 +1,18 @@
-// Tables of class "sortable": headings sort, a field searches the first column. Missing values stay last, up or down.
+// Tables of class "sortable": headings sort, a field searches the names. Missing values stay last, up or down.
 "use strict";
 (() => {
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
+  const arranged = new Map(); // table -> its rows as they were sorted, and what is searched for
+
+  // Rows as they were sorted; while a name is searched for, those that begin with it come before those that have it inside.
+  function arrange(table) {
+    const { rows, wanted } = arranged.get(table);
+    const isFirst = (row) => row.dataset.name.toLowerCase().startsWith(wanted);
+    table.tBodies[0].append(...rows.filter(isFirst), ...rows.filter((row) => !isFirst(row)));
+    for (const row of rows) row.hidden = !row.dataset.name.toLowerCase().includes(wanted);
+    return rows.filter((row) => !row.hidden).length;
+  }
 
   function valueOf(row, column) {
     const cell = row.cells[column];
@@ -16,10 +27,11 @@
   }
 
   function sort(table, column, direction) {
-    const body = table.tBodies[0];
-    const rows = [...body.rows].map((row) => ({ row, value: valueOf(row, column) }));
+    const state = arranged.get(table);
+    const rows = state.rows.map((row) => ({ row, value: valueOf(row, column) }));
     rows.sort((a, b) => compare(a.value, b.value, direction));
-    body.append(...rows.map(({ row }) => row));
+    state.rows = rows.map(({ row }) => row);
+    arrange(table);
     [...table.tHead.rows[0].cells].forEach((head, place) => {
       if (place === column) head.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
@@ -51,12 +63,8 @@
     const table = document.getElementById(field.dataset.searches);
     const count = document.querySelector(`[data-counts="${table.id}"]`);
     const search = () => {
-      const wanted = field.value.trim().toLowerCase();
-      let found = 0;
-      for (const row of table.tBodies[0].rows) {
-        row.hidden = !row.dataset.name.toLowerCase().includes(wanted);
-        found += !row.hidden;
-      }
+      arranged.get(table).wanted = field.value.trim().toLowerCase();
+      const found = arrange(table);
       count.textContent = `${found.toLocaleString("en")} of ${table.tBodies[0].rows.length.toLocaleString("en")}`;
     };
     field.closest("[hidden]")?.removeAttribute("hidden");
@@ -85,6 +93,7 @@
   }
 
   for (const table of document.querySelectorAll("table.sortable")) {
+    arranged.set(table, { rows: [...table.tBodies[0].rows], wanted: "" });
     makeSortable(table);
     follow(table);
   }
