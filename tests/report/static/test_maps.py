@@ -245,14 +245,64 @@ def test_escape_clears_the_selection(page, cells) -> None:
     assert not is_like(drawn(page, cells, 0), GHOST).any()
 
 
+TELL = "(name) => document.dispatchEvent(new CustomEvent('contrascope:perturbation', {detail: {name, from: 'table'}}))"
+
+
 def test_a_perturbation_chosen_elsewhere_stands_out_and_is_not_told_again(page, cells) -> None:
-    page.select_option(".maps-colour", "area")
-    page.evaluate(
-        "document.dispatchEvent(new CustomEvent('contrascope:perturbation', {detail: {name: 'A<1>', from: 'table'}}))"
-    )
+    page.evaluate(TELL, "A<1>")
     assert page.input_value(".maps-name") == "A<1>"
     np.testing.assert_array_equal(is_like(drawn(page, cells, 0), ORANGE), cells["perturbation"] == "A<1>")
     assert len(page.evaluate("told")) == 1
+
+
+def test_colours_that_say_something_else_stay_and_the_chosen_cells_are_outlined(page, cells) -> None:
+    page.select_option(".maps-colour", "area")
+    before = drawn(page, cells, 0)
+    page.evaluate(TELL, "C3")
+    assert page.input_value(".maps-colour") == "area"
+    np.testing.assert_array_equal(drawn(page, cells, 0), before)
+    chosen = (cells["perturbation"] == "C3").to_numpy()
+    entry = page.locator(".maps-legend button")
+    assert entry.inner_text().split("\n") == ["C3, outlined", str(chosen.sum())]
+    np.testing.assert_array_equal(rims(page, cells, 0), chosen)
+    page.select_option(".maps-colour", "perturbation")
+    assert not rims(page, cells, 0).any() and page.locator(".maps-outlined").count() == 0
+
+
+def rims(page: Any, cells: pd.DataFrame, space: int) -> np.ndarray:
+    """(N,) whether there is ink somewhere within 7 pixels to the right of each cell's place."""
+    left, top, _ = corner(page, space)
+    points = (places(page, cells, space) - [left, top]).tolist()
+    settled(page)
+    return np.array(
+        page.evaluate(
+            """([space, points]) => {
+            const canvas = document.querySelectorAll(".maps-view")[space].querySelector("canvas");
+            const context = canvas.getContext("2d");
+            const isInk = (pixels) => [0, 1, 2, 3, 4, 5, 6].some((k) =>
+                [29, 36, 51].every((wanted, byte) => Math.abs(pixels[4 * k + byte] - wanted) < 3));
+            return points.map(([x, y]) => isInk(context.getImageData(x, y, 7, 1).data));
+        }""",
+            [space, points],
+        )
+    )
+
+
+@pytest.mark.parametrize(("typed", "name"), [("b2", "B2"), (" c", "C3"), ("a<", "A<1>"), ("NT", "nt")])
+def test_a_name_is_found_in_any_case_and_by_how_it_begins(page, typed: str, name: str) -> None:
+    page.fill(".maps-name", typed)
+    page.press(".maps-name", "Enter")
+    assert page.input_value(".maps-name") == name
+    assert page.evaluate("told") == [{"name": name, "from": "cell-maps"}]
+    assert page.get_attribute(".maps-name", "aria-invalid") == "false"
+
+
+def test_what_was_told_of_a_cell_is_gone_after_drawing_around(page, cells) -> None:
+    tip = hover(page, cells, 7)
+    assert tip.is_visible()
+    draw_around(page, places(page, cells, 0)[7] + np.array([[0, 0], [40, 0], [40, 40], [0, 40]]))
+    settled(page)
+    assert page.locator(".maps-words").inner_text().split()[1] == "of" and not tip.is_visible()
 
 
 def test_a_clicked_cell_tells_its_perturbation(page, cells) -> None:
@@ -268,6 +318,7 @@ def test_an_unknown_name_is_marked_and_changes_nothing(page, cells) -> None:
     page.fill(".maps-name", "nobody")
     page.press(".maps-name", "Enter")
     assert page.get_attribute(".maps-name", "aria-invalid") == "true"
+    assert page.inner_text(".maps-unfound") == "No perturbation here begins with “nobody”."
     assert page.evaluate("told") == []
 
 

@@ -79,16 +79,18 @@
   }
 
   /* A colouring as what a map draws: colours, and the order from the bottom to the top. Within a rank the order is
-     shuffled, always alike, so that no category lies on top because it comes last. Of a selection the rest is a ghost. */
-  contrascope.painted = function (colouring, shuffled, selected) {
+     shuffled, always alike, so that no category lies on top because it comes last. Of a selection the rest is a ghost;
+     outlined cells, 1 in a mask or null for none, lie above others, and ghosts have no outline. */
+  contrascope.painted = function (colouring, shuffled, selected, outlined) {
     const colours = new Uint32Array(shuffled.length), ghost = packed(GHOST);
-    const ranks = [[], [], [], [], [], []];
+    const rims = outlined && outlined.map((marked, cell) => Number(marked && (!selected || selected[cell])));
+    const ranks = Array.from({ length: 12 }, () => []);
     for (const cell of shuffled) {
       const inFront = !selected || selected[cell];
       colours[cell] = inFront ? colouring.colour(cell) : ghost;
-      ranks[colouring.rank(cell) + (selected && inFront ? 3 : 0)].push(cell);
+      ranks[colouring.rank(cell) + (rims && rims[cell] ? 3 : 0) + (selected && inFront ? 6 : 0)].push(cell);
     }
-    return [colours, Uint32Array.from(ranks.flat())];
+    return [colours, Uint32Array.from(ranks.flat()), rims];
   };
 
   contrascope.shuffled = function (count) {
@@ -108,10 +110,13 @@
     return (0xff000000 | ((number & 0xff) << 16) | (number & 0xff00) | (number >> 16)) >>> 0;
   }
 
-  /* The legend as HTML elements; an entry is a button that hands over its cells. */
-  contrascope.drawLegend = function (place, colouring, select) {
+  /* The legend as HTML elements; an entry is a button that hands over its cells. outlined: an entry for cells with a
+     rim, or null. */
+  contrascope.drawLegend = function (place, colouring, select, outlined) {
     const parts = colouring.legend ? colouring.legend.map((item) => legendButton(item, select)) : [scaleBar(colouring.scale)];
+    if (outlined) parts.push(legendButton(outlined, select));
     place.replaceChildren(...parts);
+    if (outlined) place.lastElementChild.classList.add("maps-outlined");
   };
 
   function legendButton(item, select) {

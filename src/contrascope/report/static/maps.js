@@ -4,6 +4,7 @@
 
   const LABELS = ["perturbation", "guide", "stage", "plate", "well", "tile"]; // of a cell, beside its picture
   const PERTURBATION = "perturbation";
+  const LISTED = 6; // names that begin with what is typed
 
   class Maps {
     constructor(root) {
@@ -45,7 +46,7 @@
 
     listen() {
       this.colour.addEventListener("change", () => this.recolour());
-      this.part("name").addEventListener("change", (event) => this.choose(event.target.value || null, true));
+      this.part("name").addEventListener("change", (event) => this.find(event.target.value.trim()));
       this.part("select").addEventListener("click", () => this.select(this.cellsOf(this.chosen)));
       this.part("clear").addEventListener("click", () => {
         this.clear();
@@ -70,16 +71,23 @@
       }
     }
 
+    /* Choose the perturbation that is typed, in any case and as far as it is clear; say so where it is not. */
+    find(typed) {
+      const found = typed === "" ? [null] : contrascope.named(this.columns.get(PERTURBATION).categories, typed);
+      this.part("name").setAttribute("aria-invalid", String(found.length !== 1));
+      this.part("unfound").textContent = found.length === 1 ? "" : unfound(typed, found);
+      if (found.length === 1) this.choose(found[0], true);
+    }
+
     /* Let a perturbation stand out, and tell others if it was chosen here; null for none. A name that no cell here has
-       is left alone. */
+       is left alone. Where colours say something else they stay, and its cells are outlined. */
     choose(name, here) {
-      const known = name === null || this.columns.get(PERTURBATION).categories.includes(name);
-      this.part("name").setAttribute("aria-invalid", String(!known));
-      if (!known) return;
+      if (name !== null && !this.columns.get(PERTURBATION).categories.includes(name)) return;
       this.chosen = name;
       this.part("name").value = name ?? "";
+      this.part("name").setAttribute("aria-invalid", "false");
+      this.part("unfound").textContent = "";
       this.part("select").disabled = name === null;
-      this.colour.value = PERTURBATION;
       this.recolour();
       if (!here || name === null) return;
       const detail = { name, from: this.root.id };
@@ -94,8 +102,7 @@
     /* Light up cells in both maps and say what they are; null and no cells select nothing. */
     select(cells) {
       this.selected = cells && cells.length ? cells : null;
-      this.mask = this.selected && new Uint8Array(this.data.cells);
-      for (const cell of this.selected || []) this.mask[cell] = 1;
+      this.mask = this.selected && this.maskOf(this.selected);
       const made = this.selected && contrascope.makeUp(this.columns.get(PERTURBATION), this.data.control, this.selected);
       contrascope.tellSelection(this.part("words"), this.part("table"), made);
       contrascope.drawGallery(
@@ -117,12 +124,21 @@
       this.colouring = column.name === PERTURBATION
         ? contrascope.byPerturbation(column, control, this.chosen, standing, palette)
         : contrascope.colouring(column, palette, scale);
-      contrascope.drawLegend(this.part("legend"), this.colouring, (cells) => this.select(cells));
+      const outlined = column.name === PERTURBATION || this.chosen === null ? [] : this.cellsOf(this.chosen);
+      const entry = { label: `${this.chosen}, outlined`, colour: "transparent", count: outlined.length, cells: () => outlined };
+      this.outlined = outlined.length ? this.maskOf(outlined) : null;
+      contrascope.drawLegend(this.part("legend"), this.colouring, (cells) => this.select(cells), this.outlined && entry);
       this.paint();
     }
 
+    maskOf(cells) {
+      const mask = new Uint8Array(this.data.cells);
+      for (const cell of cells) mask[cell] = 1;
+      return mask;
+    }
+
     paint() {
-      const painted = contrascope.painted(this.colouring, this.shuffled, this.mask);
+      const painted = contrascope.painted(this.colouring, this.shuffled, this.mask, this.outlined);
       for (const map of this.maps) map.paint(...painted);
     }
 
@@ -161,6 +177,13 @@
       tip.style.left = `${fits ? right : Math.max(0, right - 32 - tip.offsetWidth)}px`;
       tip.style.top = `${box.top - frame.top + Math.min(top + 12, map.size - tip.offsetHeight / 2)}px`;
     }
+  }
+
+  /* What is said of a name that is nobody's, or that several begin with. */
+  function unfound(typed, found) {
+    if (found.length === 0) return `No perturbation here begins with “${typed}”.`;
+    const some = found.slice(0, LISTED).join(", ");
+    return `${found.length} perturbations begin with “${typed}”: ${some}${found.length > LISTED ? ", ..." : "."}`;
   }
 
   function term([name, value]) {

@@ -12,7 +12,8 @@
   const REACH = 12; // CSS pixels within which a point is found
   const STEP = 5; // CSS pixels that a step goes at least: nearer points look like the same one
   const AROUND = 40; // CSS pixels of the circle that the key S selects
-  const PAPER = 0xffffffff;
+  const RIM = 1.5; // CSS pixels around outlined points
+  const PAPER = 0xffffffff, INK = 0xff33241d;
 
   class PointMap {
     /* listener: hover(cell, byKey), click(cell), select(cells); handicap(cell): CSS pixels that a cell
@@ -20,18 +21,19 @@
     constructor(view, x, y, listener) {
       Object.assign(this, { view, x, y, listener, mode: "move", focus: -1, lasso: null, waiting: false });
       [this.canvas, this.above] = view.querySelectorAll("canvas");
-      this.drawn = [x, y, new Uint32Array(x.length)];
+      this.drawn = [x, y, new Uint32Array(x.length), null];
       this.grid = binned(x, y);
       this.listen();
       new ResizeObserver(() => this.fit()).observe(view);
       this.fit();
     }
 
-    /* colours: of each cell, as 0xAABBGGRR; order: of drawing, the last lies on top. */
-    paint(colours, order) {
+    /* colours: of each cell, as 0xAABBGGRR; order: of drawing, the last lies on top; outlined: 1 for cells with a dark
+       rim, null for none. */
+    paint(colours, order, outlined) {
       // In the order of drawing, so that memory is read straight through.
       const ordered = (values) => values.map((_, place) => values[order[place]]);
-      this.drawn = [ordered(this.x), ordered(this.y), ordered(colours)];
+      this.drawn = [ordered(this.x), ordered(this.y), ordered(colours), outlined && ordered(outlined)];
       this.ask();
     }
 
@@ -102,17 +104,19 @@
     }
 
     draw() {
-      const { pixels, side } = this, [x, y, colours] = this.drawn;
+      const { pixels, side } = this, [x, y, colours, outlined] = this.drawn;
       const wide = side + 2 * MARGIN;
       const unit = this.unit * this.ratio;
       const left = side / 2 + MARGIN - this.middle[0] * unit;
       const top = side / 2 + MARGIN + this.middle[1] * unit;
-      const stamp = contrascope.disc(this.radius(), wide), put = contrascope.putDisc;
+      const radius = this.radius(), put = contrascope.putDisc;
+      const stamp = contrascope.disc(radius, wide), rim = contrascope.disc(radius + RIM * this.ratio, wide);
       const low = MARGIN / 2, high = wide - MARGIN / 2;
       pixels.fill(PAPER);
       for (let n = 0; n < colours.length; n++) {
         const right = (left + x[n] * unit) | 0, down = (top - y[n] * unit) | 0;
         if (right < low || down < low || right >= high || down >= high) continue;
+        if (outlined && outlined[n]) put(pixels, down * wide + right, rim, INK);
         put(pixels, down * wide + right, stamp, colours[n]);
       }
       this.context.putImageData(this.image, -MARGIN, -MARGIN);
@@ -123,7 +127,7 @@
     radius() {
       const alone = Math.min(3, Math.max(1, 1.9 * (10000 / this.x.length) ** 0.25));
       const zoomed = this.unit / (this.size - 2 * PAD);
-      return Math.min(MARGIN / 2 - 1, alone * zoomed ** 0.35 * this.ratio);
+      return Math.min(MARGIN / 2 - 4, alone * zoomed ** 0.35 * this.ratio);
     }
 
     drawAbove() {
@@ -204,7 +208,10 @@
       const place = this.place(event);
       if (!this.pressed) return this.listener.hover(this.nearest(...place), false);
       const { place: start, last } = this.pressed;
-      this.pressed.far = this.pressed.far || Math.hypot(place[0] - start[0], place[1] - start[1]) > 4;
+      if (!this.pressed.far && Math.hypot(place[0] - start[0], place[1] - start[1]) > 4) {
+        this.pressed.far = true;
+        this.listener.hover(-1, false); // what was told of a cell would stay behind
+      }
       this.pressed.last = place;
       if (!this.pressed.far) return;
       if (this.lasso) {

@@ -33,6 +33,13 @@
     };
   };
 
+  /* Names that a typed text stands for: itself, or the one that differs in case only, or all that begin with it. */
+  contrascope.named = function (names, typed) {
+    if (names.includes(typed)) return [typed];
+    const low = typed.toLowerCase(), same = names.filter((name) => name.toLowerCase() === low);
+    return same.length ? same : names.filter((name) => name.toLowerCase().startsWith(low));
+  };
+
   /* The words beside the maps; to begin with they say what can be done. */
   contrascope.tellSelection = function (words, table, made) {
     table.hidden = made === null || made.perturbations.length === 0;
