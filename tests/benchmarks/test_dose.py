@@ -67,6 +67,11 @@ def test_the_controls_of_fit_lie_at_zero_and_one() -> None:
     assert means["positive"] == pytest.approx(1)
 
 
+def test_the_table_says_which_parts_were_fitted_and_tested() -> None:
+    table = dose(plate(), **ASK | {"test": {"row": "C", "column": [1, 3, 8]}}).table
+    assert set(table["fit"]) == {"row A, B"} and set(table["test"]) == {"row C; column 1, 3, 8"}
+
+
 def test_spearman_and_z_prime_follow_from_the_positions_in_the_table() -> None:
     result = dose(plate(effect=1.0), **ASK, spaces=["salient"])
     wells = result.table[result.table["metric"] == "position"]

@@ -41,3 +41,24 @@ def test_a_test_without_controls_has_no_bands() -> None:
     figure = dose_response(table(("salient",), controls=False))
     assert not figure.axes[0].patches
     figure.canvas.draw()
+
+
+def test_the_title_says_what_the_axis_was_fitted_on_and_what_is_shown() -> None:
+    rows = table(("salient",)).assign(fit="row A, B", test="row C")
+    assert (
+        dose_response(rows).get_suptitle().replace("\n", " ")
+        == "Axis fitted on controls of row A, B; measured and shown: row C"
+    )
+    assert dose_response(table(("salient",))).get_suptitle() == ""
+
+
+def test_both_kinds_of_controls_are_named_in_the_legend() -> None:
+    (legend,) = dose_response(table(("salient",))).legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert [text.split()[0] for text in texts] == ["treated", "control", "negative", "positive"]
+
+
+def test_a_space_without_positions_has_no_panel() -> None:
+    rows = table(("salient", "lost"))
+    rows.loc[rows["space"] == "lost", "value"] = float("nan")
+    assert len(dose_response(rows).axes) == 1

@@ -39,7 +39,7 @@ from contrascope.vocabulary import PLATE
 SHUFFLES = 200
 SPEARMAN, SPEARMAN_TREATED, Z_PRIME = "Spearman", "Spearman without controls", "Z'"
 POSITION, MEAN_POSITION = "position", "mean position"
-EXTRA = ("dose", "role", "unit", "sd", "null_p95")
+EXTRA = ("dose", "role", "unit", "sd", "null_p95", "fit", "test")
 NEGATIVE, POSITIVE, TREATED = "negative", "positive", "treated"
 Values = NDArray[np.float64]
 
@@ -69,9 +69,9 @@ def dose(
         seed: Of the shuffles that give null_p95, and the chance of Z'.
 
     Returns:
-        Table: space, metric, dose, role, unit, sd, null_p95, value, chance, n. Spearman, Spearman without
+        Table: space, metric, dose, role, unit, sd, null_p95, fit, test, value, chance, n. Spearman, Spearman without
         controls and Z' (n in wells; chance of Z' is its median with the controls' labels shuffled), mean
-        position at each dose (n in wells, with sd), position of each well (n in cells).
+        position at each dose (n in wells, with sd), position of each well (n in cells); fit and test in words.
 
     Raises:
         BenchmarkError: Unknown column, empty selection, a well of two doses, fewer than two doses.
@@ -89,7 +89,7 @@ def dose(
         rows += [{SPACE: space} | row for row in (*found, *_by_well(position, plan))]
     if not rows:
         raise BenchmarkError("No space tells the negative from the positive controls of fit: " + " ".join(notes))
-    table = tidy(rows, extra=EXTRA)
+    table = tidy([row | {"fit": _in_words(fit), "test": _in_words(test)} for row in rows], extra=EXTRA)
     return Result("dose", table, _headline(table), tuple(notes))
 
 
@@ -249,6 +249,12 @@ def _unit_names(obs: pd.DataFrame, unit: str) -> NDArray[Any]:
     if PLATE in obs and unit != PLATE:
         return np.array([f"{plate} {name}" for plate, name in zip(texts(obs[PLATE]), names, strict=True)], dtype=object)
     return names
+
+
+def _in_words(part: Selection) -> str:
+    """A part as a figure names it, such as 'row A, B'."""
+    lists = {name: wanted if isinstance(wanted, list | tuple) else [wanted] for name, wanted in part.items()}
+    return "; ".join(f"{name} {', '.join(map(str, wanted))}" for name, wanted in lists.items())
 
 
 def _headline(table: pd.DataFrame) -> pd.DataFrame:

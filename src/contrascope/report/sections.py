@@ -62,8 +62,9 @@ _QUESTIONS = {
         "An axis from negative to positive control wells is fitted on one part of the plate, and "
         "wells of the other part "
         "are projected on it: 0 is where the negative controls of the first part lie, 1 the positive ones.",
-        "Projection of each test well against its dose, a point a well. Shaded: the negative "
-        "controls of the same part.",
+        "Projection of each well of the part that is measured against its dose, a point a well; the title says which "
+        "part that is and which the axis was fitted on. Shaded, mean and one standard deviation: blue the negative, "
+        "orange the positive controls of the part that is measured.",
     ),
     "functions": (
         "Can the function of a gene be read from its guides?",
