@@ -26,8 +26,8 @@ from PIL import Image
 from contrascope import vocabulary as v
 from contrascope.errors import BenchmarkError
 from contrascope.features.altered import altered_features
+from contrascope.figures.card_sheets import CELLS, DECODED, MATCHED, OTHER, WITHOUT, Sheet, sheets
 from contrascope.figures.gallery import Limits, bar_length, limits_of
-from contrascope.figures.sheets import CELLS, DECODED, MATCHED, OTHER, WITHOUT, Sheet, sheets
 from contrascope.pictures import shown_pixel
 from contrascope.profiles import guide_agreement
 from contrascope.profiles.aggregate import averaged

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from contrascope.figures.sheets import CELLS, DECODED, DIFFERENCE, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
+from contrascope.figures.card_sheets import CELLS, DECODED, DIFFERENCE, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
 from contrascope.profiles.examples import MARKED, TYPICAL
 from contrascope.report.gathered import Gathered
 from contrascope.report.perturbations import CARDS_ID, card_id

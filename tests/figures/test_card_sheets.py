@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contrascope.figures.card_sheets import GAP, PART_GAP, sheets
 from contrascope.figures.gallery import composite
-from contrascope.figures.sheets import GAP, PART_GAP, sheets
 
 LIMITS = np.array([[0.0, 1.0], [0.0, 2.0]])
 
