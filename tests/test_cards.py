@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from contrascope import cards
+from contrascope.contrast import store_contrast
 from contrascope.pipeline import Line
 from contrascope.report.gathered import read_gathered
 from contrascope.screen.screen import open_screen
@@ -95,5 +96,20 @@ def test_names_that_no_file_system_takes_make_files_all_the_same() -> None:
 
 
 def test_limits_are_the_same_for_all_cards(line: Line) -> None:
-    limits = np.array(read_gathered(line.out / "cards").facts["limits"])
-    assert limits.shape == (len(line.made.store.channels), 2) and (limits[:, 1] > limits[:, 0]).all()
+    facts, store = read_gathered(line.out / "cards").facts, line.made.store
+    np.testing.assert_array_equal(facts["limits"], store_contrast(store))
+    limits = np.array(facts["model_limits"])
+    assert limits.shape == (len(store.channels), 2) and (limits[:, 1] > limits[:, 0]).all()
+
+
+def test_cells_are_drawn_from_stored_pixels_at_their_own_resolution(line: Line) -> None:
+    found, store = read_gathered(line.out / "cards"), line.made.store
+    name = store.perturbations[0]
+    sheet = next(row for row in found.by_name("pictures")[name].to_dict("records") if row["view"] == store.channels[0])
+    first = found.by_name("cells")[name].iloc[0]["row"]
+    (low, high), (H, W) = store_contrast(store)[0], store.crop_size
+    expected = 255 * np.clip((store.read(np.array([first]))[0, 0] - low) / (high - low), 0, 1)
+    with Image.open(found.folder / sheet["file"]) as picture:
+        seen = np.asarray(picture.convert("L"), dtype=float)[: H - 8, :W]  # the bar lies below
+    assert np.corrcoef(seen.ravel(), expected[: H - 8].ravel())[0, 1] > 0.95
+    assert abs(seen.mean() - expected[: H - 8].mean()) < 8

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contrascope import contrast
-from contrascope.contrast import store_contrast
+from contrascope.contrast import shown_cells, shown_pixel_um, store_contrast
 from contrascope.store.store import CropStore
 
 
@@ -33,3 +33,19 @@ def test_large_crops_are_sampled_less(tiny_store: CropStore, monkeypatch: pytest
     monkeypatch.setattr(contrast, "_PIXELS", pixels)
     store_contrast(tiny_store)
     assert read == [20, 16]
+
+
+def test_cells_are_shown_as_they_are_stored(tiny_store: CropStore) -> None:
+    rows = np.array([3, 1, 3])
+    np.testing.assert_array_equal(shown_cells(tiny_store, rows), tiny_store.read(rows))
+    assert shown_pixel_um(tiny_store) == tiny_store.pixel_size_um
+
+
+def test_of_large_crops_means_of_squares_are_shown(tiny_store: CropStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    H, W = tiny_store.crop_size
+    monkeypatch.setattr(contrast, "SHOWN_SIDE", -(-max(H, W) // 3))
+    (stored,), (shown,) = tiny_store.read(np.array([5])), shown_cells(tiny_store, np.array([5]))
+    assert shown.shape[1:] == (H // 3, W // 3)
+    assert shown[1, 2, 4] == pytest.approx(stored[1, 6:9, 12:15].mean())
+    assert tiny_store.pixel_size_um is not None
+    assert shown_pixel_um(tiny_store) == pytest.approx(3 * tiny_store.pixel_size_um)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from anndata import AnnData
 from PIL import Image
 
 from contrascope import vocabulary as v
+from contrascope.contrast import shown_cells, shown_pixel_um, store_contrast
 from contrascope.errors import BenchmarkError
 from contrascope.features.altered import altered_features
-from contrascope.figures.card_sheets import CELLS, DECODED, MATCHED, OTHER, WITHOUT, Sheet, sheets
-from contrascope.figures.gallery import Limits, bar_length, limits_of
-from contrascope.pictures import shown_pixel
+from contrascope.figures.card_sheets import CELLS, MATCHED, OTHER, Decoded, Sheet, sheets
+from contrascope.figures.gallery import Images, Limits, bar_length, limits_of
 from contrascope.profiles import guide_agreement
 from contrascope.profiles.aggregate import averaged
 from contrascope.profiles.examples import TYPICAL, examples
@@ -47,6 +48,26 @@ _AT_ONCE = 32
 """Cards whose cells are read and decoded together."""
 _FOR_CONTRAST = 400
 _WHERE = (v.PLATE, v.WELL, v.TILE, v.GUIDE, v.CELL_ID)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What all cards share, so that they can be compared.
+
+    Attributes:
+        cells: (C, 2) black and white points of stored pixels.
+        decoded: (C, 2) of the model's range.
+        pixel_um: Width of a shown cell's pixel in micrometres, if known.
+    """
+
+    cells: Limits
+    decoded: Limits
+    pixel_um: float | None
+
+    def bar_um(self, store: CropStore) -> float | None:
+        """Length of the white bar."""
+        width = shown_cells(store, np.array([0])).shape[-1]
+        return None if self.pixel_um is None else bar_length(width, self.pixel_um)
 
 
 def draw_cards(
@@ -79,12 +100,12 @@ def draw_cards(
     reason = _draw_tables(folder, sums, space)
     if measured is not None:
         altered_features(measured, batch=measured_within).to_csv(folder / "altered.csv", index=False)
-    limits, pixel = _contrast(store, run), shown_pixel(store, run)
-    pictures = [row for card in _drawn(store, run, shown, limits, pixel) for row in _written(folder, *card)]
+    scale = _Scale(store_contrast(store), _model_contrast(store, run), shown_pixel_um(store))
+    pictures = [row for card in _drawn(store, run, shown, scale) for row in _written(folder, *card)]
     pd.DataFrame(pictures).to_csv(folder / "pictures.csv", index=False)
     _with_places(shown, store).to_csv(folder / "cells.csv", index=False)
-    bar = None if pixel is None else bar_length(run.settings.image_size, pixel)
-    facts = {"space": space, "channels": store.channels, "limits": limits.tolist(), "bar_um": bar}
+    facts = {"space": space, "channels": store.channels, "bar_um": scale.bar_um(store)}
+    facts |= {"limits": scale.cells.tolist(), "model_limits": scale.decoded.tolist()}
     write_json(folder / "facts.json", facts | {"no_agreement": reason, "cards": shown[v.PERTURBATION].nunique()})
     return int(shown[v.PERTURBATION].nunique())
 
@@ -103,39 +124,42 @@ def _draw_tables(folder: Path, sums: AnnData, space: str) -> str:
     return reason
 
 
-def _contrast(store: CropStore, run: Run) -> Limits:
-    """Black and white points that all cards share, of cells at random."""
+def _model_contrast(store: CropStore, run: Run) -> Limits:
+    """Black and white points of the model's range, of cells at random."""
     rows = np.random.default_rng(0).choice(len(store), min(_FOR_CONTRAST, len(store)), replace=False)
     return limits_of(run.images(store, np.sort(rows)))
 
 
-def _drawn(
-    store: CropStore, run: Run, shown: pd.DataFrame, limits: Limits, pixel: float | None
-) -> Iterator[tuple[int, str, list[Sheet]]]:
+def _drawn(store: CropStore, run: Run, shown: pd.DataFrame, scale: _Scale) -> Iterator[tuple[int, str, list[Sheet]]]:
     """Number, perturbation and sheets of each card."""
     cards = list(shown.groupby(v.PERTURBATION, sort=False))
     parts = [cards[start : start + _AT_ONCE] for start in range(0, len(cards), _AT_ONCE)]
     for part, inside in enumerate(track(parts, "Drawing cards", len(parts))):
         together = pd.concat([card for _, card in inside])
-        images = _images(store, run, together)
+        images, decoded = _images(store, together), _decoded(store, run, together)
         ends = np.cumsum([len(card) for _, card in inside])
         for number, ((name, card), end) in enumerate(zip(inside, ends, strict=True), start=part * _AT_ONCE):
-            own = {row: values[end - len(card) : end] for row, values in images.items()}
-            typical = int((card["kind"] == TYPICAL).sum())
-            yield (
-                number,
-                str(name),
-                sheets(own, channels=store.channels, limits=limits, first_part=typical, pixel_size_um=pixel),
+            own = slice(end - len(card), end)
+            drawn = sheets(
+                {row: values[own] for row, values in images.items()},
+                channels=store.channels,
+                limits=scale.cells,
+                first_part=int((card["kind"] == TYPICAL).sum()),
+                decoded=None if decoded is None else Decoded(decoded[0][own], decoded[1][own], scale.decoded),
+                pixel_size_um=scale.pixel_um,
             )
+            yield number, str(name), drawn
 
 
-def _images(store: CropStore, run: Run, shown: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What each row of the cards shows, (B, C, H, W) each."""
+def _images(store: CropStore, shown: pd.DataFrame) -> dict[str, Images]:
+    """What each row of real cells shows, (B, C, H, W) each."""
     rows = {CELLS: "row", MATCHED: "control", OTHER: "other"}
-    images = {what: run.images(store, shown[column].to_numpy()) for what, column in rows.items()}
-    if run.model.has_salient:
-        images[DECODED], images[WITHOUT] = run.counterfactual(store, shown["row"].to_numpy())
-    return images
+    return {what: shown_cells(store, shown[column].to_numpy()) for what, column in rows.items()}
+
+
+def _decoded(store: CropStore, run: Run, shown: pd.DataFrame) -> tuple[Images, Images] | None:
+    """The cells as the model draws them with their salient part and without, if it has such a space."""
+    return run.counterfactual(store, shown["row"].to_numpy()) if run.model.has_salient else None
 
 
 def _written(folder: Path, number: int, name: str, drawn: list[Sheet]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import polars as pl
 from anndata import AnnData
 
 from contrascope import vocabulary as v
+from contrascope.contrast import shown_cells, shown_pixel_um, store_contrast
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, counterfactuals, pairs
 from contrascope.figures.scatter import umap
@@ -49,7 +50,7 @@ def draw_pictures(
     """
     folder.mkdir(exist_ok=True)
     shown = farthest(profiles)
-    _draw_cells(folder, store, run, shown)
+    _draw_cells(folder, store, shown)
     _draw_reconstructions(folder, store, run)
     if run.model.has_salient:
         _draw_counterfactuals(folder, store, run, cells, shown)
@@ -63,10 +64,15 @@ def save_picture(figure: Any, path: Path, numbers: pd.DataFrame) -> None:
     numbers.to_csv(path.with_suffix(".csv"), index=False)
 
 
-def _draw_cells(folder: Path, store: CropStore, run: Run, shown: list[str]) -> None:
+def _draw_cells(folder: Path, store: CropStore, shown: list[str]) -> None:
     rows, labels = _examples(store, shown)
-    images = run.images(store, rows)
-    figure = composites(images, labels, channels=store.channels, pixel_size_um=shown_pixel(store, run))
+    figure = composites(
+        shown_cells(store, rows),
+        labels,
+        channels=store.channels,
+        limits=store_contrast(store),
+        pixel_size_um=shown_pixel_um(store),
+    )
     save_picture(figure, folder / "cells", store.cells[rows].to_pandas())
 
 

@@ -5,24 +5,42 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrascope.figures.card_sheets import GAP, PART_GAP, sheets
+from contrascope.figures.card_sheets import GAP, PART_GAP, Decoded, sheets
 from contrascope.figures.gallery import composite
 
 LIMITS = np.array([[0.0, 1.0], [0.0, 2.0]])
 
 
+MODEL_LIMITS = np.array([[-1.0, 1.0], [-1.0, 1.0]])
+
+
 @pytest.fixture
 def images() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
-    rows = {name: random.random((3, 2, 16, 16)) for name in ("cells", "matched", "other", "decoded")}
-    return rows | {"without": rows["decoded"] - 0.019}
+    return {name: random.random((3, 2, 16, 16)) for name in ("cells", "matched", "other")}
+
+
+def drawn(change: float) -> Decoded:
+    """Cells decoded at half the size, that lose so much everywhere with their salient part."""
+    actual = np.random.default_rng(1).uniform(-0.5, 0.5, (3, 2, 8, 8))
+    return Decoded(actual, actual - change, MODEL_LIMITS)
 
 
 def test_each_channel_has_a_sheet_after_the_one_of_colours(images) -> None:
-    found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)
+    found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(0.038))
     assert [sheet.view for sheet in found] == ["composite", "DNA", "GFP"]
-    assert found[0].rows == ("cells", "matched", "other", "decoded", "without")
-    assert found[1].rows[-1] == "difference" and found[1].amplification == 50
+    assert found[0].rows == ("cells", "matched", "other")
+    assert found[1].rows == ("cells", "matched", "other", "decoded", "without", "difference")
+    assert found[1].amplification == 50
+
+
+def test_what_is_decoded_has_a_contrast_of_its_own_and_the_size_of_cells(images) -> None:
+    decoded = drawn(0.8)
+    dna = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=decoded)[1]
+    assert dna.picture.shape == (6 * 16 + 5 * GAP, 3 * 16 + PART_GAP + GAP, 3)
+    top = 3 * (16 + GAP)
+    expected = np.round(255 * (decoded.actual[0, 0] + 1) / 2).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(dna.picture[top : top + 16, :16, 0], expected)
 
 
 def test_a_single_channel_has_one_sheet(images) -> None:
@@ -38,7 +56,7 @@ def test_without_counterfactual_there_is_no_difference(images) -> None:
 def test_pictures_lie_where_they_should(images) -> None:
     found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)
     picture = found[0].picture
-    assert picture.shape == (5 * 16 + 4 * GAP, 3 * 16 + PART_GAP + GAP, 3)
+    assert picture.shape == (3 * 16 + 2 * GAP, 3 * 16 + PART_GAP + GAP, 3)
     expected = np.round(255 * composite(images["matched"], limits=LIMITS)[1])
     left = 16 + PART_GAP
     np.testing.assert_array_equal(picture[16 + GAP : 32 + GAP, left : left + 16], expected)

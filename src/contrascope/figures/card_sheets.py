@@ -1,18 +1,20 @@
 """A card's pictures: what stands for a perturbation, row upon row, as one sheet for each channel and one of colours.
 
-    cells            as the model sees them
+    cells            stored pixels
     matched          for each the control that is nearest in the background
     other            a control drawn at random
-    decoded          the cells as the model draws them                          \\
-    without          the same without their salient part                         } of models with a salient space
-    difference       decoded - without, amplified; not on the sheet of colours  /
+    decoded          the cells as the model draws them     \\
+    without          the same without their salient part    } of models with a salient space, not in colours
+    difference       decoded - without, amplified          /
 
+Real cells share one contrast, in the store's unit. What is decoded is in the model's range, where colours would be
+others, and has a contrast of its own.
 A sheet is pixels and nothing else: what its rows are is written beside it by whoever shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,36 +49,59 @@ class Sheet:
     amplification: float = 0
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What a model draws of the B cells.
+
+    Attributes:
+        actual: (B, C, S, S) with their salient part, in the model's range; the sheet brings them to the cells' size.
+        without: (B, C, S, S) without.
+        limits: (C, 2) black and white points in the model's range, the same for all cards that are compared.
+    """
+
+    actual: Images
+    without: Images
+    limits: Limits
+
+    def rows_of(self, channel: int) -> tuple[dict[str, NDArray[np.float64]], float]:
+        """(B, S, S, 3) colours of the three rows of a channel, and how many times the difference is drawn."""
+        limits = self.limits[[channel]]
+        actual, without = (scaled(images[:, [channel]], limits)[:, 0] for images in (self.actual, self.without))
+        with_it, without_it = (images[:, channel].astype(np.float64) for images in (self.actual, self.without))
+        change = (with_it - without_it) / _width(limits[0])
+        times = amplification(change)
+        rows = {DECODED: as_colour(actual), WITHOUT: as_colour(without), DIFFERENCE: diverging(times * change)}
+        return rows, times
+
+
 def sheets(
-    images: dict[str, Images],
+    cells: Mapping[str, Images],
     *,
     channels: Sequence[str],
     limits: Limits,
     first_part: int,
+    decoded: Decoded | None = None,
     pixel_size_um: float | None = None,
 ) -> list[Sheet]:
     """The sheet of colours, then one of each channel; of a single channel that alone.
 
     Args:
-        images: What a row shows -> (B, C, H, W), all alike; "decoded" and "without" give the difference as well.
+        cells: What a row shows -> (B, C, H, W), all alike, in the store's unit.
         channels: C names.
-        limits: (C, 2) black and white points, the same for all cards that are compared.
+        limits: (C, 2) black and white points of the cells, the same for all cards that are compared.
         first_part: So many of the B columns belong together, and the others.
-        pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
+        decoded: What a model draws of the cells.
+        pixel_size_um: Width of a cell's pixel in micrometres; with it there is a scale bar.
     """
-    names = tuple(images)
     layout = _Layout(first_part, pixel_size_um)
-    colours = [composite(rows, limits=limits) for rows in images.values()]
-    found = [Sheet(COMPOSITE, names, layout.of(colours))] if len(channels) > 1 else []
-    grey = {name: scaled(rows, limits) for name, rows in images.items()}
+    colours = [composite(rows, limits=limits) for rows in cells.values()]
+    found = [Sheet(COMPOSITE, tuple(cells), layout.of(colours))] if len(channels) > 1 else []
+    grey = {name: scaled(rows, limits) for name, rows in cells.items()}
     for c, channel in enumerate(channels):
-        rows, times = [as_colour(values[:, c]) for values in grey.values()], 0.0
-        if DECODED in images and WITHOUT in images:
-            decoded, without = (np.asarray(images[row][:, c], dtype=np.float64) for row in (DECODED, WITHOUT))
-            difference = (decoded - without) / _width(limits[c])
-            times = amplification(difference)
-            rows.append(diverging(times * difference))
-        found.append(Sheet(channel, names + (DIFFERENCE,) * bool(times), layout.of(rows), times))
+        rows = {name: as_colour(values[:, c]) for name, values in grey.items()}
+        drawn, times = ({}, 0.0) if decoded is None else decoded.rows_of(c)
+        rows |= drawn
+        found.append(Sheet(channel, tuple(rows), layout.of([*rows.values()]), times))
     return found
 
 
@@ -88,17 +113,24 @@ class _Layout:
     pixel_size_um: float | None
 
     def of(self, rows: Sequence[NDArray[np.float64]]) -> Picture:
-        """One picture of rows of pictures (B, H, W, 3) in 0 to 1."""
+        """One picture of rows of pictures (B, H, W, 3) in 0 to 1, of the size of those in the first row."""
         count, height, width, _ = rows[0].shape
         left = [k * (width + GAP) + (PART_GAP - GAP) * (k >= self.first_part) for k in range(count)]
         canvas = np.ones((len(rows) * (height + GAP) - GAP, left[-1] + width, 3))
         for place, row in enumerate(rows):
             top = place * (height + GAP)
-            for x, picture in zip(left, row, strict=True):
+            for x, picture in zip(left, _fitted(row, height, width), strict=True):
                 canvas[top : top + height, x : x + width] = picture
         if self.pixel_size_um is not None:
             _draw_bar(canvas, height, width, self.pixel_size_um)
         return np.round(255 * canvas).astype(np.uint8)
+
+
+def _fitted(pictures: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """Pictures (B, h, w, 3) as (B, height, width, 3), the nearest pixel taken for each."""
+    _, h, w, _ = pictures.shape
+    down, across = np.arange(height) * h // height, np.arange(width) * w // width
+    return pictures if (h, w) == (height, width) else pictures[:, down][:, :, across]
 
 
 def _draw_bar(canvas: NDArray[np.float64], height: int, width: int, pixel_size_um: float) -> None:

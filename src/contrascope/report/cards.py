@@ -67,9 +67,10 @@ class Cards:
         bar = f" The white bar is {facts['bar_um']:g} µm." if facts["bar_um"] else ""
         tints = [f"{name} {_COLOURS[c % len(_COLOURS)]}" for c, name in enumerate(facts["channels"])]
         decoded = (
-            " Decoded: the cell as the model draws it, and without its salient part; what it draws is smoother "
-            "than a cell. Difference: orange where the salient part adds light, blue where it takes some away, as "
-            "many times stronger as is written; ten times or more mean that the decoder draws little of it."
+            " Decoded: the cell as the model draws it, and without its salient part, in the model's own range, which "
+            "lifts faint light, and at a contrast of its own; what it draws is smoother than a cell. Difference: "
+            "orange where the salient part adds light, blue where it takes some away, as many times stronger as is "
+            "written; ten times or more mean that the decoder draws little of it."
         )
         return [
             f"Typical cells are those nearest to the mean of the perturbation's cells in the {facts['space']} space. "
@@ -79,7 +80,8 @@ class Cards:
             "Controls at random show what cells are like without being chosen: a shift is seen against them."
             + decoded
             * (facts["space"] != "background"),
-            f"Contrast is the same on all cards. Colours of composites: {', '.join(tints)}.{bar} "
+            f"Cells are drawn from the stored pixels, at the same contrast on all cards and in the maps. "
+            f"Colours of composites: {', '.join(tints)}.{bar} "
             + (
                 f"The {there:,} cards of the strongest effects have their pictures here, hits first; those of all "
                 f"{count:,} lie in the folder cards."
