@@ -32,7 +32,7 @@ from contrascope.figures.card_sheets import CELLS, MATCHED, OTHER, Decoded, Shee
 from contrascope.figures.gallery import Images, Limits, bar_length, limits_of
 from contrascope.profiles import guide_agreement
 from contrascope.profiles.aggregate import averaged
-from contrascope.profiles.examples import TYPICAL, examples
+from contrascope.profiles.examples import examples
 from contrascope.profiles.guides import guide_table
 from contrascope.profiles.nearest import nearest_perturbations
 from contrascope.profiles.normalize import centred
@@ -144,7 +144,7 @@ def _drawn(store: CropStore, run: Run, shown: pd.DataFrame, scale: _Scale) -> It
                 {row: values[own] for row, values in images.items()},
                 channels=store.channels,
                 limits=scale.cells,
-                first_part=int((card["kind"] == TYPICAL).sum()),
+                first_part=int((card["kind"] == card["kind"].iloc[0]).sum()),
                 decoded=None if decoded is None else Decoded(decoded[0][own], decoded[1][own], scale.decoded),
                 pixel_size_um=scale.pixel_um,
             )

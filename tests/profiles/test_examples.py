@@ -44,13 +44,14 @@ def test_typical_cells_are_those_that_a_loop_finds() -> None:
 def test_marked_cells_are_of_those_that_answer() -> None:
     cells = screen()
     marked = examples(cells).query("kind == 'marked'")
-    assert set(marked["perturbation"]) == {"strong"} and len(marked) == 4
+    assert set(marked["perturbation"]) == {"strong"} and len(marked) == 6
+    assert marked["place"].tolist() == list(range(6))
     assert (cells.obsm["salient"][marked["row"], 0] > 8).all()
 
 
 def test_what_does_nothing_has_more_typical_cells_in_place_of_marked_ones() -> None:
     inert = examples(screen()).query("perturbation == 'inert'")
-    assert inert["kind"].tolist() == ["typical"] * 6 and inert["place"].tolist() == list(range(6))
+    assert inert["kind"].tolist() == ["typical"] * 8 and inert["place"].tolist() == list(range(8))
 
 
 def test_outliers_are_not_shown() -> None:
@@ -80,7 +81,7 @@ def test_a_file_read_block_by_block_gives_what_memory_gives(tmp_path, monkeypatc
 
 def test_a_model_without_salient_space_has_examples_in_the_background() -> None:
     table = examples(screen(salient=False))
-    assert table["perturbation"].value_counts().to_dict() == {"strong": 6, "inert": 6}
+    assert table["perturbation"].value_counts().to_dict() == {"strong": 8, "inert": 8}
 
 
 def test_a_perturbation_shows_no_more_cells_than_it_has() -> None:

@@ -36,7 +36,7 @@ def gathered(tmp_path: Path) -> Gathered:
         "cells": (
             ["perturbation", "kind", "place", "row", "control", "distance", "own_batch", "other"],
             [
-                (name, ("typical", "marked")[k], k, 7 * i + k, 50 + k, 1.5, True, 60)
+                (name, ("marked", "typical")[k], k, 7 * i + k, 50 + k, 1.5, True, 60)
                 for i, name in enumerate(NAMES)
                 for k in (0, 1)
             ],

@@ -1,10 +1,10 @@
 """Cells to show of each perturbation, and controls to show beside them.
 
-    typical   nearest to the mean of the perturbation's cells in the salient space
     marked    around the 85th percentile of (x - controls) . u, with u the perturbation's effect in both spaces
+    typical   nearest to the mean of the perturbation's cells in the salient space
 
 Where only some cells answer to a perturbation, their mean lies between those that do and those that do not, and the
-cells nearest to it show little: so marked cells stand beside typical ones. In standard deviations of the controls,
+cells nearest to it show little: so marked cells come first, and typical ones after them. In standard deviations of the controls,
 
     u = w d,   w = max(0, 1 - margin noise / |d|^2)   for each space,   noise = F (1 / n + 1 / n_controls)
 
@@ -41,7 +41,7 @@ Rows = NDArray[np.intp]
 Column = NDArray[np.float32]
 
 
-def examples(cells: Cells, *, typical: int = 2, marked: int = 4, seed: int = 0) -> pd.DataFrame:
+def examples(cells: Cells, *, typical: int = 2, marked: int = 6, seed: int = 0) -> pd.DataFrame:
     """Which cells stand for each perturbation, with their controls.
 
     Args:
@@ -51,7 +51,7 @@ def examples(cells: Cells, *, typical: int = 2, marked: int = 4, seed: int = 0) 
         seed: Of the controls drawn at random.
 
     Returns:
-        A row a cell: perturbation; kind, "typical" or "marked"; place on its card, from 0; row; control, the row of the
+        A row a cell: perturbation; kind, "marked" before "typical"; place on its card, from 0; row; control, the row of the
         control matched in the background, its distance in standard deviations of the controls, own_batch whether it
         is of the cell's batch; other, the row of a control drawn at random.
 
@@ -181,8 +181,8 @@ def _chosen(rows: Rows, near: Column, off: Column, along: Column, typical: int, 
     first = np.argsort(near + left_out, kind="stable")[:typical]
     from_mark = np.abs(along - np.quantile(along, _MARKED_AT)) + left_out
     second = [i for i in np.argsort(from_mark, kind="stable")[: typical + marked] if i not in set(first)][:marked]
-    chosen = [*first, *second]
-    kinds = [TYPICAL] * len(first) + [MARKED] * len(second)
+    chosen = [*second, *first]
+    kinds = [MARKED] * len(second) + [TYPICAL] * len(first)
     return pd.DataFrame({"kind": kinds, "place": np.arange(len(chosen)), "row": rows[chosen]})
 
 

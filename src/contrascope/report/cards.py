@@ -73,9 +73,9 @@ class Cards:
             "written; ten times or more mean that the decoder draws little of it."
         )
         return [
-            f"Typical cells are those nearest to the mean of the perturbation's cells in the {facts['space']} space. "
-            "Where only some cells answer, these show little: so marked cells stand beside them, well along "
-            "the perturbation's effect (around its 85th percentile). Matched controls are those most like the cell "
+            "Marked cells lie well along the perturbation's effect (around its 85th percentile): they show what it does, "
+            "not how often. Typical cells are those nearest to the mean of the perturbation's cells in the "
+            f"{facts['space']} space; where only some cells answer, these show little. Matched controls are those most like the cell "
             f"above in the background space, {batch}: about the same size, stage and density, so what is left is new. "
             "Controls at random show what cells are like without being chosen: a shift is seen against them."
             + decoded
@@ -125,9 +125,9 @@ class Cards:
     def _figure(self, name: str, sheet: Mapping[Any, Any], kinds: Sequence[str]) -> str:
         """One sheet, with its rows named on its left and its columns above."""
         labels = "".join(f"<span>{escape(text)}</span>" for text in _row_names(name, sheet))
-        typical, height = kinds.count(TYPICAL), int(sheet["height"])
-        width = (int(sheet["width"]) - (PART_GAP - GAP) * (0 < typical < len(kinds)) + GAP) / len(kinds)
-        parts = [(TYPICAL, typical * width), (MARKED, (len(kinds) - typical) * width)]
+        marked, height = kinds.count(MARKED), int(sheet["height"])
+        width = (int(sheet["width"]) - (PART_GAP - GAP) * (0 < marked < len(kinds)) + GAP) / len(kinds)
+        parts = [(MARKED, marked * width), (TYPICAL, (len(kinds) - marked) * width)]
         heads = "".join(f'<span style="flex:{share:.0f}">{kind}</span>' for kind, share in parts if share)
         alt = f"{sheet['view']} of {len(kinds)} cells of {name} beside controls"
         return (
