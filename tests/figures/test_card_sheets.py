@@ -27,11 +27,18 @@ def drawn(change: float) -> Decoded:
 
 
 def test_each_channel_has_a_sheet_after_the_one_of_colours(images) -> None:
-    found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(0.038))
+    found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(0.38))
     assert [sheet.view for sheet in found] == ["composite", "DNA", "GFP"]
     assert found[0].rows == ("cells", "matched", "other")
     assert found[1].rows == ("cells", "matched", "other", "decoded", "without", "difference")
-    assert found[1].amplification == 50
+    assert found[1].amplification == 5
+
+
+def test_what_the_decoder_hardly_draws_is_left_out(images) -> None:
+    for change, times in ((0.19, 10), (0.038, 50)):
+        found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(change))
+        assert all(sheet.rows == ("cells", "matched", "other") for sheet in found)
+        assert [sheet.amplification for sheet in found] == [0, times, times]
 
 
 def test_what_is_decoded_has_a_contrast_of_its_own_and_the_size_of_cells(images) -> None:

@@ -59,6 +59,22 @@ def test_a_card_says_what_is_known(page) -> None:
     assert "SEP2 is a hit" in text and "SEP2_1" in text and "matched controls" in text
 
 
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ((0, 0, 0), None),
+        ((0, 5, 2), None),
+        ((0, 20, 5), "too little of the difference in DNA to be shown"),
+        ((0, 20, 10), "too little of the difference in any channel to be shown"),
+    ],
+)
+def test_a_card_says_where_the_decoder_draws_too_little(gathered, results, times, words) -> None:
+    gathered.tables["pictures"]["amplification"] = [*times] * 6
+    html = Cards(perturbation_frame(gathered, results), gathered).html()
+    assert html.count("too little of the difference") == (6 if words else 0)
+    assert words is None or html.count(words) == 6
+
+
 def test_one_card_is_shown_and_the_buttons_turn(page) -> None:
     assert shown(page) == ["NA"]
     page.get_by_role("button", name="Next").click()

@@ -7,6 +7,9 @@
     without          the same without their salient part    } of models with a salient space, not in colours
     difference       decoded - without, amplified          /
 
+The last three are left out of a channel in which they would look alike: where the difference had to be drawn
+``FAINT`` times as strong, or more.
+
 Real cells share one contrast, in the store's unit. What is decoded is in the model's range, where colours would be
 others, and has a contrast of its own.
 A sheet is pixels and nothing else: what its rows are is written beside it by whoever shows it.
@@ -27,6 +30,7 @@ COMPOSITE = "composite"
 CELLS, MATCHED, OTHER, DECODED, WITHOUT, DIFFERENCE = (
     "cells", "matched", "other", "decoded", "without", "difference",
 )  # fmt: skip
+FAINT = 10
 GAP, PART_GAP = 2, 10
 """White pixels between pictures, and between the two kinds of cells."""
 Picture = NDArray[np.uint8]
@@ -40,7 +44,7 @@ class Sheet:
         view: A channel, or ``composite``.
         rows: What each row shows.
         picture: (height, width, 3) uint8.
-        amplification: How many times the difference is drawn; 0 without one.
+        amplification: How many times the difference is drawn, or had to be, where it is too faint; 0 without one.
     """
 
     view: str
@@ -100,7 +104,7 @@ def sheets(
     for c, channel in enumerate(channels):
         rows = {name: as_colour(values[:, c]) for name, values in grey.items()}
         drawn, times = ({}, 0.0) if decoded is None else decoded.rows_of(c)
-        rows |= drawn
+        rows |= drawn if times < FAINT else {}
         found.append(Sheet(channel, tuple(rows), layout.of([*rows.values()]), times))
     return found
 

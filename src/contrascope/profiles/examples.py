@@ -4,7 +4,8 @@
     typical   nearest to the mean of the perturbation's cells in the salient space
 
 Where only some cells answer to a perturbation, their mean lies between those that do and those that do not, and the
-cells nearest to it show little: so marked cells come first, and typical ones after them. In standard deviations of the controls,
+cells nearest to it show little: so marked cells come first, and typical ones after them. In standard deviations of the
+controls,
 
     u = w d,   w = max(0, 1 - margin noise / |d|^2)   for each space,   noise = F (1 / n + 1 / n_controls)
 
@@ -51,8 +52,8 @@ def examples(cells: Cells, *, typical: int = 2, marked: int = 6, seed: int = 0) 
         seed: Of the controls drawn at random.
 
     Returns:
-        A row a cell: perturbation; kind, "marked" before "typical"; place on its card, from 0; row; control, the row of the
-        control matched in the background, its distance in standard deviations of the controls, own_batch whether it
+        A row a cell: perturbation; kind, "marked" before "typical"; place on its card, from 0; row; control, the row of
+        the control matched in the background, its distance in standard deviations of the controls, own_batch whether it
         is of the cell's batch; other, the row of a control drawn at random.
 
     Raises:

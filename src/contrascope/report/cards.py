@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from contrascope.figures.card_sheets import CELLS, DECODED, DIFFERENCE, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
+from contrascope.figures.card_sheets import CELLS, DECODED, DIFFERENCE, FAINT, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
 from contrascope.profiles.examples import MARKED, TYPICAL
 from contrascope.report.gathered import Gathered
 from contrascope.report.perturbations import CARDS_ID, card_id
@@ -70,16 +70,16 @@ class Cards:
             " Decoded: the cell as the model draws it, and without its salient part, in the model's own range, which "
             "lifts faint light, and at a contrast of its own; what it draws is smoother than a cell. Difference: "
             "orange where the salient part adds light, blue where it takes some away, as many times stronger as is "
-            "written; ten times or more mean that the decoder draws little of it."
+            f"written. Where that had to be {FAINT} times or more, the three rows are left out, and the card says so: "
+            "the model knows of a difference that it hardly draws."
         )
         return [
-            "Marked cells lie well along the perturbation's effect (around its 85th percentile): they show what it does, "
-            "not how often. Typical cells are those nearest to the mean of the perturbation's cells in the "
-            f"{facts['space']} space; where only some cells answer, these show little. Matched controls are those most like the cell "
-            f"above in the background space, {batch}: about the same size, stage and density, so what is left is new. "
-            "Controls at random show what cells are like without being chosen: a shift is seen against them."
-            + decoded
-            * (facts["space"] != "background"),
+            "Marked cells lie well along the perturbation's effect (around its 85th percentile): they show what it "
+            "does, not how often. Typical cells are those nearest to the mean of its cells in the "
+            f"{facts['space']} space; where only some cells answer, these show little. Matched controls are those most "
+            f"like the cell above in the background space, {batch}: about the same size, stage and density, so what is "
+            "left is new. Controls at random show what cells are like without being chosen: a shift is seen against "
+            "them." + decoded * (facts["space"] != "background"),
             f"Cells are drawn from the stored pixels, at the same contrast on all cards and in the maps. "
             f"Colours of composites: {', '.join(tints)}.{bar} "
             + (
@@ -120,7 +120,7 @@ class Cards:
         )
         group = f'<div class="views" role="group" aria-label="Channels shown" hidden>{buttons}</div>' * (len(views) > 1)
         figures = "".join(self._figure(name, sheet, cells["kind"].tolist()) for sheet in sheets.to_dict("records"))
-        return f'{group}<div class="sheets">{figures}</div>'
+        return f'{group}<div class="sheets">{figures}</div>{_too_faint(sheets)}'
 
     def _figure(self, name: str, sheet: Mapping[Any, Any], kinds: Sequence[str]) -> str:
         """One sheet, with its rows named on its left and its columns above."""
@@ -186,6 +186,17 @@ def _row_names(name: str, sheet: Mapping[Any, Any]) -> list[str]:
         DIFFERENCE: f"difference ×{float(sheet['amplification']):g}",
     }
     return [words[row] for row in str(sheet["rows"]).split()]
+
+
+def _too_faint(sheets: pd.DataFrame) -> str:
+    """The channels in which the decoder draws too little of the difference, as a sentence."""
+    asked = sheets[sheets["amplification"].astype(float) > 0]
+    faint = asked[asked["amplification"].astype(float) >= FAINT]["view"].tolist()
+    if not faint:
+        return ""
+    where = "any channel" if len(faint) == len(asked) else ", ".join(faint)
+    said = f"The decoder draws too little of the difference in {where} to be shown: believe the cells."
+    return f'<p class="soft">{escape(said)}</p>'
 
 
 def _unpictured(name: str, cells: pd.DataFrame) -> str:
