@@ -55,6 +55,7 @@ def test_rows_are_those_of_the_store(line: Line) -> None:
     label = np.array(["control", *store.perturbations], dtype=object)[store.labels]
     assert label[table["row"]].tolist() == table["perturbation"].tolist()
     assert (store.labels[table["control"]] == 0).all() and (store.labels[table["other"]] == 0).all()
+    assert label[table["random"]].tolist() == table["perturbation"].tolist()
     assert table["guide"].tolist() == store.cells["guide"].to_numpy()[table["row"].to_numpy()].tolist()
 
 
@@ -87,7 +88,7 @@ def test_a_model_without_salient_space_has_cards_without_counterfactual(tiny_scr
     line = to_cards(tiny_screen, tmp_path / "vae", model="vae")
     found = read_gathered(line.out / "cards")
     assert found.facts["space"] == "background"
-    assert set(found.tables["pictures"]["rows"]) == {"cells matched other"}
+    assert set(found.tables["pictures"]["rows"]) == {"cells matched random other"}
     assert (found.tables["pictures"]["amplification"] == 0).all()
 
 

@@ -28,7 +28,7 @@ from contrascope import vocabulary as v
 from contrascope.contrast import shown_cells, shown_pixel_um, store_contrast
 from contrascope.errors import BenchmarkError
 from contrascope.features.altered import altered_features
-from contrascope.figures.card_sheets import CELLS, MATCHED, OTHER, Decoded, Sheet, sheets
+from contrascope.figures.card_sheets import CELLS, MATCHED, OTHER, RANDOM, Decoded, Sheet, sheets
 from contrascope.figures.gallery import Images, Limits, bar_length, limits_of
 from contrascope.profiles import guide_agreement
 from contrascope.profiles.aggregate import averaged
@@ -153,7 +153,7 @@ def _drawn(store: CropStore, run: Run, shown: pd.DataFrame, scale: _Scale) -> It
 
 def _images(store: CropStore, shown: pd.DataFrame) -> dict[str, Images]:
     """What each row of real cells shows, (B, C, H, W) each."""
-    rows = {CELLS: "row", MATCHED: "control", OTHER: "other"}
+    rows = {CELLS: "row", MATCHED: "control", RANDOM: "random", OTHER: "other"}
     return {what: shown_cells(store, shown[column].to_numpy()) for what, column in rows.items()}
 
 

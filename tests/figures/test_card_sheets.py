@@ -17,7 +17,7 @@ MODEL_LIMITS = np.array([[-1.0, 1.0], [-1.0, 1.0]])
 @pytest.fixture
 def images() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
-    return {name: random.random((3, 2, 16, 16)) for name in ("cells", "matched", "other")}
+    return {name: random.random((3, 2, 16, 16)) for name in ("cells", "matched", "random", "other")}
 
 
 def drawn(change: float) -> Decoded:
@@ -29,23 +29,23 @@ def drawn(change: float) -> Decoded:
 def test_each_channel_has_a_sheet_after_the_one_of_colours(images) -> None:
     found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(0.38))
     assert [sheet.view for sheet in found] == ["composite", "DNA", "GFP"]
-    assert found[0].rows == ("cells", "matched", "other")
-    assert found[1].rows == ("cells", "matched", "other", "decoded", "without", "difference")
+    assert found[0].rows == ("cells", "matched", "random", "other")
+    assert found[1].rows == ("cells", "matched", "decoded", "without", "difference", "random", "other")
     assert found[1].amplification == 5
 
 
 def test_what_the_decoder_hardly_draws_is_left_out(images) -> None:
     for change, times in ((0.19, 10), (0.038, 50)):
         found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(change))
-        assert all(sheet.rows == ("cells", "matched", "other") for sheet in found)
+        assert all(sheet.rows == ("cells", "matched", "random", "other") for sheet in found)
         assert [sheet.amplification for sheet in found] == [0, times, times]
 
 
 def test_what_is_decoded_has_a_contrast_of_its_own_and_the_size_of_cells(images) -> None:
     decoded = drawn(0.8)
     dna = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=decoded)[1]
-    assert dna.picture.shape == (6 * 16 + 5 * GAP, 3 * 16 + PART_GAP + GAP, 3)
-    top = 3 * (16 + GAP)
+    assert dna.picture.shape == (7 * 16 + 5 * GAP + PART_GAP, 3 * 16 + PART_GAP + GAP, 3)
+    top = 2 * (16 + GAP)
     expected = np.round(255 * (decoded.actual[0, 0] + 1) / 2).repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(dna.picture[top : top + 16, :16, 0], expected)
 
@@ -63,11 +63,19 @@ def test_without_counterfactual_there_is_no_difference(images) -> None:
 def test_pictures_lie_where_they_should(images) -> None:
     found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)
     picture = found[0].picture
-    assert picture.shape == (3 * 16 + 2 * GAP, 3 * 16 + PART_GAP + GAP, 3)
+    assert picture.shape == (4 * 16 + 2 * GAP + PART_GAP, 3 * 16 + PART_GAP + GAP, 3)
     expected = np.round(255 * composite(images["matched"], limits=LIMITS)[1])
     left = 16 + PART_GAP
     np.testing.assert_array_equal(picture[16 + GAP : 32 + GAP, left : left + 16], expected)
-    assert (picture[16 : 16 + GAP] == 255).all() and (picture[:, 16:left] == 255).all()
+    assert (picture[16 : 16 + GAP] == 255).all() and (picture[: 32 + GAP, 16:left] == 255).all()
+
+
+def test_cells_that_nobody_chose_lie_apart_and_in_no_columns(images) -> None:
+    picture = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1)[0].picture
+    top = 2 * 16 + GAP + PART_GAP
+    expected = np.round(255 * composite(images["random"], limits=LIMITS)[1])
+    np.testing.assert_array_equal(picture[top : top + 16, 16 + GAP : 32 + GAP], expected)
+    assert (picture[top - PART_GAP : top] == 255).all()
 
 
 def test_grey_is_the_share_of_the_way_from_black_to_white(images) -> None:

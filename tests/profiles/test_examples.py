@@ -54,6 +54,15 @@ def test_what_does_nothing_has_more_typical_cells_in_place_of_marked_ones() -> N
     assert inert["kind"].tolist() == ["typical"] * 8 and inert["place"].tolist() == list(range(8))
 
 
+def test_cells_at_random_are_of_the_perturbation_and_answer_as_often_as_all_of_it() -> None:
+    cells = screen()
+    table = examples(cells, marked=48)
+    assert (cells.obs["perturbation"].to_numpy()[table["random"]] == table["perturbation"]).all()
+    assert table["random"].is_unique
+    strong = table[table["perturbation"] == "strong"]["random"]
+    assert 0.3 < (cells.obsm["salient"][strong, 0] > 8).mean() < 0.7
+
+
 def test_outliers_are_not_shown() -> None:
     cells = screen()
     shown = examples(cells, typical=20, marked=60)["row"]

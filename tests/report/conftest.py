@@ -34,9 +34,9 @@ def gathered(tmp_path: Path) -> Gathered:
             [(name, 1, other, 0.9) for name, other in zip(NAMES, ring, strict=True)],
         ),
         "cells": (
-            ["perturbation", "kind", "place", "row", "control", "distance", "own_batch", "other"],
+            ["perturbation", "kind", "place", "row", "control", "distance", "own_batch", "other", "random"],
             [
-                (name, ("marked", "typical")[k], k, 7 * i + k, 50 + k, 1.5, True, 60)
+                (name, ("marked", "typical")[k], k, 7 * i + k, 50 + k, 1.5, True, 60, 7 * i + k)
                 for i, name in enumerate(NAMES)
                 for k in (0, 1)
             ],
@@ -44,7 +44,7 @@ def gathered(tmp_path: Path) -> Gathered:
         "pictures": (
             ["perturbation", "view", "file", "rows", "amplification", "height", "width"],
             [
-                (name, view, "a.webp", "cells matched other", 0, 30, 60)
+                (name, view, "a.webp", "cells matched random other", 0, 30, 60)
                 for name in NAMES
                 for view in ("composite", "DNA", "GFP")
             ],

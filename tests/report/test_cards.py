@@ -56,7 +56,7 @@ def test_cards_beyond_those_pictured_say_where_their_pictures_are(gathered, resu
 def test_a_card_says_what_is_known(page) -> None:
     page.goto(f"{page.url}#{card_id('SEP2')}")
     text = page.inner_text(".card.shown")
-    assert "SEP2 is a hit" in text and "SEP2_1" in text and "matched controls" in text
+    assert "SEP2 is a hit" in text and "SEP2_1" in text and "matched controls" in text and "SEP2 at random" in text
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,17 @@
 
     cells            stored pixels
     matched          for each the control that is nearest in the background
-    other            a control drawn at random
     decoded          the cells as the model draws them     \\
     without          the same without their salient part    } of models with a salient space, not in colours
     difference       decoded - without, amplified          /
 
-The last three are left out of a channel in which they would look alike: where the difference had to be drawn
-``FAINT`` times as strong, or more.
+    random           cells of the perturbation that nobody chose
+    other            controls that nobody chose
 
-Real cells share one contrast, in the store's unit. What is decoded is in the model's range, where colours would be
-others, and has a contrast of its own.
+The three that are decoded are left out of a channel in which they would look alike: where the difference had to be
+drawn ``FAINT`` times as strong, or more. Real cells share one contrast, in the store's unit. What is decoded is in the
+model's range, where colours would be others, and has a contrast of its own.
+
 A sheet is pixels and nothing else: what its rows are is written beside it by whoever shows it.
 """
 
@@ -27,12 +28,14 @@ from contrascope.figures.composite import Images, Limits, composite, scaled
 from contrascope.figures.gallery import amplification, as_colour, bar_length, diverging
 
 COMPOSITE = "composite"
-CELLS, MATCHED, OTHER, DECODED, WITHOUT, DIFFERENCE = (
-    "cells", "matched", "other", "decoded", "without", "difference",
+CELLS, MATCHED, DECODED, WITHOUT, DIFFERENCE, RANDOM, OTHER = (
+    "cells", "matched", "decoded", "without", "difference", "random", "other",
 )  # fmt: skip
+UNCHOSEN = (RANDOM, OTHER)
+"""Rows whose columns have nothing to do with those of the rows above them."""
 FAINT = 10
 GAP, PART_GAP = 2, 10
-"""White pixels between pictures, and between the two kinds of cells."""
+"""White pixels between pictures; and between the two kinds of cells, and above the cells that nobody chose."""
 Picture = NDArray[np.uint8]
 
 
@@ -98,14 +101,14 @@ def sheets(
         pixel_size_um: Width of a cell's pixel in micrometres; with it there is a scale bar.
     """
     layout = _Layout(first_part, pixel_size_um)
-    colours = [composite(rows, limits=limits) for rows in cells.values()]
+    colours = {name: composite(rows, limits=limits) for name, rows in cells.items()}
     found = [Sheet(COMPOSITE, tuple(cells), layout.of(colours))] if len(channels) > 1 else []
     grey = {name: scaled(rows, limits) for name, rows in cells.items()}
     for c, channel in enumerate(channels):
-        rows = {name: as_colour(values[:, c]) for name, values in grey.items()}
         drawn, times = ({}, 0.0) if decoded is None else decoded.rows_of(c)
-        rows |= drawn if times < FAINT else {}
-        found.append(Sheet(channel, tuple(rows), layout.of([*rows.values()]), times))
+        rows = {name: as_colour(values[:, c]) for name, values in grey.items()} | (drawn if times < FAINT else {})
+        rows = dict(sorted(rows.items(), key=lambda row: row[0] in UNCHOSEN))
+        found.append(Sheet(channel, tuple(rows), layout.of(rows), times))
     return found
 
 
@@ -116,13 +119,18 @@ class _Layout:
     first_part: int
     pixel_size_um: float | None
 
-    def of(self, rows: Sequence[NDArray[np.float64]]) -> Picture:
+    def of(self, rows: Mapping[str, NDArray[np.float64]]) -> Picture:
         """One picture of rows of pictures (B, H, W, 3) in 0 to 1, of the size of those in the first row."""
-        count, height, width, _ = rows[0].shape
-        left = [k * (width + GAP) + (PART_GAP - GAP) * (k >= self.first_part) for k in range(count)]
-        canvas = np.ones((len(rows) * (height + GAP) - GAP, left[-1] + width, 3))
-        for place, row in enumerate(rows):
-            top = place * (height + GAP)
+        count, height, width, _ = next(iter(rows.values())).shape
+        apart = PART_GAP - GAP
+        chosen = [name not in UNCHOSEN for name in rows]
+        lower = apart * (any(chosen) and not all(chosen))
+        close = [k * (width + GAP) for k in range(count)]
+        parted = [x + apart * (k >= self.first_part) for k, x in enumerate(close)]
+        canvas = np.ones((len(rows) * (height + GAP) - GAP + lower, parted[-1] + width, 3))
+        for place, (name, row) in enumerate(rows.items()):
+            top = place * (height + GAP) + lower * (name in UNCHOSEN)
+            left = close if name in UNCHOSEN else parted
             for x, picture in zip(left, _fitted(row, height, width), strict=True):
                 canvas[top : top + height, x : x + width] = picture
         if self.pixel_size_um is not None:

@@ -36,7 +36,7 @@ TYPICAL, MARKED = "typical", "marked"
 MOST_CONTROLS = 50_000
 """Controls that are looked through for a match, drawn at random."""
 _INSIDE, _MARKED_AT = 0.9, 0.85
-COLUMNS = (PERTURBATION, "kind", "place", "row", "control", "distance", "own_batch", "other")
+COLUMNS = (PERTURBATION, "kind", "place", "row", "control", "distance", "own_batch", "other", "random")
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Column = NDArray[np.float32]
@@ -49,12 +49,13 @@ def examples(cells: Cells, *, typical: int = 2, marked: int = 6, seed: int = 0) 
         cells: N cells, in memory or in a file, with ``obsm["background"]`` and maybe ``obsm["salient"]``.
         typical: Cells nearest to the mean, of each perturbation.
         marked: Cells well along its effect; where it has no direction, as many more typical ones.
-        seed: Of the controls drawn at random.
+        seed: Of the cells and controls drawn at random.
 
     Returns:
         A row a cell: perturbation; kind, "marked" before "typical"; place on its card, from 0; row; control, the row of
         the control matched in the background, its distance in standard deviations of the controls, own_batch whether it
-        is of the cell's batch; other, the row of a control drawn at random.
+        is of the cell's batch; other, the row of a control drawn at random; random, the row of a cell of the
+        perturbation drawn at random, which says how many of its cells answer.
 
     Raises:
         BenchmarkError: No controls, nothing but controls, or no background space.
@@ -70,7 +71,9 @@ def examples(cells: Cells, *, typical: int = 2, marked: int = 6, seed: int = 0) 
         for number, start in enumerate(ends, start=1):
             rows = order[start : ends[number] if number < len(ends) else len(order)]
             count = marked if seen.direction_of(number) else 0
-            cards.append(_chosen(rows, near[rows], off[rows], along[rows], typical + marked - count, count))
+            card = _chosen(rows, near[rows], off[rows], along[rows], typical + marked - count, count)
+            random = np.random.default_rng([seed, number]).choice(rows, len(card), replace=False)
+            cards.append(card.assign(random=random))
         rows = np.concatenate([card["row"] for card in cards])
         table = pd.concat([card.assign(**{PERTURBATION: name}) for card, name in zip(cards, names, strict=True)])
         card_of = np.repeat(np.arange(len(cards)), [len(card) for card in cards])

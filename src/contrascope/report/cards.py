@@ -14,7 +14,19 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from contrascope.figures.card_sheets import CELLS, DECODED, DIFFERENCE, FAINT, GAP, MATCHED, OTHER, PART_GAP, WITHOUT
+from contrascope.figures.card_sheets import (
+    CELLS,
+    DECODED,
+    DIFFERENCE,
+    FAINT,
+    GAP,
+    MATCHED,
+    OTHER,
+    PART_GAP,
+    RANDOM,
+    UNCHOSEN,
+    WITHOUT,
+)
 from contrascope.profiles.examples import MARKED, TYPICAL
 from contrascope.report.gathered import Gathered
 from contrascope.report.perturbations import CARDS_ID, card_id
@@ -78,8 +90,10 @@ class Cards:
             "does, not how often. Typical cells are those nearest to the mean of its cells in the "
             f"{facts['space']} space; where only some cells answer, these show little. Matched controls are those most "
             f"like the cell above in the background space, {batch}: about the same size, stage and density, so what is "
-            "left is new. Controls at random show what cells are like without being chosen: a shift is seen against "
-            "them." + decoded * (facts["space"] != "background"),
+            "left is new. The cells at random, of the perturbation and of controls, were not chosen: how many cells "
+            "answer, and how far all are shifted, is judged by comparing these two rows."
+            + decoded
+            * (facts["space"] != "background"),
             f"Cells are drawn from the stored pixels, at the same contrast on all cards and in the maps. "
             f"Colours of composites: {', '.join(tints)}.{bar} "
             + (
@@ -124,7 +138,7 @@ class Cards:
 
     def _figure(self, name: str, sheet: Mapping[Any, Any], kinds: Sequence[str]) -> str:
         """One sheet, with its rows named on its left and its columns above."""
-        labels = "".join(f"<span>{escape(text)}</span>" for text in _row_names(name, sheet))
+        labels, tracks = _labels(name, sheet)
         marked, height = kinds.count(MARKED), int(sheet["height"])
         width = (int(sheet["width"]) - (PART_GAP - GAP) * (0 < marked < len(kinds)) + GAP) / len(kinds)
         parts = [(MARKED, marked * width), (TYPICAL, (len(kinds) - marked) * width)]
@@ -134,7 +148,7 @@ class Cards:
             f'<figure class="sheet" data-view="{escape(str(sheet["view"]))}" '
             f'style="--natural: {int(sheet["width"])}px">'
             f"<figcaption>{escape(str(sheet['view']))}</figcaption>"
-            f'<div class="kinds">{heads}</div><div class="rows">{labels}</div>'
+            f'<div class="kinds">{heads}</div><div class="rows" style="grid-template-rows:{tracks}">{labels}</div>'
             f'<img loading="lazy" decoding="async" width="{sheet["width"]}" height="{height}" '
             f'src="{self.gathered.source(str(sheet["file"]))}" alt="{escape(alt)}"></figure>'
         )
@@ -176,10 +190,25 @@ class Cards:
         return {table: self.gathered.by_name(table) for table in self.gathered.tables}
 
 
+def _labels(name: str, sheet: Mapping[Any, Any]) -> tuple[str, str]:
+    """Names of a sheet's rows, and the heights of their places, with the gap above the cells that nobody chose."""
+    rows, gap = str(sheet["rows"]).split(), PART_GAP - GAP
+    row = (int(sheet["height"]) - gap) / len(rows)
+    spans, tracks = [], []
+    for place, (what, text) in enumerate(zip(rows, _row_names(name, sheet), strict=True)):
+        if place and what in UNCHOSEN and rows[place - 1] not in UNCHOSEN:
+            spans.append("<span></span>")
+            tracks.append(f"{gap / row:.3f}fr")
+        spans.append(f"<span>{escape(text)}</span>")
+        tracks.append("1fr")
+    return "".join(spans), " ".join(tracks)
+
+
 def _row_names(name: str, sheet: Mapping[Any, Any]) -> list[str]:
     words = {
         CELLS: name,
         MATCHED: "matched controls",
+        RANDOM: f"{name} at random",
         OTHER: "controls at random",
         DECODED: "decoded",
         WITHOUT: "without salient part",
