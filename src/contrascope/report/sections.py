@@ -143,11 +143,12 @@ def cells_section(figures: Path) -> Section:
     """Example cells, what the model keeps of them, and what it lays to their perturbation."""
     counterfactuals = Picture(
         figures / f"{COUNTERFACTUALS}.png",
-        "What a perturbation does, as the model sees it: for each perturbation above the cell nearest to "
-        "its salient mean, decoded with its salient part, then without: what the same cell would have looked like. The "
-        "difference is orange where the perturbation adds light and blue where it takes some away, drawn as many times "
-        "stronger as its title says: ten times or more mean that the decoder draws little of it. "
-        "A decoded image is smoother than a cell.",
+        "What the model draws when the salient part of a cell is taken away: for each perturbation above the cell "
+        "nearest to its salient mean, decoded with its salient part, then without. It is no picture of the cell as it "
+        "would have been: much of an effect may lie in the background part, and stays. The difference is orange where "
+        "the salient part adds light and blue where it takes some away, drawn as many times stronger as its title "
+        "says: ten times or more mean that the decoder draws little of it. The model's range lifts faint light, and "
+        "a decoded image is smoother than a cell.",
     )
     return Section(
         "Cells",
@@ -155,7 +156,8 @@ def cells_section(figures: Path) -> Section:
             Picture(
                 figures / "cells.png",
                 "Cells picked at random: controls in the first row, then perturbations in the order of how far their "
-                "profile lies from the controls in the salient space (the farthest first). Same contrast throughout.",
+                "profile lies from the controls in the salient space (the farthest first). They are drawn from the "
+                "stored pixels, at the contrast of the cards and maps.",
             ),
             Picture(
                 figures / "reconstructions.png",
