@@ -27,7 +27,7 @@ from contrascope.figures.card_sheets import (
     UNCHOSEN,
     WITHOUT,
 )
-from contrascope.profiles.examples import MARKED, TYPICAL
+from contrascope.profiles.examples import MARKED
 from contrascope.report.gathered import Gathered
 from contrascope.report.perturbations import CARDS_ID, card_id
 from contrascope.report.verdicts import unbroken, verdict
@@ -139,10 +139,11 @@ class Cards:
     def _figure(self, name: str, sheet: Mapping[Any, Any], kinds: Sequence[str]) -> str:
         """One sheet, with its rows named on its left and its columns above."""
         labels, tracks = _labels(name, sheet)
-        marked, height = kinds.count(MARKED), int(sheet["height"])
-        width = (int(sheet["width"]) - (PART_GAP - GAP) * (0 < marked < len(kinds)) + GAP) / len(kinds)
-        parts = [(MARKED, marked * width), (TYPICAL, (len(kinds) - marked) * width)]
-        heads = "".join(f'<span style="flex:{share:.0f}">{kind}</span>' for kind, share in parts if share)
+        parts, height = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}, int(sheet["height"])
+        width = (int(sheet["width"]) - (PART_GAP - GAP) * (len(parts) - 1) + GAP) / len(kinds)
+        heads = "".join(
+            f'<span style="flex:{count * width:.0f}">{escape(kind)}</span>' for kind, count in parts.items()
+        )
         alt = f"{sheet['view']} of {len(kinds)} cells of {name} beside controls"
         return (
             f'<figure class="sheet" data-view="{escape(str(sheet["view"]))}" '
