@@ -5,7 +5,7 @@
     neighbours.csv   the most alike perturbations     guides.csv   the guides of each     agreement.csv   of its guides
     altered.csv      the most altered measurements, where cells were measured
     facts.json       contrast, pixel size, and what could not be had
-    NNNN_NAME_VIEW.webp
+    NNNN_NAME_N_VIEW.webp
 
 Pictures are read and decoded for some dozens of perturbations at a time, so memory does not grow with the screen.
 """
@@ -169,8 +169,9 @@ def _written(folder: Path, number: int, name: str, drawn: list[Sheet]) -> list[d
         if sum(map(len, files)) <= CARD_BYTES:
             break
     rows = []
-    for sheet, content in zip(drawn, files, strict=True):
-        file = f"{number:04d}_{_plain(name)}_{_plain(sheet.view)}.webp"
+    for place, (sheet, content) in enumerate(zip(drawn, files, strict=True)):
+        # Numbers tell apart what plain letters cannot.
+        file = f"{number:04d}_{_plain(name)}_{place}_{_plain(sheet.view)}.webp"
         write_bytes(folder / file, content)
         rows.append(
             {

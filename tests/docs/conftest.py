@@ -6,6 +6,7 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,30 +22,39 @@ def quick() -> Path:
     return Path(__file__).with_name("quick.py")
 
 
-@pytest.fixture(scope="session")
-def command(quick: Path) -> Iterator[Command]:
-    """The same in this process: a function of the words after ``contrascope`` that gives the exit code."""
+def call(words: Sequence[object]) -> int:
+    """The command line in this process: the exit code of the words after ``contrascope``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["contrascope", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    return int(end.value.code or 0)
 
-    def call(words: Sequence[object]) -> int:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["contrascope", *map(str, words)])
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-        return int(end.value.code or 0)
 
+@contextmanager
+def small_things(quick: Path) -> Iterator[None]:
+    """Small things stand in place of large ones, and no longer than for this: other tests run in the same process."""
     with pytest.MonkeyPatch.context() as patch:
         for where, name, value in runpy.run_path(str(quick))["changes"]():
             patch.setitem(where, name, value)
+        yield
+
+
+@pytest.fixture
+def command(quick: Path) -> Iterator[Command]:
+    """The command line with small things in place of large ones, which also stand there for what a test imports."""
+    with small_things(quick):
         yield call
 
 
 @pytest.fixture(scope="session")
-def demo(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's folder, through the whole line. Read only."""
     folder, before = tmp_path_factory.mktemp("line"), Path.cwd()
     os.chdir(folder)
     try:
-        assert command(["demo", "--out", "demo", "--quiet"]) == 0
+        with small_things(quick):
+            assert call(["demo", "--out", "demo", "--quiet"]) == 0
     finally:
         os.chdir(before)
     return folder / "demo"

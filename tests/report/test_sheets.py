@@ -31,7 +31,7 @@ def test_each_picture_lies_in_its_place_within_the_error_of_webp(count, size, se
     for number, picture in enumerate(pictures):
         _, left, top = place(number, width=width, height=height)
         found = sheet[top : top + height, left : left + width]
-        assert np.abs(found - picture)[4:-4, 4:-4].mean() < 8
+        assert np.abs(found - picture)[4:-4, 4:-4].mean() < 12  # a picture elsewhere differs by some 50
 
 
 @given(st.integers(1, 1000))

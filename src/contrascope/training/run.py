@@ -154,7 +154,7 @@ class Run:
         return self._decoded(store, rows, without_salient=store.labels[rows] == 0)
 
     def counterfactual(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same cells decoded with their salient part, and without it: what they would have looked like.
+        """The same cells decoded with their salient part, and without it. What is of the background space stays.
 
         Args:
             store: The cells.
