@@ -60,6 +60,7 @@ def test_measurements_have_hits_of_their_own_by_the_larger_q(gathered, results, 
     found = make_result("hits", pd.concat([table, measured]).to_dict("records"))
     frame = perturbation_frame(gathered, results | {"hits": found})
     assert frame.loc["7", "hit_measured"] and not frame.loc["7", "hit"]
+    assert frame.index[:2].tolist() == ["NA", "SEP2"]  # the model's hits first, then what measurements alone see
     assert frame.loc["7", "q_measured"] == 0.03
     assert "q, measured" in PerturbationTable(frame).html()
     assert perturbation_frame(gathered, results)["hit_measured"].isna().all()

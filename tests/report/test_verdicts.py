@@ -35,7 +35,7 @@ def test_a_hit_of_the_background_alone_is_a_shift() -> None:
 
 def test_nothing_is_said_of_the_novelty_of_no_effect() -> None:
     text = said({"hit": False, "hit_background": False, "q_cells": 0.7, "q_guides": 0.8} | NOVEL)
-    assert text.startswith("No effect of SEP2 is seen (q = .700 by cells, q = .800 by guides)")
+    assert text.startswith("The model sees no effect of SEP2 (q = .700 by cells, q = .800 by guides)")
     assert "novel" not in text and "no proof" in text
 
 
@@ -55,6 +55,13 @@ def test_what_measurements_alone_see_is_said_to_be_missed_by_the_model() -> None
     assert "CellProfiler's features see one (q = .001 by cells; guides could not be asked)" in said(missed)
     assert "CellProfiler" not in said(missed | {"hit_measured": False})
     assert "CellProfiler" not in said(HIT | {"hit_measured": True})
+
+
+def test_a_hit_that_measurements_do_not_see_says_why() -> None:
+    row = HIT | {"hit_measured": False, "q_effect_measured": 0.001, "controls_beyond_measured": 0.25}
+    assert "it is no hit (q = .001 by the size of its effect among control cells; 25 % of control guides" in said(row)
+    asked = HIT | {"hit_measured": False, "q_cells_measured": 0.2, "controls_beyond_measured": 0.25}
+    assert "it is no hit (q = .200 by cells; guides could not be asked)" in said(asked)
 
 
 def test_an_effect_that_control_guides_have_too_is_none() -> None:

@@ -76,15 +76,12 @@ def _measured(frame: pd.DataFrame, seen: pd.Series) -> list[str]:
     if not frame["hit_measured"].notna().any():
         return []
     measured = _flags(frame, "hit_measured")
-    missed, alone = frame.index[measured & ~seen], int((seen & ~measured).sum())
-    if missed.empty:
-        return [
-            f"CellProfiler's features see nothing that the model misses, and {alone:,} of its hits they do not see."
-        ]
-    return [
-        f"CellProfiler's features see {len(missed):,} more that the model misses: {first_few(missed, 8)}. Of the "
-        f"model's hits they do not see {alone:,}."
-    ]
+    missed, alone = frame.index[measured & ~seen], frame.index[seen & ~measured]
+    more = (
+        f"{len(missed):,} more that the model misses: {first_few(missed, 8)}" if len(missed) else "none that it misses"
+    )
+    fewer = f"do not see {len(alone):,} of its hits: {first_few(alone, 8)}" if len(alone) else "see all its hits"
+    return [f"CellProfiler's features see {more}; they {fewer}."]
 
 
 def _how(frame: pd.DataFrame) -> str:

@@ -80,7 +80,8 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
         results: The benchmarks that were asked; ``hits`` and ``novelty`` are looked at.
 
     Returns:
-        Index the perturbations, those with the strongest effects first, hits before others. Columns as far as they are
+        Index the perturbations, hits before those that measurements alone see, and these before others, each with the
+        strongest effects first. Columns as far as they are
         known: cells, guides, distance, p_cells, q_cells, q_guides, effect, p_effect, q_effect, and the same q
         in the background (q_cells_background, ...) and by CellProfiler's features (q_cells_measured, ...), of which
         q_measured is the largest; controls_beyond, where p is of effects; novelty, novelty_low, novelty_high, of
@@ -103,8 +104,10 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
         table[column] = table[column].mask(_without_effect(table))
     strength = table["effect"] if "effect" in table else table.get("distance", pd.Series(0.0, table.index))
     either = [bool(a) or bool(b) for a, b in zip(table["hit"], table["hit_background"], strict=True)]
-    order = pd.DataFrame({"hit": either, "strength": strength.fillna(-1.0), "name": table.index}, index=table.index)
-    return table.loc[order.sort_values(["hit", "strength", "name"], ascending=[False, False, True]).index]
+    measured = table["hit_measured"].eq(True)
+    facts = {"hit": either, "measured": measured, "strength": strength.fillna(-1.0), "name": table.index}
+    order = pd.DataFrame(facts, index=table.index)
+    return table.loc[order.sort_values(list(facts), ascending=[False, False, False, True]).index]
 
 
 def is_hit(row: Row, ending: str = "") -> bool | None:

@@ -37,6 +37,8 @@ def verdict(
     said = [_effect(name, row, space, hit, behind)]
     if hit or behind:
         said += _novelty(row) + _guides(row) + _likeness(row, space)
+        if _flag(row, "hit_measured") is False:
+            said.append(f"By CellProfiler's features it is no hit ({_how_sure(row, '_measured')}{_as_large(row)}).")
     elif _flag(row, "hit_measured"):
         said.append(
             f"CellProfiler's features see one ({_how_sure(row, '_measured')}): the model misses it, or draws it too "
@@ -94,8 +96,8 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
     cells, guides, beyond = (_value(row, name) for name in ("q_cells", "q_guides", "controls_beyond"))
     if cells is None and guides is None and beyond is not None and beyond > LEVEL:
         return (
-            f"No effect of {name} is seen beyond what controls show: {per_cent(beyond)} of control guides have as "
-            f"large a one in the {space} space, though p among control cells is small ({_how_sure(row, '')})."
+            f"The model sees no effect of {name} beyond what controls show: {per_cent(beyond)} of control guides have "
+            f"as large a one in the {space} space, though p among control cells is small ({_how_sure(row, '')})."
         )
     if cells is not None and guides is not None and (cells < LEVEL) != (guides < LEVEL):
         which, other = ("cells", "guides") if cells < LEVEL else ("guides", "cells")
@@ -104,9 +106,16 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
             f"{other} do not ({_how_sure(row, '')})."
         )
     return (
-        f"No effect of {name} is seen ({_how_sure(row, '')}). That is no proof that there is none: what is smaller "
-        "than the differences among controls, or what the model does not draw, stays hidden."
+        f"The model sees no effect of {name} ({_how_sure(row, '')}). That is no proof that there is none: what is "
+        "smaller than the differences among controls, or what the model does not draw, stays hidden."
     )
+
+
+def _as_large(row: Row) -> str:
+    """How many control guides have as large an effect by measurements, where that decides."""
+    beyond = _value(row, "controls_beyond_measured")
+    asked = any(_value(row, f"{name}_measured") is not None for name in ("q_cells", "q_guides"))
+    return "" if beyond is None or asked else f"; {per_cent(beyond)} of control guides have as large an effect"
 
 
 def _how_sure(row: Row, ending: str) -> str:
@@ -145,7 +154,7 @@ def _guides(row: Row) -> list[str]:
         return [f"Its {count} guides agree (cosine {cosine:.2f}, {beside})."]
     return [
         f"Its {count} guides are alike by a cosine of {cosine:.2f} ({beside}), and {100 - percentile:.0f} % of sets of "
-        "guides drawn at random are as much alike: that says nothing for it."
+        "guides drawn at random are as much alike, so that alone proves little."
     ]
 
 
