@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from threadpoolctl import threadpool_limits
 
 from contrascope.config.screen import MAP_CELLS
 from contrascope.profiles.spaces import embedding
@@ -44,7 +45,8 @@ def mapped_rows(count: int, max_cells: int = MAP_CELLS, *, seed: int = 0) -> np.
 
 def _umap(values: np.ndarray, seed: int) -> np.ndarray:
     """(N, 2) coordinates; features in units of their standard deviation."""
-    with warnings.catch_warnings():
+    # numba sets the number of OpenMP's threads for all who use them; put back, a training afterwards rounds as before.
+    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="openmp"):
         warnings.simplefilter("ignore")  # numba's and umap's advice on threads and seeds
         import umap
 
