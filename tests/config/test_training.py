@@ -100,3 +100,15 @@ def test_the_clean_preset_is_auto_and_what_keeps_technique_out_of_the_salient_sp
     auto, clean = (training_settings(10_000, preset=name).model_dump() for name in ("auto", "clean"))
     differ = {name for name in auto if auto[name] != clean[name]}
     assert differ == {"preset", "normalize_by", "technical", "salient_technical_weight"}
+
+
+def test_cells_are_seen_from_all_sides_only_where_training_turns_them() -> None:
+    assert training_settings(10_000).views == 8
+    with pytest.raises(SettingsError, match=r"views: 8.*augment: false.*set views: 1 or augment: true"):
+        training_settings(10_000, augment=False)
+    assert training_settings(10_000, augment=False, views=1).views == 1
+
+
+def test_the_paper_preset_embeds_posterior_means_as_they_are() -> None:
+    s = training_settings(FUNK, preset="paper")
+    assert (s.views, s.salient_reference) == (1, "origin")

@@ -24,7 +24,10 @@ SMALL: dict[str, Any] = {
     "epochs": 1,
     "precision": "fp32",
     "split": (0.7, 0.2, 0.1),
+    "views": 1,
+    "salient_reference": "origin",
 }
+"""Posterior means as they are, which a loop can follow; ``test_reference.py`` has the others."""
 
 
 def cell_table(n: int) -> pl.DataFrame:

@@ -33,6 +33,8 @@ SMALL: dict[str, Any] = {
     "epochs": 2,
     "precision": "fp32",
     "split": (0.7, 0.2, 0.1),
+    "views": 1,
+    "salient_reference": "origin",
 }
 
 

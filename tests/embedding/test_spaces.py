@@ -72,6 +72,43 @@ def test_bf16_is_close_to_fp32_in_everything(folder: Path, long_store: CropStore
     np.testing.assert_allclose(rounded.obs["reconstruction_error"], error, rtol=0.02)
 
 
+@pytest.fixture(scope="module")
+def matched_run(long_store: CropStore, long_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    settings = long_run.facts["settings"] | {"views": 8, "salient_reference": "matched"}
+    return fit(long_store, model="mcvae", out=tmp_path_factory.mktemp("matched") / "mcvae", **settings)
+
+
+def test_views_are_averaged_and_matched_controls_taken_off(long_store: CropStore, matched_run: Run) -> None:
+    run = matched_run
+    cells = embed(long_store, run, uncertainty=True)
+    assert run.matched is not None
+    untrained = run.untrained(seed=spaces._UNTRAINED_SEED)
+    with torch.no_grad():
+        x = run.transform(torch.from_numpy(long_store.read(ROWS)))
+        z, s, other = [], [], []
+        for side in (x, x.flip(3)):
+            for k in range(4):
+                q, blind = (m.encode(torch.rot90(side, k, (2, 3))) for m in (run.model, untrained))
+                z.append(q.background.mean)
+                s.append(q.salient.mean)
+                other.append(torch.cat([blind.background.mean, blind.salient.mean], 1))
+        mean = torch.stack(z).mean(0)
+        salient = torch.stack(s).mean(0) - run.matched(mean)
+    for name, values in {"background": mean, "salient": salient, "untrained": torch.stack(other).mean(0)}.items():
+        np.testing.assert_allclose(cells.obsm[name][ROWS], values.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_controls_that_a_run_was_trained_on_are_the_origin(long_store: CropStore, matched_run: Run) -> None:
+    run = matched_run
+    cells = embed(long_store, run, baselines=False)
+    trained_on = cells.obs["control"] & (cells.obs["split"] == "train")
+    plain = Run(run.path, run.facts | {"settings": run.facts["settings"] | {"salient_reference": "origin"}})
+    before = embed(long_store, plain, baselines=False).obsm["salient"][trained_on]
+    after = cells.obsm["salient"][trained_on]
+    assert np.abs(after.mean(0)).max() < 1e-3 + 0.1 * before.std()
+    assert (after.var(0) < before.var(0)).all()
+
+
 def test_a_vae_has_deviations_and_errors_too(long_store: CropStore, tmp_path: Path) -> None:
     settings = {"image_size": 16, "background_size": 4, "salient_size": 3, "batch_size": 512, "epochs": 1}
     run = fit(long_store, model="vae", out=tmp_path / "vae", **settings)

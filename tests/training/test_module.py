@@ -141,7 +141,7 @@ def test_cells_are_turned_to_train_on_and_never_to_validate_on(seen: Seen) -> No
 
 
 def test_channels_are_made_brighter_or_dimmer_to_train_on_and_never_to_validate_on(seen: Seen) -> None:
-    m = module(augment=False, gain_spread=0.2)
+    m = module(augment=False, views=1, gain_spread=0.2)
     through_lightning(m, [cells(i) for i in range(50)], [cells()], every=50)
     plain = torch.cat([m.transform.batch(cells(i)).images for i in range(50)])
     assert torch.equal(seen["validation"][0], plain[:4])

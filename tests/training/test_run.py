@@ -127,7 +127,8 @@ def test_a_run_cut_short_is_replaced(
 
 def test_the_folder_holds_what_its_module_says_and_no_pickle(run: Run) -> None:
     names = {p.name for p in run.path.iterdir()}
-    assert names == {"run.json", "weights.safetensors", "metrics.csv", "tensorboard", "split.parquet"}
+    files = {"run.json", "weights.safetensors", "matched.safetensors", "metrics.csv", "split.parquet"}
+    assert names == files | {"tensorboard"}
     assert not [p for p in run.path.rglob("*") if p.suffix in (".ckpt", ".pt", ".pth", ".pkl", ".bin")]
     for file in (p for p in run.path.rglob("*") if p.is_file()):
         assert not file.read_bytes().startswith((b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK")), file

@@ -57,6 +57,12 @@ class TrainingSettings(Settings):
             the closed-form scale 0.5 clips nearly every entry and leaves little but signs (docs/log.md).
         balance: Places of a perturbation in an epoch: ``none`` one for each of its cells; ``sqrt`` and ``uniform`` give
             rare perturbations more, by the square root of their number of cells, or as many as any other.
+        views: Over how many of the eight ways to lay a cell (flips and right-angle turns) posterior means are averaged
+            when cells are embedded: all ``8``, or ``1``, as it was imaged. What is left does not depend on how a cell
+            happened to lie; embedding takes eight times as long. 8 needs ``augment``.
+        salient_reference: Where the embedding's salient space is measured from. ``origin``: posterior means as they
+            are. ``matched``: less what controls of the same background (and technical) means have on average, so that
+            what controls vary in together in all spaces is gone from it (``models/matched.py``).
         split: Shares of cells to train on, to validate on while training, and to test on.
         split_by: What is split: single cells, or whole guides, wells or plates.
         validations_per_epoch: How often the validation loss, at beta = 1, is looked at.
@@ -95,6 +101,8 @@ class TrainingSettings(Settings):
     validations_per_epoch: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
     balance: Literal["none", "sqrt", "uniform"]
+    views: Literal[1, 8]
+    salient_reference: Literal["origin", "matched"]
     split: tuple[float, float, float]
     split_by: Literal["cell", "guide", "well", "plate"]
     precision: Literal["bf16", "fp32"]
@@ -105,6 +113,15 @@ class TrainingSettings(Settings):
         if self.normalization == "paper" and self.normalize_by != "screen":
             raise ValueError(
                 f"normalization: paper measures nothing, so there is nothing to take by {self.normalize_by}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _views_have_been_seen_in_training(self) -> TrainingSettings:
+        if self.views > 1 and not self.augment:
+            raise ValueError(
+                f"views: {self.views} embeds each cell flipped and turned, which augment: false never trains on; "
+                f"set views: 1 or augment: true"
             )
         return self
 
@@ -148,6 +165,8 @@ def paper_preset(n_cells: int) -> dict[str, Any]:
         "focus": "crop",
         "normalization": "paper",
         "augment": False,
+        "views": 1,
+        "salient_reference": "origin",
         "learning_rate": 1e-4,
         "learning_rate_decay": False,
         "beta_warmup_steps": 4500,
@@ -173,6 +192,8 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
         "focus": "cell",
         "normalization": "measured",
         "augment": True,
+        "views": 8,
+        "salient_reference": "matched",
         "learning_rate": 1e-3,
         "learning_rate_decay": True,
         "beta_warmup_steps": min(4500, steps // 4),

@@ -2,7 +2,8 @@
 
     obs                 the store's cell table, and the part (train, validation, test) of each cell
     obsm["background"]  (N, Z) posterior means of q(z|x)
-    obsm["salient"]     (N, S) posterior means of q(s|x), if the model has that space
+    obsm["salient"]     (N, S) posterior means of q(s|x), if the model has that space; with the run's
+                        ``salient_reference: matched`` less what controls of the same background have
     obsm["untrained"]   the same encoders with random weights
     obsm["intensity"]   mean, standard deviation and percentiles of each channel
 
@@ -175,4 +176,6 @@ def _facts(store: CropStore, run: Run) -> dict[str, Any]:
         "model": run.model_name,
         "run": run.fingerprint,
         "store": store.fingerprint,
+        "views": run.settings.views,
+        "salient_reference": run.settings.salient_reference if run.model.has_salient else "none",
     }

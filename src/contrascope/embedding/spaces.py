@@ -1,14 +1,17 @@
 """What is computed of each cell: its place in the model's spaces, in two baselines, and how sure the model is.
 
-    background, salient        (B, Z), (B, S) posterior means of q(z|x) and, if the model has that space, q(s|x)
-    technical                  (B, T) likewise of q(t|x)
+    background                 (B, Z) posterior means of q(z|x)
+    salient                    (B, S) likewise of q(s|x), if the model has that space; with ``salient_reference:
+                               matched`` less what controls of the same background have
+    technical                  (B, T) posterior means of q(t|x)
     untrained                  the same encoders with random weights, side by side
     intensity                  mean, standard deviation and percentiles of each channel
     background_sd, ...         posterior standard deviations, exp(log-variance / 2)
     reconstruction_error       (1 / C H W) sum over pixels of (x - x^)^2
 
-x is a cell in the model's range, about -1 ... 1 and after resizing, and x^ is decoded from its posterior means,
-controls without salient part. All pixels count alike, whatever the training's ``focus`` was.
+Means and variances are averaged over ``views`` of each cell, those of the untrained model too. x is a cell in the
+model's range, about -1 ... 1 and after resizing, and x^ is decoded from its posterior means as it lies, controls
+without salient part. All pixels count alike, whatever the training's ``focus`` was.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from torch import Tensor, nn
 from contrascope import vocabulary as v
 from contrascope.models.contrastive import ContrastiveVAE, Normal, Posterior
 from contrascope.models.inference import rounded
+from contrascope.models.matched import matched_in
+from contrascope.models.views import posterior_of_views
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 from contrascope.vocabulary import Batch
@@ -58,6 +63,7 @@ class Spaces(nn.Module):
         self.bf16 = run.settings.precision == "bf16"
         # A copy: the run's own model stays where it is and as it is.
         self.model = rounded(run.model) if self._rounds else deepcopy(run.model)
+        self.views, self.matched = run.settings.views, deepcopy(run.matched)
         self.baselines, self.uncertainty, self.error = baselines, uncertainty, error
         self.untrained: ContrastiveVAE | None = None
         if baselines:
@@ -101,17 +107,21 @@ class Spaces(nn.Module):
         images = self.transform.batch(batch).images
         seen = images.to(torch.bfloat16) if self.bf16 else images  # once, not by each encoder
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            q = self.model.encode(seen)
+            q = posterior_of_views(self.model, seen, self.views)
             found = _means(q)
+            if self.matched is not None:
+                found[v.SALIENT] = found[v.SALIENT] - self.matched(matched_in(q))
             if self.uncertainty:
                 found |= {v.DEVIATIONS[name]: torch.exp(0.5 * n.log_variance) for name, n in _normals(q).items()}
             if self.error:
                 levels = None if self.technical is None else self.technical(batch.rows)
-                latent = self._seen_by_the_decoder(q, control=batch.perturbation == 0)
+                lying = q if self.views == 1 else self.model.encode(seen)
+                latent = self._seen_by_the_decoder(lying, control=batch.perturbation == 0)
                 decoded = self.model.decode(*latent, levels=levels)
                 found[v.RECONSTRUCTION_ERROR] = (images - decoded).square().mean((1, 2, 3))
             if self.untrained is not None:
-                found[v.UNTRAINED] = torch.cat(list(_means(self.untrained.encode(seen)).values()), dim=1)
+                untrained = posterior_of_views(self.untrained, seen, self.views)
+                found[v.UNTRAINED] = torch.cat(list(_means(untrained).values()), dim=1)
                 found[v.INTENSITY] = intensity_statistics(batch.images)
         return found
 

@@ -29,6 +29,7 @@ from contrascope.store.files import half_written, read_json, remove, write_json,
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
 from contrascope.training.inherit import inherit, refuse_misfit
+from contrascope.training.matching import keep_matched
 from contrascope.training.module import asks_how_imaged
 from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
@@ -170,7 +171,7 @@ def _write_facts(
     made_from: str,
     came_of_it: dict[str, Any],
 ) -> None:
-    """The split and ``run.json``, of a training that is over."""
+    """The split, the matched controls and ``run.json``, of a training that is over."""
     write_parquet(out / SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
     facts = {
         "format": FORMAT,
@@ -183,6 +184,8 @@ def _write_facts(
         "fingerprint": made_from,
         "versions": {name: version(name) for name in ("contrascope", "torch", "lightning")},
     } | came_of_it
+    if (run := Run(out, facts)).is_matched:
+        keep_matched(run, store, np.flatnonzero(parts == TRAIN))
     write_json(out / FACTS, facts)
     (out / _UNFINISHED).unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
     run.json             model, settings, transform, channels, perturbations, store, versions, outcome; last
     weights.safetensors  the weights of the best validation loss
+    matched.safetensors  what controls have in the salient space, given the others; with ``salient_reference: matched``
     metrics.csv          step, name, value of everything that was logged
     tensorboard/         the same for TensorBoard
     split.parquet        the part of each cell: train, validation or test
@@ -11,6 +12,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +32,7 @@ from contrascope.addresses import local_path
 from contrascope.config import TrainingSettings, validated
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
+from contrascope.models.matched import MatchedControls
 from contrascope.models.variants import build_model
 from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
@@ -37,7 +41,7 @@ from contrascope.store.files import read_json
 from contrascope.store.store import CropStore
 from contrascope.training.trainer import METRICS, WEIGHTS
 
-FACTS, SPLIT = "run.json", "split.parquet"
+FACTS, SPLIT, MATCHED = "run.json", "split.parquet", "matched.safetensors"
 FORMAT = 1
 """Of ``run.json``."""
 
@@ -92,14 +96,36 @@ class Run:
             RunError: Its weights are missing or damaged.
         """
         model = self.untrained(seed=self.settings.seed)
-        try:
+        with self._readable("weights"):
             model.load_state_dict(load_file(self.path / WEIGHTS))
-        except (OSError, SafetensorError, RuntimeError) as error:
+        return model.eval()
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether cells of its salient space are compared with controls of the same background."""
+        return self.model.has_salient and self.settings.salient_reference == "matched"
+
+    @cached_property
+    def matched(self) -> MatchedControls | None:
+        """What controls have in the salient space, given the others; None where the run does not ask.
+
+        Raises:
+            RunError: Its file is missing or damaged.
+        """
+        if not self.is_matched:
+            return None
+        with self._readable("matched controls"):
+            return MatchedControls(**load_file(self.path / MATCHED))
+
+    @contextmanager
+    def _readable(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, SafetensorError, RuntimeError, TypeError) as error:
             raise RunError(
-                f"The weights of the run {self.path} cannot be read: {' '.join(str(error).split())[:300]}. "
+                f"The {what} of the run {self.path} cannot be read: {' '.join(str(error).split())[:300]}. "
                 f"Delete the run and train again."
             ) from None
-        return model.eval()
 
     def untrained(self, *, seed: int) -> ContrastiveVAE:
         """The same model with random weights: the baseline that a trained one must beat."""
