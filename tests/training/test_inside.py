@@ -38,6 +38,32 @@ def test_a_counterfactual_is_the_cell_decoded_from_its_background_alone(
     np.testing.assert_array_equal(actual, run.reconstruct(store, rows)[1])
 
 
+def test_what_a_perturbation_shifts_in_the_background_can_be_taken_off_too(
+    run: Run, store: CropStore, rows: np.ndarray
+) -> None:
+    effect = np.random.default_rng(0).normal(size=(3, run.settings.background_size))
+    actual, control = run.counterfactual(store, rows, background_effect=effect)
+    q = run.model.encode(torch.from_numpy(run.images(store, rows)))
+    moved = q.background.mean - torch.tensor(effect, dtype=torch.float32)
+    expected = run.model.decode(moved, torch.zeros(3, run.settings.salient_size))
+    np.testing.assert_allclose(control, expected.detach().numpy(), atol=1e-6)
+    np.testing.assert_array_equal(actual, run.reconstruct(store, rows)[1])
+    for one, other in zip(
+        run.counterfactual(store, rows, background_effect=np.zeros(run.settings.background_size)),
+        run.counterfactual(store, rows),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 4), ()])
+def test_an_effect_of_another_size_is_refused(
+    run: Run, store: CropStore, rows: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(RunError, match=r"was needed\. Take rows of the background space"):
+        run.counterfactual(store, rows, background_effect=np.zeros(shape))
+
+
 def test_what_a_perturbed_cell_has_of_the_salient_shows_and_a_control_has_none(
     run: Run, store: CropStore, rows: np.ndarray
 ) -> None:

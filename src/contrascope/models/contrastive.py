@@ -104,11 +104,21 @@ class ContrastiveVAE(nn.Module):
             told = self.condition(levels)
         return self.decoder(torch.cat([part for part in (z, s, t, told) if part is not None], dim=1)).float()
 
-    def reconstruct(self, x: Tensor, *, control: Tensor, levels: Tensor | None = None) -> Tensor:
-        """Images decoded from the posterior means; where ``control`` (B,) is True, without salient part."""
+    def reconstruct(
+        self, x: Tensor, *, control: Tensor, levels: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
+        """Images decoded from the posterior means.
+
+        Args:
+            x: (B, C, H, W).
+            control: (B,); where it is True, there is no salient part.
+            levels: (B, F), for a conditioned decoder.
+            shift: (B, Z) or (Z,) to take off the background means.
+        """
         q = self.encode(x)
+        z = q.background.mean if shift is None else q.background.mean - shift
         s = None if q.salient is None else torch.where(control[:, None], 0.0, q.salient.mean)
-        return self.decode(q.background.mean, s, None if q.technical is None else q.technical.mean, levels=levels)
+        return self.decode(z, s, None if q.technical is None else q.technical.mean, levels=levels)
 
 
 def _normal(output: Tensor) -> Normal:

@@ -179,23 +179,37 @@ class Run:
         """
         return self._decoded(store, rows, without_salient=store.labels[rows] == 0)
 
-    def counterfactual(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same cells decoded with their salient part, and without it. What is of the background space stays.
+    def counterfactual(
+        self, store: CropStore, rows: np.ndarray, *, background_effect: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same cells decoded as they are, and without their salient part: what they would have looked like.
+
+        What a perturbation shifts in the background space stays in the second image, unless it is said and taken off as
+        well: the cell then stays itself, in all that sets it apart from others of its perturbation, and is moved to
+        where it would be among controls. In the model that is z - E[z | m] + E[z | control], and s = 0.
 
         Args:
             store: The cells.
-            rows: (B,) rows. For controls both images are alike.
+            rows: (B,) rows. For controls both images are alike, where nothing is taken off the background.
+            background_effect: (B, Z), or (Z,) for all: the mean of the cell's perturbation in the background space less
+                that of the controls, such as ``cs.profile(cells).obsm["background"]`` has it.
 
         Returns:
             Two (B, C, H, W) float32 in the model's range; their difference is what the model lays to the perturbation.
 
         Raises:
-            RunError: The model has no salient space.
+            RunError: The model has no salient space, or an effect of another size than its background space.
         """
         if not self.model.has_salient:
             raise RunError(f"A {self.model_name} has no salient space. Train an mcvae, or another with that space.")
+        effect = np.zeros(self.model.sizes[v.BACKGROUND]) if background_effect is None else background_effect
+        if np.shape(effect) not in ((size := self.model.sizes[v.BACKGROUND],), (len(rows), size)):
+            raise RunError(
+                f"The effect in the background space is {np.shape(effect)}; {(size,)}, or {(len(rows), size)} for the "
+                f"{len(rows)} cells, was needed. Take rows of the background space of a profile of this run's cells."
+            )
         _, actual = self.reconstruct(store, rows)
-        _, without = self._decoded(store, rows, without_salient=np.ones(len(rows), dtype=bool))
+        _, without = self._decoded(store, rows, without_salient=np.ones(len(rows), dtype=bool), effect=effect)
         return actual, without
 
     def traverse(
@@ -263,13 +277,15 @@ class Run:
         return self.technical.bound(store)(torch.from_numpy(np.asarray(rows)))
 
     def _decoded(
-        self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray
+        self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray, effect: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         self.check_fits(store)
+        shift = None if effect is None else torch.as_tensor(np.asarray(effect), dtype=torch.float32)
         with torch.inference_mode():
             images = self._seen(store, rows)
             levels = self._levels(store, rows)
-            decoded = self.model.reconstruct(images, control=torch.from_numpy(without_salient), levels=levels)
+            control = torch.from_numpy(without_salient)
+            decoded = self.model.reconstruct(images, control=control, levels=levels, shift=shift)
         return images.numpy(), decoded.numpy()
 
     def __repr__(self) -> str:
