@@ -97,11 +97,12 @@ def draw_cards(
     folder.mkdir(parents=True, exist_ok=True)
     shown = examples(cells)
     space = v.SALIENT if run.model.has_salient else v.BACKGROUND
-    reason = _draw_tables(folder, sums, space)
+    profiles = centred(averaged(sums, by="perturbation"))
+    reason = _draw_tables(folder, sums, profiles, space)
     if measured is not None:
         altered_features(measured, batch=measured_within).to_csv(folder / "altered.csv", index=False)
     scale = _Scale(store_contrast(store), _model_contrast(store, run), shown_pixel_um(store))
-    pictures = [row for card in _drawn(store, run, shown, scale) for row in _written(folder, *card)]
+    pictures = [row for card in _drawn(store, run, shown, profiles, scale) for row in _written(folder, *card)]
     pd.DataFrame(pictures).to_csv(folder / "pictures.csv", index=False)
     _with_places(shown, store).to_csv(folder / "cells.csv", index=False)
     facts = {"space": space, "channels": store.channels, "bar_um": scale.bar_um(store)}
@@ -110,10 +111,10 @@ def draw_cards(
     return int(shown[v.PERTURBATION].nunique())
 
 
-def _draw_tables(folder: Path, sums: AnnData, space: str) -> str:
+def _draw_tables(folder: Path, sums: AnnData, profiles: AnnData, space: str) -> str:
     """Neighbours, guides and their agreement; and why there is no agreement, if there is none."""
-    guides, perturbations = (centred(averaged(sums, by=by)) for by in ("guide", "perturbation"))
-    nearest_perturbations(perturbations, space=space).to_csv(folder / "neighbours.csv", index=False)
+    guides = centred(averaged(sums, by="guide"))
+    nearest_perturbations(profiles, space=space).to_csv(folder / "neighbours.csv", index=False)
     agreement, reason = pd.DataFrame(columns=["space", "metric", v.PERTURBATION, v.GUIDE, "value"]), ""
     try:
         agreement = guide_agreement(guides, spaces=[space])
@@ -130,13 +131,15 @@ def _model_contrast(store: CropStore, run: Run) -> Limits:
     return limits_of(run.images(store, np.sort(rows)))
 
 
-def _drawn(store: CropStore, run: Run, shown: pd.DataFrame, scale: _Scale) -> Iterator[tuple[int, str, list[Sheet]]]:
+def _drawn(
+    store: CropStore, run: Run, shown: pd.DataFrame, profiles: AnnData, scale: _Scale
+) -> Iterator[tuple[int, str, list[Sheet]]]:
     """Number, perturbation and sheets of each card."""
     cards = list(shown.groupby(v.PERTURBATION, sort=False))
     parts = [cards[start : start + _AT_ONCE] for start in range(0, len(cards), _AT_ONCE)]
     for part, inside in enumerate(track(parts, "Drawing cards", len(parts))):
         together = pd.concat([card for _, card in inside])
-        images, decoded = _images(store, together), _decoded(store, run, together)
+        images, decoded = _images(store, together), _decoded(store, run, together, profiles)
         ends = np.cumsum([len(card) for _, card in inside])
         for number, ((name, card), end) in enumerate(zip(inside, ends, strict=True), start=part * _AT_ONCE):
             own = slice(end - len(card), end)
@@ -145,7 +148,7 @@ def _drawn(store: CropStore, run: Run, shown: pd.DataFrame, scale: _Scale) -> It
                 channels=store.channels,
                 limits=scale.cells,
                 first_part=int((card["kind"] == card["kind"].iloc[0]).sum()),
-                decoded=None if decoded is None else Decoded(decoded[0][own], decoded[1][own], scale.decoded),
+                decoded=None if decoded is None else _part(decoded, own, scale),
                 pixel_size_um=scale.pixel_um,
             )
             yield number, str(name), drawn
@@ -157,9 +160,22 @@ def _images(store: CropStore, shown: pd.DataFrame) -> dict[str, Images]:
     return {what: shown_cells(store, shown[column].to_numpy()) for what, column in rows.items()}
 
 
-def _decoded(store: CropStore, run: Run, shown: pd.DataFrame) -> tuple[Images, Images] | None:
-    """The cells as the model draws them with their salient part and without, if it has such a space."""
-    return run.counterfactual(store, shown["row"].to_numpy()) if run.model.has_salient else None
+def _part(decoded: tuple[Images, Images, Images], own: slice, scale: _Scale) -> Decoded:
+    """What is decoded for one card."""
+    actual, without, control = (images[own] for images in decoded)
+    return Decoded(actual, without, control, scale.decoded)
+
+
+def _decoded(
+    store: CropStore, run: Run, shown: pd.DataFrame, profiles: AnnData
+) -> tuple[Images, Images, Images] | None:
+    """The cells as the model draws them, without their salient part, and as controls, if it has a salient space."""
+    if not run.model.has_salient:
+        return None
+    rows = shown["row"].to_numpy()
+    effect = profiles.obsm[v.BACKGROUND][profiles.obs_names.get_indexer(shown[v.PERTURBATION].astype(str))]
+    actual, without = run.counterfactual(store, rows)
+    return actual, without, run.counterfactual(store, rows, background_effect=effect)[1]
 
 
 def _written(folder: Path, number: int, name: str, drawn: list[Sheet]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from contrascope.contrast import shown_cells, shown_pixel_um, store_contrast
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, counterfactuals, pairs
 from contrascope.figures.scatter import umap
-from contrascope.profiles import typical_cells
+from contrascope.profiles import averaged, centred, typical_cells
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report
 from contrascope.report.sections import COUNTERFACTUALS
@@ -89,10 +89,13 @@ def _draw_reconstructions(folder: Path, store: CropStore, run: Run) -> None:
 
 def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnData, shown: list[str]) -> None:
     rows = np.concatenate(typical_cells(cells, shown, space=v.SALIENT))
+    profiles = centred(averaged(cells))
+    effect = profiles.obsm[v.BACKGROUND][profiles.obs_names.get_indexer(shown)]
     actual, without = run.counterfactual(store, rows)
+    _, control = run.counterfactual(store, rows, background_effect=effect)
     scale = shown_pixel(store, run)
-    figure = counterfactuals(actual, without, channels=store.channels, rows=shown, pixel_size_um=scale)
-    change = (actual - without).mean((2, 3))
+    figure = counterfactuals(actual, without, control=control, channels=store.channels, rows=shown, pixel_size_um=scale)
+    change = (actual - control).mean((2, 3))
     changes = {f"mean difference {name}": change[:, c] for c, name in enumerate(store.channels)}
     save_picture(figure, folder / COUNTERFACTUALS, pd.DataFrame({"row": rows, v.PERTURBATION: shown} | changes))
 

@@ -21,16 +21,16 @@ def images() -> dict[str, np.ndarray]:
 
 
 def drawn(change: float) -> Decoded:
-    """Cells decoded at half the size, that lose so much everywhere with their salient part."""
+    """Cells decoded at half the size, that lose half of it everywhere with their salient part, and then the other."""
     actual = np.random.default_rng(1).uniform(-0.5, 0.5, (3, 2, 8, 8))
-    return Decoded(actual, actual - change, MODEL_LIMITS)
+    return Decoded(actual, actual - change / 2, actual - change, MODEL_LIMITS)
 
 
 def test_each_channel_has_a_sheet_after_the_one_of_colours(images) -> None:
     found = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=drawn(0.38))
     assert [sheet.view for sheet in found] == ["composite", "DNA", "GFP"]
     assert found[0].rows == ("cells", "matched", "random", "other")
-    assert found[1].rows == ("cells", "matched", "decoded", "without", "difference", "random", "other")
+    assert found[1].rows == ("cells", "matched", "decoded", "without", "control", "difference", "random", "other")
     assert found[1].amplification == 5
 
 
@@ -44,7 +44,7 @@ def test_what_the_decoder_hardly_draws_is_left_out(images) -> None:
 def test_what_is_decoded_has_a_contrast_of_its_own_and_the_size_of_cells(images) -> None:
     decoded = drawn(0.8)
     dna = sheets(images, channels=["DNA", "GFP"], limits=LIMITS, first_part=1, decoded=decoded)[1]
-    assert dna.picture.shape == (7 * 16 + 5 * GAP + PART_GAP, 3 * 16 + PART_GAP + GAP, 3)
+    assert dna.picture.shape == (8 * 16 + 6 * GAP + PART_GAP, 3 * 16 + PART_GAP + GAP, 3)
     top = 2 * (16 + GAP)
     expected = np.round(255 * (decoded.actual[0, 0] + 1) / 2).repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(dna.picture[top : top + 16, :16, 0], expected)

@@ -2,14 +2,15 @@
 
     cells            stored pixels
     matched          for each the control that is nearest in the background
-    decoded          the cells as the model draws them     \\
-    without          the same without their salient part    } of models with a salient space, not in colours
-    difference       decoded - without, amplified          /
+    decoded          the cells as the model draws them            \\
+    without          the same without their salient part           \\ of models with a salient space,
+    control          nor what is shifted in the background         / not in colours
+    difference       decoded - control, amplified                 /
 
     random           cells of the perturbation that nobody chose
     other            controls that nobody chose
 
-The three that are decoded are left out of a channel in which they would look alike: where the difference had to be
+The four that are decoded are left out of a channel in which they would look alike: where the difference had to be
 drawn ``FAINT`` times as strong, or more. Real cells share one contrast, in the store's unit. What is decoded is in the
 model's range, where colours would be others, and has a contrast of its own.
 
@@ -28,8 +29,8 @@ from contrascope.figures.composite import Images, Limits, composite, scaled
 from contrascope.figures.gallery import amplification, as_colour, bar_length, diverging
 
 COMPOSITE = "composite"
-CELLS, MATCHED, DECODED, WITHOUT, DIFFERENCE, RANDOM, OTHER = (
-    "cells", "matched", "decoded", "without", "difference", "random", "other",
+CELLS, MATCHED, DECODED, WITHOUT, AS_CONTROL, DIFFERENCE, RANDOM, OTHER = (
+    "cells", "matched", "decoded", "without", "control", "difference", "random", "other",
 )  # fmt: skip
 UNCHOSEN = (RANDOM, OTHER)
 """Rows whose columns have nothing to do with those of the rows above them."""
@@ -63,22 +64,24 @@ class Decoded:
     Attributes:
         actual: (B, C, S, S) with their salient part, in the model's range; the sheet brings them to the cells' size.
         without: (B, C, S, S) without.
+        control: (B, C, S, S) also without what their perturbation shifts in the background.
         limits: (C, 2) black and white points in the model's range, the same for all cards that are compared.
     """
 
     actual: Images
     without: Images
+    control: Images
     limits: Limits
 
     def rows_of(self, channel: int) -> tuple[dict[str, NDArray[np.float64]], float]:
-        """(B, S, S, 3) colours of the three rows of a channel, and how many times the difference is drawn."""
+        """(B, S, S, 3) colours of the rows of a channel, and how many times the difference is drawn."""
         limits = self.limits[[channel]]
-        actual, without = (scaled(images[:, [channel]], limits)[:, 0] for images in (self.actual, self.without))
-        with_it, without_it = (images[:, channel].astype(np.float64) for images in (self.actual, self.without))
-        change = (with_it - without_it) / _width(limits[0])
+        drawn = {DECODED: self.actual, WITHOUT: self.without, AS_CONTROL: self.control}
+        rows = {name: as_colour(scaled(images[:, [channel]], limits)[:, 0]) for name, images in drawn.items()}
+        actual, control = (images[:, channel].astype(np.float64) for images in (self.actual, self.control))
+        change = (actual - control) / _width(limits[0])
         times = amplification(change)
-        rows = {DECODED: as_colour(actual), WITHOUT: as_colour(without), DIFFERENCE: diverging(times * change)}
-        return rows, times
+        return rows | {DIFFERENCE: diverging(times * change)}, times
 
 
 def sheets(

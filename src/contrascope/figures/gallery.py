@@ -89,37 +89,40 @@ def counterfactuals(
     without: Images,
     *,
     channels: Sequence[str],
+    control: Images | None = None,
     rows: Sequence[str] | None = None,
     pixel_size_um: float | None = None,
 ) -> Figure:
-    """A row a cell; for each channel the cell as decoded, decoded without its salient part, and the difference.
+    """A row a cell; for each channel it as decoded, without what is laid to its perturbation, and the difference.
 
-    The difference is orange where the salient part adds light and blue where it takes some away. Its title says how
-    many times stronger it is drawn than the pictures beside it, the same for all cells of a channel.
+    The difference, of the first picture less the last, is orange where the perturbation adds light and blue where it
+    takes some away. Its title says how many times stronger it is drawn than the pictures beside it, the same for all
+    cells of a channel.
 
     Args:
-        actual, without: (N, C, H, W), in the same unit.
+        actual: (N, C, H, W), as decoded.
+        without: Likewise, without the salient part.
+        control: Likewise, also without what the perturbation shifts in the background; None leaves these out.
         channels: C names.
         rows: N labels.
         pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
     """
     _check(actual, channels, rows)
-    if actual.shape != without.shape:
-        raise FigureError(f"actual is {actual.shape}, without {without.shape}: the same was needed")
-    limits = limits_of(np.concatenate([actual, without]))
+    drawn = {"without": without} | ({} if control is None else {"as control": control})
+    for name, images in drawn.items():
+        if actual.shape != images.shape:
+            raise FigureError(f"actual is {actual.shape}, {name} {images.shape}: the same was needed")
+    limits = limits_of(np.concatenate([actual, *drawn.values()]))
     width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
-    first, second = scaled(actual, limits), scaled(without, limits)
-    difference = (actual.astype(float) - without.astype(float)) / width[None, :, None, None]
-    times = [amplification(difference[:, c]) for c in range(len(channels))]
-    columns = [
-        picture
-        for c in range(len(channels))
-        for picture in (as_colour(first[:, c]), as_colour(second[:, c]), diverging(times[c] * difference[:, c]))
-    ]
-    titles = [
-        text for name, n in zip(channels, times, strict=True) for text in (name, "without", f"difference\nx{n:g}")
-    ]
-    return _mosaic(columns, titles, rows, blocks=3, pixel_size_um=pixel_size_um)
+    last = list(drawn.values())[-1]
+    difference = (actual.astype(float) - last.astype(float)) / width[None, :, None, None]
+    grey = [scaled(images, limits) for images in (actual, *drawn.values())]
+    columns, titles = [], []
+    for c, channel in enumerate(channels):
+        times = amplification(difference[:, c])
+        columns += [*(as_colour(images[:, c]) for images in grey), diverging(times * difference[:, c])]
+        titles += [channel, *drawn, f"difference\nx{times:g}"]
+    return _mosaic(columns, titles, rows, blocks=len(grey) + 1, pixel_size_um=pixel_size_um)
 
 
 @styled

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from contrascope.figures.card_sheets import (
+    AS_CONTROL,
     CELLS,
     DECODED,
     DIFFERENCE,
@@ -79,11 +80,12 @@ class Cards:
         bar = f" The white bar is {facts['bar_um']:g} µm." if facts["bar_um"] else ""
         tints = [f"{name} {_COLOURS[c % len(_COLOURS)]}" for c, name in enumerate(facts["channels"])]
         decoded = (
-            " Decoded: the cell as the model draws it, and without its salient part, in the model's own range, which "
-            "lifts faint light, and at a contrast of its own; what it draws is smoother than a cell. Difference: "
-            "orange where the salient part adds light, blue where it takes some away, as many times stronger as is "
-            f"written. Where that had to be {FAINT} times or more, the three rows are left out, and the card says so: "
-            "the model knows of a difference that it hardly draws."
+            " Decoded: the cell as the model draws it; without its salient part; and as a control, without what the "
+            "perturbation shifts in the background on average either. These are in the model's own range, which "
+            "lifts faint light, and at a contrast of their own; what it draws is smoother than a cell. Difference, of "
+            "the first and the last: orange where the perturbation adds light, blue where it takes some away, as many "
+            f"times stronger as is written. Where that had to be {FAINT} times or more, the four rows are left out, "
+            "and the card says so: the model knows of a difference that it hardly draws."
         )
         return [
             "Marked cells lie well along the perturbation's effect (around its 85th percentile): they show what it "
@@ -213,6 +215,7 @@ def _row_names(name: str, sheet: Mapping[Any, Any]) -> list[str]:
         OTHER: "controls at random",
         DECODED: "decoded",
         WITHOUT: "without salient part",
+        AS_CONTROL: "as a control",
         DIFFERENCE: f"difference ×{float(sheet['amplification']):g}",
     }
     return [words[row] for row in str(sheet["rows"]).split()]

@@ -143,10 +143,11 @@ def cells_section(figures: Path) -> Section:
     """Example cells, what the model keeps of them, and what it lays to their perturbation."""
     counterfactuals = Picture(
         figures / f"{COUNTERFACTUALS}.png",
-        "What the model draws when the salient part of a cell is taken away: for each perturbation above the cell "
-        "nearest to its salient mean, decoded with its salient part, then without. It is no picture of the cell as it "
-        "would have been: much of an effect may lie in the background part, and stays. The difference is orange where "
-        "the salient part adds light and blue where it takes some away, drawn as many times stronger as its title "
+        "What the model lays to a perturbation: for each one above, the cell nearest to its salient mean as the model "
+        "decodes it; without its salient part; and as a control, for which what the perturbation shifts in the "
+        "background space on average is taken away as well. The last is what the model makes of the cell without its "
+        "perturbation. The difference between the first and the last is orange where "
+        "the perturbation adds light and blue where it takes some away, drawn as many times stronger as its title "
         "says: ten times or more mean that the decoder draws little of it. The model's range lifts faint light, and "
         "a decoded image is smoother than a cell.",
     )

@@ -192,7 +192,7 @@ class Run:
             store: The cells.
             rows: (B,) rows. For controls both images are alike, where nothing is taken off the background.
             background_effect: (B, Z), or (Z,) for all: the mean of the cell's perturbation in the background space less
-                that of the controls, such as ``cs.profile(cells).obsm["background"]`` has it.
+                that of the controls: rows of ``centred(averaged(cells))`` (``contrascope.profiles``).
 
         Returns:
             Two (B, C, H, W) float32 in the model's range; their difference is what the model lays to the perturbation.
@@ -206,7 +206,8 @@ class Run:
         if np.shape(effect) not in ((size := self.model.sizes[v.BACKGROUND],), (len(rows), size)):
             raise RunError(
                 f"The effect in the background space is {np.shape(effect)}; {(size,)}, or {(len(rows), size)} for the "
-                f"{len(rows)} cells, was needed. Take rows of the background space of a profile of this run's cells."
+                f"{len(rows)} cells, was needed. Take rows of the background space "
+                f"of centred(averaged(cells)), of cells that this run embedded."
             )
         _, actual = self.reconstruct(store, rows)
         _, without = self._decoded(store, rows, without_salient=np.ones(len(rows), dtype=bool), effect=effect)
