@@ -11,11 +11,14 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr, special_ortho_group
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from contrascope.benchmarks.dose import dose, z_prime
 from contrascope.benchmarks.result import Result
 from contrascope.errors import BenchmarkError
 
+ROLES = ("negative", "positive")
 DOSES = [0.0, 0, 1, 3, 10, 30, 100, 100]
 ASK: dict[str, Any] = {
     "dose": "dose",
@@ -86,6 +89,31 @@ def test_spearman_and_z_prime_follow_from_the_positions_in_the_table() -> None:
     assert list(wells["n"].unique()) == [10]
 
 
+def test_by_probe_a_well_lies_where_scikit_learn_sees_its_cells() -> None:
+    cells = plate(effect=1.0)
+    table = dose(cells, **ASK, spaces=["salient"]).table
+    column, row = cells.obs["well"].str[1:].astype(int), cells.obs["well"].str[0]
+    fit, matrix = row.isin(["A", "B"]) & column.isin([1, 8]), cells.obsm["salient"]
+    scaler = StandardScaler().fit(matrix[fit])
+    probe = LogisticRegression(class_weight="balanced").fit(scaler.transform(matrix[fit]), column[fit] == 8)
+    positive = pd.Series(probe.predict_proba(scaler.transform(matrix))[:, 1]).groupby(cells.obs["well"].to_numpy())
+    found = table[table["metric"] == "position by probe"].set_index("unit")["value"]
+    expected = positive.mean()[[name.split()[1] for name in found.index]]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    low, high = (table.loc[table["metric"].eq("position by probe") & table["role"].eq(role), "value"] for role in ROLES)
+    z = 1 - 3 * (low.std() + high.std()) / abs(low.mean() - high.mean())
+    assert table.set_index("metric").loc["Z' by probe", "value"] == pytest.approx(z)
+
+
+def test_a_response_whose_strength_differs_by_well_disturbs_the_probe_less() -> None:
+    cells = plate(effect=12.0, cells_a_well=60)
+    strength = cells.obs["well"].map(lambda well: {"C": 0.7, "D": 1.4}.get(well[0], 1.0)).to_numpy()
+    cells.obsm["salient"] = cells.obsm["salient"] * strength[:, None]
+    result = dose(cells, **ASK, spaces=["salient"])
+    assert value(result, "Z' by probe") > 0.5
+    assert value(result, "Z'") < 0
+
+
 def test_z_prime_of_a_textbook_example() -> None:
     assert z_prime(np.array([-1.0, 0, 1]), np.array([19.0, 20, 21])) == pytest.approx(1 - 3 * 2 / 20)
 
@@ -94,10 +122,16 @@ def test_z_prime_of_a_textbook_example() -> None:
 @given(seed=st.integers(0, 1000), scale=st.floats(0.01, 100))
 def test_rotation_scale_and_shift_of_the_embedding_do_not_matter(seed: int, scale: float) -> None:
     data = plate(effect=1.0)
-    expected = dose(data, **ASK, spaces=["salient"]).table
+
+    def along_the_axis() -> pd.DataFrame:
+        """A probe standardises features, so it knows rotations apart."""
+        table = dose(data, **ASK, spaces=["salient"]).table
+        return table[~table["metric"].str.endswith("by probe")]
+
+    expected = along_the_axis()
     rotation = special_ortho_group.rvs(6, random_state=seed)
     data.obsm["salient"] = scale * data.obsm["salient"] @ rotation + 3.0
-    pd.testing.assert_frame_equal(dose(data, **ASK, spaces=["salient"]).table, expected, rtol=1e-6, atol=1e-8)
+    pd.testing.assert_frame_equal(along_the_axis(), expected, rtol=1e-6, atol=1e-8)
 
 
 def test_wells_of_one_name_on_two_plates_are_two_wells() -> None:

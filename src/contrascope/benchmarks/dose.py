@@ -8,6 +8,10 @@ The mean embedding of each well is projected on the axis from the negative to th
   an excellent assay, below 0 the two overlap;
 - mean and standard deviation of the position at each dose.
 
+And the same ``by probe``: a logistic regression learns the negative from the positive cells of ``fit``, and a well's
+position is the mean probability of its cells to be positive. Cells that are well past the border all count the same, so
+a strong response that differs in strength from well to well disturbs it less.
+
 Wells that lie anywhere on the axis by chance are as likely nearer to either end: chance position is 0.5.
 """
 
@@ -23,6 +27,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from contrascope.benchmarks.probe import linear_probe
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.benchmarks.selection import (
     Selection,
@@ -39,6 +44,7 @@ from contrascope.vocabulary import PLATE
 SHUFFLES = 200
 SPEARMAN, SPEARMAN_TREATED, Z_PRIME = "Spearman", "Spearman without controls", "Z'"
 POSITION, MEAN_POSITION = "position", "mean position"
+BY_PROBE = " by probe"
 EXTRA = ("dose", "role", "unit", "sd", "null_p95", "fit", "test")
 NEGATIVE, POSITIVE, TREATED = "negative", "positive", "treated"
 Values = NDArray[np.float64]
@@ -71,7 +77,8 @@ def dose(
     Returns:
         Table: space, metric, dose, role, unit, sd, null_p95, fit, test, value, chance, n. Spearman, Spearman without
         controls and Z' (n in wells; chance of Z' is its median with the controls' labels shuffled), mean
-        position at each dose (n in wells, with sd), position of each well (n in cells); fit and test in words.
+        position at each dose (n in wells, with sd), position of each well (n in cells), each also
+            by probe; fit and test in words.
 
     Raises:
         BenchmarkError: Unknown column, empty selection, a well of two doses, fewer than two doses.
@@ -85,8 +92,9 @@ def dose(
         if position is None:
             notes.append(f"{space} was left out: the controls of fit have one and the same mean.")
             continue
-        found = [*_spearman(position, plan, seed), *_z_prime(position, plan, seed), *_by_dose(position, plan)]
-        rows += [{SPACE: space} | row for row in (*found, *_by_well(position, plan))]
+        rows += [{SPACE: space} | row for row in _judged(position, plan, seed)]
+        probed = _judged(_probed(matrix, plan), plan, seed)
+        rows += [{SPACE: space} | row | {METRIC: row[METRIC] + BY_PROBE} for row in probed]
     if not rows:
         raise BenchmarkError("No space tells the negative from the positive controls of fit: " + " ".join(notes))
     table = tidy([row | {"fit": _in_words(fit), "test": _in_words(test)} for row in rows], extra=EXTRA)
@@ -170,6 +178,21 @@ def _positions(matrix: Values, plan: _Plan) -> Values | None:
         return None
     position: Values = (_well_means(matrix, plan.test) - low) @ axis / (axis @ axis)
     return position
+
+
+def _probed(matrix: Values, plan: _Plan) -> Values:
+    """Test wells (W,) by the mean probability of their cells to be positive."""
+    controls, tested = (plan.fit_negative >= 0) | (plan.fit_positive >= 0), plan.test >= 0
+    positive = (plan.fit_positive[controls] >= 0).astype(np.intp)
+    probability = linear_probe(matrix[controls], positive, matrix[tested]).probability[:, 1]
+    position: Values = _well_means(probability[:, None], plan.test[tested])[:, 0]
+    return position
+
+
+def _judged(position: Values, plan: _Plan, seed: int) -> list[dict[str, Any]]:
+    """All that is said of positions."""
+    found = [*_spearman(position, plan, seed), *_z_prime(position, plan, seed)]
+    return [*found, *_by_dose(position, plan), *_by_well(position, plan)]
 
 
 def _well_means(matrix: Values, number: NDArray[np.intp]) -> Values:
@@ -258,5 +281,6 @@ def _in_words(part: Selection) -> str:
 
 
 def _headline(table: pd.DataFrame) -> pd.DataFrame:
-    rows = table[table[METRIC].isin([SPEARMAN, SPEARMAN_TREATED, Z_PRIME])]
+    wanted = [SPEARMAN, SPEARMAN_TREATED, Z_PRIME]
+    rows = table[table[METRIC].isin(wanted + [metric + BY_PROBE for metric in wanted])]
     return rows[list(COLUMNS)].reset_index(drop=True)

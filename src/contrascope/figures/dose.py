@@ -68,8 +68,11 @@ def _thin(axes: Axes, count: int) -> None:
 
 def _titled(space: str, table: pd.DataFrame) -> str:
     values = table[table["space"] == space].drop_duplicates("metric").set_index("metric")["value"]
-    parts = [f"{name} {values[metric]:.2f}" for metric, name in (("Spearman", "ρ"), ("Z'", "Z'")) if metric in values]
-    return f"{space}: " + ", ".join(parts) if parts else space
+    names = {"Spearman": "ρ", "Z'": "Z'"}
+    parts = [f"{name} {values[metric]:.2f}" for metric, name in names.items() if metric in values]
+    probed = [f"{name} {values[key]:.2f}" for metric, name in names.items() if (key := f"{metric} by probe") in values]
+    title = f"{space}: " + ", ".join(parts) if parts else space
+    return title + (f"\nby probe {', '.join(probed)}" if probed else "")
 
 
 def _band(colour: str, hatch: str) -> dict[str, Any]:
