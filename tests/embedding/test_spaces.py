@@ -11,6 +11,7 @@ import torch
 
 from contrascope.embedding import embed, spaces
 from contrascope.embedding.spaces import Spaces
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.fit import fit
 from contrascope.training.run import Run
@@ -93,20 +94,34 @@ def test_views_are_averaged_and_matched_controls_taken_off(long_store: CropStore
                 s.append(q.salient.mean)
                 other.append(torch.cat([blind.background.mean, blind.salient.mean], 1))
         mean = torch.stack(z).mean(0)
-        salient = torch.stack(s).mean(0) - run.matched(mean)
+        salient = run.matched.left(mean, torch.stack(s).mean(0), torch.from_numpy(ROWS))
     for name, values in {"background": mean, "salient": salient, "untrained": torch.stack(other).mean(0)}.items():
         np.testing.assert_allclose(cells.obsm[name][ROWS], values.numpy(), rtol=1e-3, atol=1e-4)
 
 
-def test_controls_that_a_run_was_trained_on_are_the_origin(long_store: CropStore, matched_run: Run) -> None:
-    run = matched_run
-    cells = embed(long_store, run, baselines=False)
-    trained_on = cells.obs["control"] & (cells.obs["split"] == "train")
-    plain = Run(run.path, run.facts | {"settings": run.facts["settings"] | {"salient_reference": "origin"}})
-    before = embed(long_store, plain, baselines=False).obsm["salient"][trained_on]
-    after = cells.obsm["salient"][trained_on]
-    assert np.abs(after.mean(0)).max() < 1e-3 + 0.1 * before.std()
-    assert (after.var(0) < before.var(0)).all()
+def test_controls_that_a_run_was_matched_on_are_no_closer_to_the_origin_than_others(
+    long_store: CropStore, matched_run: Run
+) -> None:
+    cells = embed(long_store, matched_run, baselines=False)
+    assert matched_run.matched is not None
+    control, anchor = cells.obs["control"].to_numpy(), np.isin(np.arange(len(long_store)), matched_run.matched.rows)
+    fitted_on, others = (np.median(cells.obsm["salient"][control & of] ** 2, 0) for of in (anchor, ~anchor))
+    assert ((fitted_on / others > 0.5) & (fitted_on / others < 2)).all()
+
+
+def test_rows_of_another_store_are_not_taken_for_those_of_the_runs_own(
+    long_store: CropStore, matched_run: Run, tmp_path: Path
+) -> None:
+    images = long_store.read(np.arange(200))
+    other = store_from_arrays(images, long_store.cells[:200], tmp_path / "cells.zarr", channels=long_store.channels)
+    here, there = (embed(store, matched_run, baselines=False).obsm for store in (long_store, other))
+    assert matched_run.matched is not None
+    anchor = np.isin(np.arange(200), matched_run.matched.rows)
+    np.testing.assert_allclose(there["background"], here["background"][:200], atol=1e-5)
+    np.testing.assert_allclose(there["salient"][~anchor], here["salient"][:200][~anchor], atol=1e-4)
+    own = matched_run.matched.others.numpy()[: anchor.sum(), None] * here["salient"][:200][anchor]
+    np.testing.assert_allclose(there["salient"][anchor], own, atol=1e-4)
+    assert np.abs(there["salient"][anchor] - here["salient"][:200][anchor]).max() > 1e-4
 
 
 def test_a_vae_has_deviations_and_errors_too(long_store: CropStore, tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ def test_it_is_fitted_on_the_controls_that_were_trained_on(store: CropStore, tra
         q = run.model.encode(run.transform(torch.from_numpy(store.read(controls))))
         assert q.salient is not None
         assert run.matched is not None
-        expected = matched_controls(q.background.mean, q.salient.mean)
+        expected = matched_controls(q.background.mean, q.salient.mean, torch.from_numpy(controls))
         new = q.background.mean[:7] + 0.1
         torch.testing.assert_close(run.matched(new), expected(new), rtol=1e-3, atol=1e-5)
-    assert len(run.matched.anchors) == len(controls)
+    assert run.matched.rows.tolist() == controls.tolist()
 
 
 def test_equal_trainings_keep_equal_bytes(store: CropStore, train: Train, tmp_path: Path) -> None:

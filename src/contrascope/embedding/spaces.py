@@ -64,6 +64,7 @@ class Spaces(nn.Module):
         # A copy: the run's own model stays where it is and as it is.
         self.model = rounded(run.model) if self._rounds else deepcopy(run.model)
         self.views, self.matched = run.settings.views, deepcopy(run.matched)
+        self.own_store = store.fingerprint == run.facts["store"]["fingerprint"]
         self.baselines, self.uncertainty, self.error = baselines, uncertainty, error
         self.untrained: ContrastiveVAE | None = None
         if baselines:
@@ -110,7 +111,7 @@ class Spaces(nn.Module):
             q = posterior_of_views(self.model, seen, self.views)
             found = _means(q)
             if self.matched is not None:
-                found[v.SALIENT] = found[v.SALIENT] - self.matched(matched_in(q))
+                found[v.SALIENT] = self.matched.left(matched_in(q), found[v.SALIENT], self._rows(batch))
             if self.uncertainty:
                 found |= {v.DEVIATIONS[name]: torch.exp(0.5 * n.log_variance) for name, n in _normals(q).items()}
             if self.error:
@@ -124,6 +125,10 @@ class Spaces(nn.Module):
                 found[v.UNTRAINED] = torch.cat(list(_means(untrained).values()), dim=1)
                 found[v.INTENSITY] = intensity_statistics(batch.images)
         return found
+
+    def _rows(self, batch: Batch) -> Tensor | None:
+        """Rows by which controls that the run was matched on are known again."""
+        return batch.rows if self.own_store else None
 
     def _seen_by_the_decoder(self, q: Posterior, *, control: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         s = None if q.salient is None else torch.where(control[:, None], 0.0, q.salient.mean)

@@ -8,6 +8,10 @@ perturbed cell is compared here with controls of the same background: what they 
 perturbation. The kernel is Gaussian, k = exp(-|z - z'|^2 / m) of standardised codes with m the median of |z - z'|^2, as
 in ``independence.py``. Far from all controls it is 0 and nothing but the controls' mean is taken off: where controls do
 not go, they say nothing.
+
+A control that was fitted on must be compared with the others alone, or controls as a whole lie closer to 0 than cells
+that are nothing else but were not fitted on, and every perturbation seems to do something. Its residual without itself
+is r a_i / (1 - H_ii), H = K (K + r I)^-1, the leave-one-out residual of ridge regression.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ class MatchedControls(nn.Module):
         weights: (A, S) of the anchors.
         mean: (S,) of the controls' salient codes.
         width: () m, the kernel's.
+        rows: (A,) rows of the anchors in the store they are of, ascending.
+        others: (A,) share of an anchor's own residual that is left in sight of itself: 1 less its leverage.
     """
 
     center: Tensor
@@ -40,11 +46,14 @@ class MatchedControls(nn.Module):
     weights: Tensor
     mean: Tensor
     width: Tensor
+    rows: Tensor
+    others: Tensor
 
-    def __init__(self, *, center: Tensor, scale: Tensor, anchors: Tensor, weights: Tensor, mean: Tensor, width: Tensor):
+    def __init__(self, **fitted: Tensor):
         super().__init__()
-        values = {"center": center, "scale": scale, "anchors": anchors, "weights": weights, "mean": mean}
-        for name, value in (values | {"width": width}).items():
+        if fitted.keys() != (wanted := set(MatchedControls.__annotations__)):
+            raise TypeError(f"{sorted(fitted)} was found, {sorted(wanted)} was needed")
+        for name, value in fitted.items():
             self.register_buffer(name, value)
 
     def forward(self, background: Tensor) -> Tensor:
@@ -54,13 +63,29 @@ class MatchedControls(nn.Module):
             z = (background.float() - self.center) / self.scale
             return self.mean + torch.exp(-_squared_distances(z, self.anchors) / self.width) @ self.weights
 
+    def left(self, background: Tensor, salient: Tensor, rows: Tensor | None) -> Tensor:
+        """What is left of salient codes, (B, S).
 
-def matched_controls(background: Tensor, salient: Tensor) -> MatchedControls:
+        Args:
+            background: (B, Z).
+            salient: (B, S).
+            rows: (B,) rows in the store of the anchors; None for cells of another. A control that is an anchor is
+                compared with all others: in sight of itself it would seem closer to controls than any new one.
+        """
+        rest = salient - self(background)
+        if rows is None:
+            return rest
+        place = torch.searchsorted(self.rows, rows).clamp_max(len(self.rows) - 1)
+        return rest / torch.where(self.rows[place] == rows, self.others[place], 1.0)[:, None]
+
+
+def matched_controls(background: Tensor, salient: Tensor, rows: Tensor) -> MatchedControls:
     """Fit E[s | z, control].
 
     Args:
         background: (A, Z) codes of controls; with a technical space, its codes beside them.
         salient: (A, S) codes of the same controls.
+        rows: (A,) their rows in the store, ascending.
     """
     z, s = background.double(), salient.double()
     center, scale = z.mean(0), z.std(0, correction=0).clamp_min(1e-6)
@@ -68,11 +93,10 @@ def matched_controls(background: Tensor, salient: Tensor) -> MatchedControls:
     square = _squared_distances(anchors, anchors)
     pairs = square[~torch.eye(len(z), dtype=torch.bool)]
     width = pairs.median().clamp_min(1e-6) if len(pairs) else square.new_ones(())
-    kernel = torch.exp(-square / width) + RIDGE * torch.eye(len(z), dtype=torch.float64)
-    mean = s.mean(0)
-    weights = torch.linalg.solve(kernel, s - mean)
-    fitted = {"center": center, "scale": scale, "anchors": anchors, "weights": weights, "mean": mean, "width": width}
-    return MatchedControls(**{name: value.float() for name, value in fitted.items()})
+    inverse = torch.linalg.inv(torch.exp(-square / width) + RIDGE * torch.eye(len(z), dtype=torch.float64))
+    fitted = {"center": center, "scale": scale, "anchors": anchors, "width": width, "mean": s.mean(0)}
+    fitted |= {"weights": inverse @ (s - s.mean(0)), "others": RIDGE * inverse.diagonal()}
+    return MatchedControls(**{name: value.float() for name, value in fitted.items()}, rows=rows.long())
 
 
 def matched_in(q: Posterior) -> Tensor:

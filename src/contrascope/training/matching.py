@@ -29,7 +29,7 @@ def keep_matched(run: Run, store: CropStore, rows: np.ndarray) -> None:
     """
     controls = rows[store.labels[rows] == 0]
     chosen = np.sort(np.random.default_rng(run.settings.seed).permutation(controls)[:MOST_CONTROLS])
-    found = matched_controls(*_codes(run, store, chosen))
+    found = matched_controls(*_codes(run, store, chosen), torch.from_numpy(chosen))
     with appearing(run.path / MATCHED) as beside:
         save_file({name: value.contiguous() for name, value in found.state_dict().items()}, beside)
 
