@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 import contrascope as cs
 from contrascope.config import CLEAN
-from contrascope.profiles import salient_share
+from contrascope.profiles import averaged, centred, salient_share
 from contrascope.profiles.beside import beside
 from contrascope.profiles.together import together
 
@@ -272,11 +272,35 @@ def bbbc013_section(out: Path) -> str:
     means.index = [f"{dose:g}" for dose in means.index]
     return (
         "`contrascope run examples/bbbc013/screen.yaml`: axis from negative to positive control wells fitted on rows "
-        "A-D (wortmannin), measured on rows E-H (LY294002).\n\n"
+        "A-D (wortmannin), measured on rows E-H (LY294002); `by probe`: by the mean probability of a well's cells to be "
+        "positive, of a logistic regression fitted on A-D.\n\n"
         + markdown(rows[["value", "chance"]])
+        + "\nWhether the two drugs do the same, and whether control wells are told apart by their column on the plate "
+        "(1, 2 and 12 hold all controls, AUROC, chance .5):\n\n"
+        + markdown(drugs_and_columns(folder))
         + "\nMean position of the test wells at each dose; negative controls of rows A-D lie at 0, positive at 1.\n\n"
         + markdown(means.rename_axis("dose"))
     )
+
+
+def drugs_and_columns(folder: Path) -> pd.DataFrame:
+    """Cosine of the drugs' profiles at each dose from 3 on, and AUROC of the column of control wells, by space."""
+    cells = cs.read_anndata(folder / "embedding" / "cells.h5ad")
+    profiles, found = centred(averaged(cells)), {}
+    controls = cells[cells.obs["control"].to_numpy(bool)].copy()
+    controls.obs["column"] = controls.obs["well"].astype(str).str[1:]
+    spaces = ["background", "salient", "untrained"]
+    table = cs.benchmark(controls, "artifacts", columns=["column"], spaces=spaces).headline
+    columns = table[table["metric"] == "column AUROC"].set_index("space")["value"]
+    for space in spaces:
+        at = pd.DataFrame(profiles.obsm[space], index=profiles.obs_names)
+        both = {dose: [at.loc[f"{drug}_{dose}"] for drug in ("wortmannin", "LY294002")] for dose in range(3, 11)}
+        cosines = {
+            f"cosine at dose {dose}": one @ other / np.sqrt((one @ one) * (other @ other))
+            for dose, (one, other) in both.items()
+        }
+        found[space] = cosines | {"column AUROC": columns[space]}
+    return pd.DataFrame(found).rename_axis("what")
 
 
 def headline(folder: Path, benchmarks: list[str]) -> pd.DataFrame:
