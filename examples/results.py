@@ -272,8 +272,8 @@ def bbbc013_section(out: Path) -> str:
     means.index = [f"{dose:g}" for dose in means.index]
     return (
         "`contrascope run examples/bbbc013/screen.yaml`: axis from negative to positive control wells fitted on rows "
-        "A-D (wortmannin), measured on rows E-H (LY294002); `by probe`: by the mean probability of a well's cells to be "
-        "positive, of a logistic regression fitted on A-D.\n\n"
+        "A-D (wortmannin), measured on rows E-H (LY294002); `by probe`: by the mean probability of a well's cells to be"
+        " positive, of a logistic regression fitted on A-D.\n\n"
         + markdown(rows[["value", "chance"]])
         + "\nWhether the two drugs do the same, and whether control wells are told apart by their column on the plate "
         "(1, 2 and 12 hold all controls, AUROC, chance .5):\n\n"
