@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ GAP, BLOCK_GAP = 0.03, 0.12
 ADDED, TAKEN = (0.835, 0.369, 0.0), (0.0, 0.447, 0.698)
 """Orange and blue of a difference, told apart by any eye."""
 AMPLIFICATIONS = (1, 2, 5, 10, 20, 50)
+_LETTER = 0.6
+"""Width of a letter, as a share of its size."""
 BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
@@ -108,10 +111,10 @@ def counterfactuals(
         pixel_size_um: Width of a pixel in micrometres; with it there is a scale bar.
     """
     _check(actual, channels, rows)
-    drawn = {"without": without} | ({} if control is None else {"as control": control})
+    drawn = {"without": without} | ({} if control is None else {"as\ncontrol": control})
     for name, images in drawn.items():
         if actual.shape != images.shape:
-            raise FigureError(f"actual is {actual.shape}, {name} {images.shape}: the same was needed")
+            raise FigureError(f"actual is {actual.shape}, {name!r} {images.shape}: the same was needed")
     limits = limits_of(np.concatenate([actual, *drawn.values()]))
     width = np.where(limits[:, 1] > limits[:, 0], limits[:, 1] - limits[:, 0], 1.0)
     last = list(drawn.values())[-1]
@@ -212,13 +215,20 @@ def _mosaic(
     axes.spines[:].set_visible(False)
     if titles is not None:
         axes.set_xticks([x + width / 2 for x in left], titles)
-        axes.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+        size = _fitting_size(titles, room=(inches - labels) * (width + gap) / canvas.shape[1])
+        axes.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=size)
     if rows is not None:
         axes.set_yticks([y + height / 2 for y in top], rows)
         axes.tick_params(axis="y", length=0)
     if pixel_size_um is not None:
         _scale_bar(axes, width=width, bottom=top[0] + height, pixel_size_um=pixel_size_um)
     return figure
+
+
+def _fitting_size(titles: Sequence[str], *, room: float) -> float:
+    """Points of letters with which the longest line of the titles fits into so many inches, at most the style's."""
+    longest = max(len(line) for title in titles for line in title.split("\n"))
+    return min(float(mpl.rcParams["xtick.labelsize"]), room * 72 / (_LETTER * longest))
 
 
 def bar_length(width: int, pixel_size_um: float) -> float:
