@@ -19,6 +19,15 @@ def test_hits_come_first_and_then_effects(gathered, results) -> None:
     assert set(frame.index[-2:]) == {"A B/ä#%41", "quiet"}  # whose effect nobody knows
 
 
+def test_a_shift_counts_by_its_effect_in_the_background(gathered, results, make_result) -> None:
+    norms = results["novelty"].table.copy()
+    shifted = norms["space"].eq("background") & norms["perturbation"].eq("SEP2")
+    norms.loc[shifted, "value"] = 9.0  # three times the average there, where 2.5 is 2.4 times
+    frame = perturbation_frame(gathered, results | {"novelty": make_result("novelty", norms.to_dict("records"))})
+    assert frame.index[:2].tolist() == ["SEP2", "NA"]
+    assert frame.loc["SEP2", "effect_background"] == 9.0
+
+
 def test_each_number_is_that_of_its_benchmark(gathered, results) -> None:
     row = perturbation_frame(gathered, results).loc["SEP2"]
     assert (row["cells"], row["guides"], row["effect"], row["q_cells"], row["q_guides"]) == (23, 2, 1.5, 0.002, 0.01)
@@ -81,7 +90,7 @@ def test_effects_without_permutations_are_held_against_those_of_control_guides(g
 def test_what_is_missing_is_empty_and_not_nought(gathered, results) -> None:
     page = PerturbationTable(perturbation_frame(gathered, results)).html()
     quiet = re.search(r'<tr data-name="quiet">.*?</tr>', page)
-    assert quiet and quiet.group().count("<td></td>") == 6  # effect, p, q, q, novelty, agreement
+    assert quiet and quiet.group().count("<td></td>") == 7  # both effects, p, q, q, novelty, agreement
     assert 'data-value="0"' not in quiet.group()
 
 

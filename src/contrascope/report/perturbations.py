@@ -46,6 +46,10 @@ _COLUMNS = (
         "length of its profile in the {space} space without what noise adds to it, in units of the space",
     ),
     Column(
+        "effect_background", "background", 2,
+        "length of its profile in the background space, in units of that; a shift of what controls vary in lies there",
+    ),
+    Column(
         "distance", "distance", 3,
         "energy distance of its cells from controls in the {space} space; 0 is none",
     ),
@@ -82,7 +86,7 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
     Returns:
         Index the perturbations, hits before those that measurements alone see, and these before others, each with the
         strongest effects first. Columns as far as they are
-        known: cells, guides, distance, p_cells, q_cells, q_guides, effect, p_effect, q_effect, and the same q
+        known: cells, guides, distance, p_cells, q_cells, q_guides, effect, p_effect, q_effect, and the same
         in the background (q_cells_background, ...) and by CellProfiler's features (q_cells_measured, ...), of which
         q_measured is the largest; controls_beyond, where p is of effects; novelty, novelty_low, novelty_high, of
         perturbations in which an effect is seen; agreement, agreement_chance, agreement_percentile; nearest,
@@ -102,12 +106,20 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
     table = table.join(_shares(results)).join(_agreement(gathered)).join(_nearest(gathered))
     for column in table.columns.intersection(list(_SHARE)):
         table[column] = table[column].mask(_without_effect(table))
-    strength = table["effect"] if "effect" in table else table.get("distance", pd.Series(0.0, table.index))
+    strength = _strength(table)
     either = [bool(a) or bool(b) for a, b in zip(table["hit"], table["hit_background"], strict=True)]
     measured = table["hit_measured"].eq(True)
     facts = {"hit": either, "measured": measured, "strength": strength.fillna(-1.0), "name": table.index}
     order = pd.DataFrame(facts, index=table.index)
     return table.loc[order.sort_values(list(facts), ascending=[False, False, False, True]).index]
+
+
+def _strength(table: pd.DataFrame) -> pd.Series:
+    """By which perturbations are ordered: the larger of their effects, each in multiples of the space's mean effect."""
+    effects = table[[name for name in ("effect", "effect_background") if name in table]]
+    if effects.empty:
+        return table.get("distance", pd.Series(0.0, table.index))
+    return (effects / effects.mean().where(lambda mean: mean > 0, 1.0)).max(axis=1)
 
 
 def is_hit(row: Row, ending: str = "") -> bool | None:
