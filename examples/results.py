@@ -116,12 +116,13 @@ def models_section(out: Path) -> str:
     table = pd.DataFrame(rows).T.rename_axis("model")
     return (
         "Mean over the three seeds, and in brackets each. The same cells, settings (`auto`) and number of steps for "
-        "all, seen from all sides and, in the salient space, from controls of the same background, but for the last "
-        "rows: the very same weights without that. `one space` is the salient space of a model that has one, else its only space. AP is the average "
-        "precision of complexes. Novelty: how well the salient share of a gene's effect tells genes of novel complexes "
-        "from those of shifted ones, as AUROC. Batch, field, stage: AUROC of reading them from a cell; stage is cell "
-        "cycle, which all cells have, so it belongs in the background. Some perturbations hold cells in a stage: of "
-        "controls alone it says whether the space knows the cycle.\n\n" + markdown(table)
+        "all, seen from all sides and, in the salient space, from controls of the same background, but for the last"
+        " rows: the very same weights without that. `one space` is the salient space of a model that has one, else "
+        "its only space. AP is the average precision of complexes. Novelty: how well the salient share of a gene's "
+        "effect tells genes of novel complexes from those of shifted ones, as AUROC. Batch, field, stage: AUROC of "
+        "reading them from a cell; stage is cell cycle, which all cells have, so it belongs in the background. Some"
+        " perturbations hold cells in a stage: of controls alone it says whether the space knows the cycle.\n\n"
+        + markdown(table)
     )
 
 
