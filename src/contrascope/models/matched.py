@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from contrascope.models.contrastive import Posterior
 
 MOST_CONTROLS = 4_000
-"""More make it no better that we could see, and each cell is compared with all of them."""
+"""Each cell is compared with all of them, so there is a limit; what more would give was not measured."""
 RIDGE = 0.1
 """r: noise of s beside a kernel of 1. Chosen on one synthetic screen, confirmed on two others (docs/log.md)."""
 
