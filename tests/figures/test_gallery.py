@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,25 @@ def test_a_faint_difference_is_drawn_stronger_and_says_so() -> None:
     times = [float(title.split("x")[1]) for title in titles if title.startswith("difference")]
     assert len(times) == len(CHANNELS)
     assert all(5 <= n <= 50 for n in times)
+
+
+def test_the_difference_is_to_the_last_picture_and_a_control_has_a_column() -> None:
+    actual, without, control = (np.full((1, 1, 8, 8), value) for value in (1.0, 1.0, 0.0))
+    control[0, 0, :2] = 1.0
+    figure = counterfactuals(actual, without, control=control, channels=["DNA"])
+    titles = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert titles == ["DNA", "without", "as\ncontrol", "difference\nx1"]
+    canvas = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_allclose(canvas[:2, -8:], 1.0)  # no difference: white
+    assert (canvas[2:8, -8:, 0] > canvas[2:8, -8:, 2]).all()  # more light than in a control: orange
+    with pytest.raises(FigureError, match="the same was needed"):
+        counterfactuals(actual, without, control=control[:, :, :4], channels=["DNA"])
+
+
+def test_titles_stay_within_their_columns() -> None:
+    names = ["Phalloidin", "gH2AX", "Tubulin", "Nuclear envelope"]
+    many = np.random.default_rng(0).random((2, 4, 16, 16))
+    figure = counterfactuals(many, many / 2, control=many / 3, channels=names)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
