@@ -77,11 +77,11 @@ def speed(cells: int) -> None:
             agreement = np.corrcoef(salient.ravel(), expected.ravel())[0, 1]
             assert agreement > 0.99, f"the two embeddings correlate at {agreement:.3f} only"
             seconds.append((fast, plain))
+        around, _, _ = timed(lambda: ours(store, from_all_sides))
     (fast, work), (plain, plain_work) = np.median(seconds, axis=0) / cells
     print(f"{cells:,} cells, medians of {TURNS} turns, {torch.get_num_threads()} threads")
     print(f"  contrascope {1 / fast:8,.0f} cells/s {work * 1e6:8,.0f} core-microseconds a cell")
     print(f"  one by one  {1 / plain:8,.0f} cells/s {plain_work * 1e6:8,.0f} core-microseconds a cell")
-    around, _, _ = timed(lambda: ours(store, from_all_sides))
     print(f"  contrascope {cells / around:8,.0f} cells/s from all sides, compared with controls")
     print(f"  contrascope is {plain / fast:.1f} times as fast, at {plain_work / work:.1f} times less work")
     print(f"  peak memory {peak() / 1024:.2f} GiB")
