@@ -27,6 +27,7 @@ from contrascope.config import CLEAN
 from contrascope.profiles import averaged, centred, salient_share
 from contrascope.profiles.beside import beside
 from contrascope.profiles.together import together
+from contrascope.tables import write_anndata
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
@@ -160,7 +161,7 @@ def embedded(out: Path, seed: int, name: str, model: str, changes: dict[str, obj
             run = type(run)(run.path, run.facts | {"settings": run.facts["settings"] | changes})
         else:
             run = cs.fit(store, model=model, out=file.with_suffix(""), seed=seed, **changes)
-        cs.embed(store, run, baselines=False).write_h5ad(file)
+        write_anndata(cs.embed(store, run, baselines=False), file)
     return cs.read_anndata(file)
 
 

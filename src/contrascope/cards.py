@@ -173,7 +173,7 @@ def _decoded(
     if not run.model.has_salient:
         return None
     rows = shown["row"].to_numpy()
-    effect = profiles.obsm[v.BACKGROUND][profiles.obs_names.get_indexer(shown[v.PERTURBATION].astype(str))]
+    effect = np.asarray(profiles[shown[v.PERTURBATION].astype(str).tolist()].obsm[v.BACKGROUND])
     actual, without = run.counterfactual(store, rows)
     return actual, without, run.counterfactual(store, rows, background_effect=effect)[1]
 

@@ -89,8 +89,7 @@ def _draw_reconstructions(folder: Path, store: CropStore, run: Run) -> None:
 
 def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnData, shown: list[str]) -> None:
     rows = np.concatenate(typical_cells(cells, shown, space=v.SALIENT))
-    profiles = centred(averaged(cells))
-    effect = profiles.obsm[v.BACKGROUND][profiles.obs_names.get_indexer(shown)]
+    effect = np.asarray(centred(averaged(cells))[shown].obsm[v.BACKGROUND])
     actual, without = run.counterfactual(store, rows)
     _, control = run.counterfactual(store, rows, background_effect=effect)
     scale = shown_pixel(store, run)

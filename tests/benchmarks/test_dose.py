@@ -105,6 +105,12 @@ def test_by_probe_a_well_lies_where_scikit_learn_sees_its_cells() -> None:
     assert table.set_index("metric").loc["Z' by probe", "value"] == pytest.approx(z)
 
 
+def test_a_probe_that_is_not_through_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any("probe" in note for note in dose(plate(), **ASK).notes)
+    monkeypatch.setattr("contrascope.benchmarks.probe.MAX_STEPS", 1)
+    assert any("The probe in salient stopped" in note for note in dose(plate(), **ASK).notes)
+
+
 def test_a_response_whose_strength_differs_by_well_disturbs_the_probe_less() -> None:
     cells = plate(effect=12.0, cells_a_well=60)
     strength = cells.obs["well"].map(lambda well: {"C": 0.7, "D": 1.4}.get(well[0], 1.0)).to_numpy()

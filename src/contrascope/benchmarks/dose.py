@@ -27,7 +27,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from contrascope.benchmarks.probe import linear_probe
+from contrascope.benchmarks.probe import MAX_STEPS, linear_probe
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.benchmarks.selection import (
     Selection,
@@ -77,8 +77,8 @@ def dose(
     Returns:
         Table: space, metric, dose, role, unit, sd, null_p95, fit, test, value, chance, n. Spearman, Spearman without
         controls and Z' (n in wells; chance of Z' is its median with the controls' labels shuffled), mean
-        position at each dose (n in wells, with sd), position of each well (n in cells), each also
-            by probe; fit and test in words.
+        position at each dose (n in wells, with sd), position of each well (n in cells); each also
+        by probe; fit and test in words.
 
     Raises:
         BenchmarkError: Unknown column, empty selection, a well of two doses, fewer than two doses.
@@ -93,8 +93,10 @@ def dose(
             notes.append(f"{space} was left out: the controls of fit have one and the same mean.")
             continue
         rows += [{SPACE: space} | row for row in _judged(position, plan, seed)]
-        probed = _judged(_probed(matrix, plan), plan, seed)
-        rows += [{SPACE: space} | row | {METRIC: row[METRIC] + BY_PROBE} for row in probed]
+        probed, converged = _probed(matrix, plan)
+        rows += [{SPACE: space} | row | {METRIC: row[METRIC] + BY_PROBE} for row in _judged(probed, plan, seed)]
+        if not converged:
+            notes.append(f"The probe in {space} stopped at {MAX_STEPS} steps.")
     if not rows:
         raise BenchmarkError("No space tells the negative from the positive controls of fit: " + " ".join(notes))
     table = tidy([row | {"fit": _in_words(fit), "test": _in_words(test)} for row in rows], extra=EXTRA)
@@ -180,13 +182,12 @@ def _positions(matrix: Values, plan: _Plan) -> Values | None:
     return position
 
 
-def _probed(matrix: Values, plan: _Plan) -> Values:
-    """Test wells (W,) by the mean probability of their cells to be positive."""
+def _probed(matrix: Values, plan: _Plan) -> tuple[Values, bool]:
+    """Test wells (W,) by the mean probability of their cells to be positive, and whether the probe converged."""
     controls, tested = (plan.fit_negative >= 0) | (plan.fit_positive >= 0), plan.test >= 0
     positive = (plan.fit_positive[controls] >= 0).astype(np.intp)
-    probability = linear_probe(matrix[controls], positive, matrix[tested]).probability[:, 1]
-    position: Values = _well_means(probability[:, None], plan.test[tested])[:, 0]
-    return position
+    answers = linear_probe(matrix[controls], positive, matrix[tested])
+    return _well_means(answers.probability[:, [1]], plan.test[tested])[:, 0], answers.converged
 
 
 def _judged(position: Values, plan: _Plan, seed: int) -> list[dict[str, Any]]:
