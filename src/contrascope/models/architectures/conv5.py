@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from contrascope.models.architectures.gelu import Gelu
 from contrascope.models.architectures.sides import doubling, sides
 from contrascope.models.contrastive import Architecture
 
@@ -31,7 +32,7 @@ class Encoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, width, stride in zip((channels, *_WIDTHS[:-1]), _WIDTHS, _STRIDES, strict=True):
-            layers += [nn.Conv2d(before, width, 3, stride, padding=1), nn.GELU()]
+            layers += [nn.Conv2d(before, width, 3, stride, padding=1), Gelu()]
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(_WIDTHS[-1] * sides(image_size, _HALVINGS)[-1] ** 2, 2 * latent_size)
         _initialise(self.layers)
@@ -57,14 +58,14 @@ class Decoder(nn.Module):
         super().__init__()
         *larger, side = sides(image_size, _HALVINGS)
         self.head = nn.Linear(latent_size, _WIDTHS[-1] * side**2)
-        layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side)), nn.GELU()]
+        layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side)), Gelu()]
         widths = (*_WIDTHS[::-1], channels)
         for before, width, stride in zip(widths[:-1], widths[1:], _STRIDES[::-1], strict=True):
             if stride == 1:
-                layers += [nn.Conv2d(before, width, 3, padding=1), nn.GELU()]
+                layers += [nn.Conv2d(before, width, 3, padding=1), Gelu()]
             else:
                 small, side = side, larger.pop()
-                layers += [doubling(before, width, small=small, large=side), nn.GELU()]
+                layers += [doubling(before, width, small=small, large=side), Gelu()]
         self.layers = nn.Sequential(*layers[:-1], nn.Tanh())
         _initialise(self.layers)
 

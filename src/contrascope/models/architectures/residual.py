@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from contrascope.models.architectures.gelu import Gelu, gelu
 from contrascope.models.architectures.sides import doubling, sides
 from contrascope.models.contrastive import Architecture
 
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         layers: list[nn.Module] = []
         for before, width in zip((channels, *_WIDTHS[:-1]), _WIDTHS, strict=True):
             layers += [_started(nn.Conv2d(before, width, 3, stride=2, padding=1)), *_blocks(width)]
-        self.layers = nn.Sequential(*layers, nn.GELU())
+        self.layers = nn.Sequential(*layers, Gelu())
         self.head = nn.Linear(_WIDTHS[-1] * sides(image_size, len(_WIDTHS))[-1] ** 2, 2 * latent_size)
         # The first posteriors are close to the prior, so that no cell starts with a huge KL.
         nn.init.normal_(self.head.weight, std=1e-3)
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side))]
         for width, after, large in zip(_WIDTHS[::-1], (*_WIDTHS[-2::-1], channels), larger, strict=True):
             enlarging = doubling(width, after, small=side, large=large)
-            layers += [*_blocks(width), nn.GELU(), _started(enlarging)]
+            layers += [*_blocks(width), Gelu(), _started(enlarging)]
             side = large
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
@@ -91,7 +91,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) of the same."""
-        return x + self.second(F.gelu(self.first(F.gelu(x))))
+        return x + self.second(gelu(self.first(gelu(x))))
 
 
 def _blocks(width: int) -> list[nn.Module]:
