@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contrascope.sampling.augment import turned
+from contrascope.sampling.augment import _flip_by_flip, _group_by_group, turned
 from contrascope.vocabulary import Share
 
 
@@ -49,3 +49,10 @@ def test_a_share_of_a_batch_is_turned_as_it_is_within_the_whole() -> None:
         share = Share(rank, 3)
         mine = share.places(12)
         assert torch.equal(turned(images[mine], generator=generator(2), share=share), whole[mine])
+
+
+def test_both_ways_of_turning_are_the_same() -> None:
+    """One for devices that must not be waited for, one for CPUs."""
+    images = torch.rand(40, 3, 6, 6, generator=generator(1)).contiguous(memory_format=torch.channels_last)
+    choices = torch.randint(2, (3, 40, 1, 1, 1), generator=generator(2)).bool()
+    assert torch.equal(_group_by_group(images, choices), _flip_by_flip(images, choices))

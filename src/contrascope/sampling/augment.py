@@ -6,6 +6,8 @@ They move pixels and never mix them, so a turned cell is as real as the one that
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,22 @@ def turned(images: Tensor, *, generator: torch.Generator | None = None, share: S
     choices = torch.randint(2, (3, cells, 1, 1, 1), generator=generator, device=images.device).bool()
     if share.of > 1:
         choices = choices[:, share.places(cells)]
+    return (_group_by_group if images.device.type == "cpu" else _flip_by_flip)(images, choices)
+
+
+def _flip_by_flip(images: Tensor, choices: Tensor) -> Tensor:
+    """Every flip of every image, whether or not it is wanted: nothing has to be known of the choices on the way."""
     images = torch.where(choices[0], images.flip(3), images)
     images = torch.where(choices[1], images.flip(2), images)
     return torch.where(choices[2], images.transpose(2, 3), images)
+
+
+def _group_by_group(images: Tensor, choices: Tensor) -> Tensor:
+    """The same, moving each image once: images that share a symmetry are turned together."""
+    turned = torch.empty_like(images)
+    to_left, to_top, over_diagonal = choices.flatten(1)
+    for left, top, diagonal in product((False, True), repeat=3):
+        cells = ((to_left == left) & (to_top == top) & (over_diagonal == diagonal)).nonzero()[:, 0]
+        group = images[cells].flip([axis for axis, flipped in ((3, left), (2, top)) if flipped])
+        turned[cells] = group.transpose(2, 3) if diagonal else group
+    return turned

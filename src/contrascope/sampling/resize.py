@@ -31,10 +31,13 @@ def resized(x: Tensor, size: int) -> Tensor:
 
 
 def arcsinh(x: Tensor) -> Tensor:
-    """log(|x| + sqrt(x^2 + 1)) with the sign of x, for |x| < 1e19; differs from torch's by some 1e-7."""
+    """log(|x| + sqrt(x^2 + 1)) with the sign of x, for |x| < 1e19; differs from torch's by some 1e-7.
+
+    It is taken of one less by ``log1p``, which is the quicker of torch's two logarithms.
+    """
     y = x.abs()
     one = torch.ones((), dtype=x.dtype, device=x.device)
-    return torch.addcmul(one, y, y).sqrt_().add_(y).log_().copysign_(x)
+    return torch.addcmul(one, y, y).sqrt_().add_(y).sub_(1).log1p_().copysign_(x)
 
 
 def _along_rows(x: Tensor, size: int) -> Tensor:
