@@ -6,6 +6,7 @@ none goes on before that.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import lightning as L
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrascope.embedding.spaces import Spaces
@@ -26,6 +28,8 @@ from contrascope.vocabulary import Batch
 
 BATCH_SIZE = 256
 """Cells that are read together: few enough for their pixels to be given memory that is used again."""
+BEGUN = 1
+"""Batches that threads may work on ahead of the one that is waited for."""
 Keep = Callable[[int, dict[str, np.ndarray]], None]
 
 
@@ -99,6 +103,7 @@ class _Prediction(L.LightningModule):
         super().__init__()
         self.spaces, self.store, self.chunks, self.keep = spaces, store, chunks, keep
         self._parts: list[dict[str, np.ndarray]] = []
+        self._begun: deque[tuple[Tensor, Callable[[], dict[str, Tensor]]]] = deque()
 
     def predict_dataloader(self) -> DataLoader:
         """The cells of this rank's chunks."""
@@ -109,12 +114,23 @@ class _Prediction(L.LightningModule):
         return DataLoader(_Stream(self.store, [self.chunks[number] for number in numbers]), batch_size=None)
 
     def predict_step(self, batch: Batch, _: int) -> None:
-        """Embed a batch; keep the chunk that it completes."""
-        self._parts.append({name: values.cpu().numpy() for name, values in self.spaces(batch).items()})
-        self._done += len(batch.rows)
+        """Begin a batch, and finish the one before it."""
+        self._begun.append((batch.rows, self.spaces.ask(batch)))
+        if len(self._begun) > BEGUN:
+            self._finish(*self._begun.popleft())
+
+    def on_predict_epoch_end(self) -> None:
+        """Finish what is begun."""
+        while self._begun:
+            self._finish(*self._begun.popleft())
+
+    def _finish(self, rows: Tensor, found: Callable[[], dict[str, Tensor]]) -> None:
+        """Wait for a batch; keep the chunk that it completes."""
+        self._parts.append({name: values.cpu().numpy() for name, values in found().items()})
+        self._done += len(rows)
         assert self._chunk is not None
-        number, rows = self._chunk
-        if int(batch.rows[-1]) == rows[-1]:
+        number, of_chunk = self._chunk
+        if int(rows[-1]) == of_chunk[-1]:
             self.keep(number, {name: np.concatenate([p[name] for p in self._parts]) for name in self._parts[0]})
             self._parts, self._chunk = [], next(self._mine, None)
         if self.trainer.is_global_zero:

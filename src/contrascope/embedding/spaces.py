@@ -16,8 +16,10 @@ without salient part. All pixels count alike, whatever the training's ``focus`` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -89,13 +91,20 @@ class Spaces(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Each matrix (B, F) float32, and the error (B,), of a batch of raw pixels."""
+        return self.ask(batch)()
+
+    def ask(self, batch: Batch) -> Callable[[], dict[str, Tensor]]:
+        """The same in two steps: begin a batch, and wait for what comes of it.
+
+        On a CPU several batches may be begun, so that threads have work while the first is put together.
+        """
         if batch.images.device.type != "cpu":
-            return self._of(batch)
+            return partial(self._of, batch)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone)
         slices = zip(*(part.split(CELLS_AT_ONCE) for part in batch if part is not None), strict=True)
-        parts = list(self._threads.map(lambda few: self._of(Batch(*few)), slices))
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        parts = [self._threads.submit(self._of, Batch(*few)) for few in slices]
+        return lambda: _together([part.result() for part in parts])
 
     def rest(self) -> None:
         """Let go of the threads that work on a CPU."""
@@ -150,6 +159,10 @@ def intensity_statistics(pixels: Tensor) -> Tensor:
     percentiles = flat.sort(dim=2).values[:, :, ranks]
     moments = torch.stack([flat.mean(2), flat.std(2)], dim=2)
     return torch.cat([moments, percentiles], dim=2).flatten(1)
+
+
+def _together(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _normals(q: Posterior) -> dict[str, Normal]:
