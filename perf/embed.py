@@ -1,6 +1,6 @@
 """Cells embedded a second: contrascope, and the same encoders as they are commonly applied, side by side.
 
-    python perf/embed.py [CELLS]             8,000 cells of 4 x 100 x 100 uint16 unless told, resized to 64 x 64
+    python perf/embed.py [CELLS]             16,000 cells of 4 x 100 x 100 uint16 unless told, resized to 64 x 64
     python perf/embed.py memory [CELLS ...]  peak memory while stores of these sizes are embedded into a folder
 
 The baseline reads one cell at a time from an LMDB behind a DataLoader with two worker processes, resizes batch by
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 from read import OneByOne, core_seconds, peak, write, written
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 import contrascope as cs
@@ -47,9 +48,17 @@ def plainly(store: cs.CropStore, environment: Path, run: Run) -> np.ndarray:
     found = []
     with torch.no_grad():
         for images, _ in DataLoader(dataset, batch_size=BATCH, num_workers=2):
-            x = run.transform(images).contiguous()
+            x = transformed(images, run)
             found.append([encoder(x).chunk(2, dim=1)[0] for encoder in model.encoders.values()][1])
     return torch.cat(found).numpy()
+
+
+def transformed(images: torch.Tensor, run: Run) -> torch.Tensor:
+    """What the run's transform gives, by torch's own operations."""
+    of = {name: torch.tensor(values)[:, None, None] for name, values in run.transform.state().items() if name != "size"}
+    size = (run.settings.image_size,) * 2
+    x = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+    return (torch.asinh((x - of["offset"]) / of["cofactor"]) - of["center"]) / of["spread"]
 
 
 def timed(embedding: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
@@ -122,4 +131,4 @@ if __name__ == "__main__":
         case ["fill", path, run, out]:
             fill(Path(path), Path(run), Path(out))
         case arguments:
-            speed(int(arguments[0]) if arguments else 8_000)
+            speed(int(arguments[0]) if arguments else 16_000)
