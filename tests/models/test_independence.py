@@ -109,5 +109,24 @@ def test_one_of_two_kinds_of_labels_is_enough_to_depend_on() -> None:
     assert 0.2 < both < dependence(x, kind[:, None]).item()
 
 
-def test_cells_of_one_label_give_a_number() -> None:
-    assert torch.isfinite(dependence(normal(8, 2).float(), torch.zeros(8, 1, dtype=torch.long)))
+@pytest.mark.parametrize("cells", [8, 64, 512])
+@pytest.mark.parametrize("odd", [0, 1])
+def test_labels_that_say_nothing_of_the_batch_depend_on_nothing(cells: int, odd: int) -> None:
+    """A screen of one batch, or a validation batch within a well: what rounding leaves must not be taken for more."""
+    labels = torch.zeros(cells, 1, dtype=torch.long)
+    labels[:odd] = 1
+    x = normal(cells, 2).float().requires_grad_()
+    found = dependence(x, labels)
+    found.backward()
+    assert found == 0
+    assert x.grad is not None and not x.grad.any()
+
+
+def test_numbers_that_do_not_vary_depend_on_nothing() -> None:
+    assert dependence(torch.zeros(32, 3), normal(32, 2).float()) == 0
+
+
+def test_labels_of_which_two_cells_differ_are_heard() -> None:
+    labels = torch.zeros(512, 1, dtype=torch.long)
+    labels[:2] = 1
+    assert dependence(labels.float(), labels).item() == pytest.approx(1, abs=0.01)

@@ -15,6 +15,8 @@ from torch import Tensor
 
 MINIMUM = 4
 """Cells that the unbiased estimator needs."""
+_NOTHING = 1e-6
+"""What rounding leaves of the HSIC with itself of what does not vary; two cells of 512 that differ have 3e-5."""
 
 
 def dependence(x: Tensor, y: Tensor) -> Tensor:
@@ -25,11 +27,13 @@ def dependence(x: Tensor, y: Tensor) -> Tensor:
         y: (B, S) numbers of the same cells; or (B, F) whole numbers, a label of each of F kinds.
 
     Returns:
-        (), about 0 to 1. On independent numbers it is 0 on average, so that single batches may lie below 0.
+        (), about 0 to 1. On independent numbers it is 0 on average, so that single batches may lie below 0. Where one
+        of the two is the same for all cells, or for all but one, it is 0 and has no gradient.
     """
     K, L = _kernel(x), _kernel(y)
-    own = hsic(K, K).clamp_min(1e-12) * hsic(L, L).clamp_min(1e-12)
-    return hsic(K, L) / own.sqrt()
+    own_x, own_y = hsic(K, K), hsic(L, L)
+    in_its_units = hsic(K, L) / (own_x.clamp_min(_NOTHING) * own_y.clamp_min(_NOTHING)).sqrt()
+    return torch.where((own_x > _NOTHING) & (own_y > _NOTHING), in_its_units, 0.0)
 
 
 def hsic(K: Tensor, L: Tensor) -> Tensor:

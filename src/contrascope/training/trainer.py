@@ -84,6 +84,8 @@ def train(
     steps = settings.epochs * len(sampler)
     told = technical.bound(store) if technical.columns else None
     module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told, world=world)
+    if module.independence:  # a matter of a batch, which must not be cells of one well as they lie in the store
+        held_out = np.random.default_rng(settings.seed).permutation(held_out)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start = _steps_taken(resume)
     with quietly(), torch.random.fork_rng(devices=[]):
