@@ -100,6 +100,26 @@ def test_ctrl_c_before_the_first_validation_says_that_there_is_nothing_yet(
         train(store, tmp_path, **TWICE_AN_EPOCH)
 
 
+@pytest.mark.parametrize("patience", [1, 2])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_killed_after_it_stopped_early_it_trains_no_further(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, seed: int
+) -> None:
+    """All that is left to do then is to look at controls and to write ``run.json``."""
+    until_worse = TWICE_AN_EPOCH | {"epochs": 30, "patience": patience, "seed": seed, "learning_rate": 0.01}
+    whole = train(store, tmp_path / "whole", **until_worse)
+    assert whole.facts["outcome"]["stopped_early"]
+
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            patch.setattr("contrascope.training.fit.keep_matched", killed)
+            train(store, tmp_path / "killed", **until_worse)
+    assert results(train(store, tmp_path / "killed", **until_worse)) == results(whole)
+
+
 def test_an_unfinished_training_of_other_settings_is_begun_anew(
     undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

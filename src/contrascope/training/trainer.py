@@ -103,7 +103,7 @@ def train(
             callbacks=[
                 LatentStatistics(world),
                 best,
-                EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False),
+                _Stopping(VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False),
                 _Progress(steps),
                 clock,
             ],
@@ -128,7 +128,7 @@ def train(
     taken = int(trainer.global_step)
     return {
         "steps": taken,
-        "epochs": int(trainer.current_epoch),
+        "epochs": math.ceil(taken / len(sampler)),
         "interrupted": interrupted,
         "stopped_early": taken < steps and not interrupted,
         "best_validation_loss": best.loss,
@@ -193,6 +193,16 @@ def _refuse_no_weights(best: _BestWeights, step: int, settings: TrainingSettings
         f"Training gave no finite validation loss in {step} steps. Look for crops with NaN or infinite pixels, or "
         f"lower training.learning_rate (it is {settings.learning_rate:g})."
     )
+
+
+class _Stopping(EarlyStopping):
+    """Early stopping that is not forgotten where a run is killed after it, before ``run.json`` is written."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """After a checkpoint is read; Lightning's own has how long it has waited in it, not that it is over."""
+        super().on_train_start(trainer, pl_module)
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class _BestWeights(L.Callback):
