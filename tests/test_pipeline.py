@@ -83,6 +83,27 @@ def test_a_run_of_other_settings_makes_room_for_the_one_that_is_wanted(tiny_scre
     assert second.fingerprint != first.fingerprint
 
 
+def test_how_cells_are_embedded_is_changed_without_training_again(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = to_profiles(tiny_screen, tmp_path / "whole", **{"training.views": 1})
+    first = to_profiles(tiny_screen, tmp_path / "line")
+    monkeypatch.setattr("contrascope.training.fit.train", lambda *_: pytest.fail("it is trained again"))
+    second = to_profiles(tiny_screen, tmp_path / "line", **{"training.views": 1})
+    for space in ("background", "salient"):
+        np.testing.assert_array_equal(second.made.cells.obsm[space], whole.made.cells.obsm[space])
+        assert not np.array_equal(second.made.cells.obsm[space], first.made.cells.obsm[space])
+
+
+def test_an_unfinished_run_of_other_settings_makes_room_too(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("contrascope.training.fit.write_parquet", lambda *_: 1 / 0)
+        to_profiles(tiny_screen, tmp_path / "line")
+    assert to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5}).made.run.settings.seed == 5
+
+
 def test_each_benchmark_that_the_screen_file_names_gets_what_it_takes(tiny_screen: Path, tmp_path: Path) -> None:
     genes = open_screen(tiny_screen).cells["perturbation"].unique().sort().to_list()
     groups = {gene: "ab"[number % 2] for number, gene in enumerate(g for g in genes if g != "nontargeting")}

@@ -23,7 +23,7 @@ from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
 from contrascope.cards import draw_cards
-from contrascope.config import ScreenSettings, training_settings
+from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import ContrascopeError, RunError
@@ -42,13 +42,13 @@ from contrascope.screen.screen import Screen, open_screen
 from contrascope.screen_page import screen_page
 from contrascope.stages import Stages, key
 from contrascope.store.crops import extract_crops, store_fingerprint
-from contrascope.store.files import write_bytes
+from contrascope.store.files import read_json, write_bytes
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
 from contrascope.training.distributed import Devices, asked_for
-from contrascope.training.fit import fit, run_fingerprint
+from contrascope.training.fit import UNFINISHED, fit, run_fingerprint
 from contrascope.training.run import Run, open_run
 
 _MEASURING = 4
@@ -180,12 +180,13 @@ class Line:
         """The trained model."""
         store, name = self.made.store, self.settings.model
         settings = training_settings(len(store), **self.settings.training)
-        path, made_from = self.made.run_path, run_fingerprint(store, name, settings)
+        path, trained = self.made.run_path, run_fingerprint(store, name, settings)
+        made_from = fingerprint([trained, *(getattr(settings, name) for name in OF_EMBEDDING)])
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
-        if _is_of_other_inputs(path, made_from):
-            shutil.rmtree(path)  # what is unfinished stays: fit goes on with it
+        if _is_of_other_inputs(path, trained):
+            shutil.rmtree(path)  # what is its own stays: fit goes on with it
         run = fit(store, model=name, out=path, devices=self.devices, **self.settings.training)
         self._stages.set(f"run {name}", made_from)
         self.say(f"run: {run}")
@@ -193,7 +194,8 @@ class Line:
 
     def cells(self) -> ad.AnnData:
         """Every cell in the model's spaces."""
-        path, made_from = self.made.cells_path, key("cells", self.made.run.fingerprint)
+        seen = [getattr(self.made.run.settings, name) for name in OF_EMBEDDING]
+        path, made_from = self.made.cells_path, key("cells", self.made.run.fingerprint, *seen)
         filled = path.suffix == ".zarr"
         if self._stages.is_done("cells", made_from, path / "zarr.json" if filled else path):
             self.say("embedding: done before")
@@ -341,10 +343,12 @@ class Line:
 
 
 def _is_of_other_inputs(run: Path, made_from: str) -> bool:
-    """Whether a folder holds a run that is not the one wanted, or one that cannot be read."""
-    if not (run / "run.json").is_file():
-        return False
+    """Whether a folder holds a run, finished or not, that is not the one wanted, or one that cannot be read."""
     try:
+        if (run / UNFINISHED).is_file():
+            return read_json(run / UNFINISHED) != {"fingerprint": made_from}
+        if not (run / "run.json").is_file():
+            return False
         return open_run(run).fingerprint != made_from
     except ContrascopeError:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,18 @@ def test_the_parent_is_part_of_what_a_run_is_known_by(
     assert train(other, child.path, start_from=parent, **STILL).fingerprint == open_run(child.path).fingerprint
     with pytest.raises(RunError, match="other inputs"):
         train(other, child.path, **STILL)
+
+
+def test_a_parent_that_has_learned_more_since_is_another(
+    store: CropStore, other: CropStore, train: Train, tmp_path: Path
+) -> None:
+    """A run that was stopped and gone on with has the fingerprint that it had, and other weights."""
+    parent = train(store, tmp_path / "parent", **STILL)
+    train(other, tmp_path / "child", start_from=parent.path, **STILL)
+    more = train(store, tmp_path / "more", learning_rate=0.01, epochs=1)
+    shutil.copy(more.path / "weights.safetensors", parent.path)
+    with pytest.raises(RunError, match="other inputs"):
+        train(other, tmp_path / "child", start_from=parent.path, **STILL)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from contrascope.errors import RunError
 from contrascope.models.matched import matched_controls
+from contrascope.store.files import read_json, write_json
 from contrascope.store.store import CropStore
 from contrascope.training.run import MATCHED, Run, open_run
 
@@ -60,3 +61,56 @@ def test_more_controls_than_are_looked_at_are_left_out(
 ) -> None:
     monkeypatch.setattr("contrascope.training.matching.MOST_CONTROLS", 9)
     assert len(load_file(train(store, tmp_path).path / MATCHED)["anchors"]) == 9
+
+
+@pytest.fixture
+def trained_once(store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run whose like cannot be trained any more."""
+    run = train(store, tmp_path / "run")
+    monkeypatch.setattr("contrascope.training.fit.train", lambda *_: pytest.fail("it is trained again"))
+    return run
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"views": 1}, {"salient_reference": "origin"}, {"views": 1, "salient_reference": "origin"}],
+    ids=lambda asked: " ".join(map(str, asked.values())),
+)
+def test_how_cells_are_embedded_can_be_changed_without_training(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, object]
+) -> None:
+    whole = train(store, tmp_path / "from the start", **asked)
+    run = train(store, tmp_path / "run")
+    monkeypatch.setattr("contrascope.training.fit.train", lambda *_: pytest.fail("it is trained again"))
+    for _ in range(2):  # there and back, and there again
+        changed = train(store, run.path, **asked)
+        for one in (changed, open_run(run.path)):
+            assert one.settings == whole.settings
+            assert one.fingerprint == whole.fingerprint == run.fingerprint
+            assert (one.matched is None) == (whole.matched is None)
+        if whole.matched is not None:
+            assert (run.path / MATCHED).read_bytes() == (whole.path / MATCHED).read_bytes()
+        back = train(store, run.path)
+        assert back.settings == run.settings
+        assert back.matched is not None
+
+
+def test_controls_seen_from_other_sides_are_never_taken_for_the_wanted_ones(
+    store: CropStore, train: Train, trained_once: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash after the controls are written and before the settings are."""
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("contrascope.training.fit.write_json", lambda *_: 1 / 0)
+        train(store, trained_once.path, views=1)
+    with pytest.raises(RunError, match=r"seen from 1 sides, and its settings say 8.*given again"):
+        _ = open_run(trained_once.path).matched
+    assert train(store, trained_once.path).matched is not None
+    assert open_run(trained_once.path).matched is not None
+
+
+def test_a_run_of_before_these_settings_is_embedded_as_it_was(trained_once: Run) -> None:
+    facts = read_json(trained_once.path / "run.json")
+    del facts["settings"]["views"], facts["settings"]["salient_reference"]
+    write_json(trained_once.path / "run.json", facts)
+    run = open_run(trained_once.path)
+    assert (run.settings.views, run.settings.salient_reference, run.matched) == (1, "origin", None)

@@ -120,12 +120,16 @@ def test_killed_after_it_stopped_early_it_trains_no_further(
     assert results(train(store, tmp_path / "killed", **until_worse)) == results(whole)
 
 
-def test_an_unfinished_training_of_other_settings_is_begun_anew(
+def test_an_unfinished_training_of_other_settings_is_left_alone(
     undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=8))
+        train(store, tmp_path, **TWICE_AN_EPOCH)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(RunError, match=r"training that is not finished, of other inputs.*by its own settings"):
         train(store, tmp_path, **(TWICE_AN_EPOCH | {"seed": 5}))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
     assert results(train(store, tmp_path, **TWICE_AN_EPOCH)) == results(undisturbed)
 
 

@@ -15,10 +15,11 @@ from contrascope.config.screen import (
     load_screen_settings,
 )
 from contrascope.config.settings import Settings, fingerprint, read_yaml, validated
-from contrascope.config.training import CLEAN, PRESETS, TrainingSettings, training_settings
+from contrascope.config.training import CLEAN, OF_EMBEDDING, PRESETS, TrainingSettings, training_settings
 
 __all__ = [
     "CLEAN",
+    "OF_EMBEDDING",
     "PRESETS",
     "AnnotationSettings",
     "CellTableSettings",

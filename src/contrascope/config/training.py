@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from contrascope.config.settings import Settings, validated
 from contrascope.errors import SettingsError
 
+OF_EMBEDDING = ("views", "salient_reference")
+"""Settings that say how cells are embedded, and that no weight depends on."""
+
 
 class TrainingSettings(Settings):
     """All a training run depends on besides the store. Presets fill it: ``auto``, ``clean``, ``paper``.

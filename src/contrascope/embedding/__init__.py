@@ -32,7 +32,7 @@ from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
-from contrascope.training.run import Run
+from contrascope.training.run import MATCHED, Run
 from contrascope.training.trainer import WEIGHTS
 
 __all__ = ["embed", "embed_to_file", "is_first_rank"]
@@ -96,10 +96,10 @@ def embed(
     observations = Observations(store, run)
     if out is None:
         return _in_memory(spaces, store, observations, _facts(store, run))
-    made_from = fingerprint(
-        [version("contrascope"), run.fingerprint, sha256(run.path / WEIGHTS), store.fingerprint, spaces.sizes, error]
-    )
-    plan = Plan(len(store), spaces.sizes, error, _facts(store, run), made_from)
+    facts = _facts(store, run)
+    files = [sha256(run.path / name) for name in ([WEIGHTS, MATCHED] if run.is_matched else [WEIGHTS])]
+    made_from = fingerprint([version("contrascope"), facts, files, spaces.sizes, error])
+    plan = Plan(len(store), spaces.sizes, error, facts, made_from)
     _fill(Path(out), plan, observations, spaces, store, devices)
     return Path(out)
 

@@ -7,7 +7,6 @@ alone. Training that is stopped by Ctrl-C leaves a run that can be used, and tha
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -19,24 +18,25 @@ import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
-from contrascope.config import TrainingSettings, fingerprint, training_settings
+from contrascope.config import OF_EMBEDDING, TrainingSettings, fingerprint, training_settings
 from contrascope.errors import RunError
 from contrascope.models.variants import build_model
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
 from contrascope.sampling.technical import Technical, measured_technical
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
-from contrascope.store.files import half_written, read_json, remove, write_json, write_parquet
+from contrascope.store.files import half_written, read_json, remove, sha256, write_json, write_parquet
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
 from contrascope.training.inherit import inherit, refuse_misfit
-from contrascope.training.matching import keep_matched
+from contrascope.training.matching import is_kept, keep_matched
 from contrascope.training.module import asks_how_imaged
 from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
 from contrascope.training.run import FACTS, FORMAT, SPLIT, Run, open_run
-from contrascope.training.trainer import RESUME, train
+from contrascope.training.trainer import RESUME, WEIGHTS, train
 
-_UNFINISHED = "unfinished.json"
+UNFINISHED = "unfinished.json"
+"""Whose training a folder holds that is not finished."""
 
 
 def fit(
@@ -54,7 +54,8 @@ def fit(
     """Train a model on a store.
 
     A finished run of the same store, model and settings in ``out`` is opened, not trained again; one that was
-    killed or stopped goes on where it was, to the very same weights.
+    killed or stopped goes on where it was, to the very same weights. ``views`` and ``salient_reference`` say how cells
+    are embedded: where they alone are others, the run has them from then on, with the weights that it had.
 
     On several devices each process holds an even share of every batch, and ``batch_size`` is that of the whole: the
     training follows that of one device, whatever their number. On one machine the processes are started here, and a
@@ -76,8 +77,8 @@ def fit(
 
     Raises:
         SettingsError: Unknown model, preset or setting, or ``out`` is a URL.
-        RunError: ``out`` holds something else, the store has too few cells to split, the devices cannot share its
-            batches, or training diverged or was stopped by Ctrl-C.
+        RunError: ``out`` holds something else, be it finished or not; the store has too few cells to split, the
+            devices cannot share its batches, or training diverged or was stopped by Ctrl-C.
         StoreError: The store is damaged.
     """
     out, settings = local_path(out), training_settings(len(store), preset=preset, **changes)
@@ -89,7 +90,7 @@ def fit(
     number = asked_for(devices, nodes, world)
     refuse_absent(loggers)
     if finished := _finished(out, made_from):
-        return finished
+        return _seen_as_asked(finished, store, settings, world or ALONE)
     if world is None and number > 1:
         arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
         arguments |= {"start_from": parent and str(parent.path.absolute()), "loggers": list(loggers)}
@@ -117,6 +118,23 @@ def _finished(out: Path, made_from: str) -> Run | None:
             f"{made_from} (store, model and settings count). Choose another folder, or delete this one."
         )
     return None if run.facts["outcome"]["interrupted"] else run
+
+
+def _seen_as_asked(run: Run, store: CropStore, settings: TrainingSettings, world: World) -> Run:
+    """A finished run with the settings of embedding that are asked for now."""
+    asked = settings.model_dump(mode="json")
+    wanted = Run(run.path, run.facts | {"settings": asked})
+    if run.facts["settings"] == asked and (not wanted.is_matched or is_kept(wanted)):
+        return run
+
+    def keep() -> None:
+        if wanted.is_matched:
+            keep_matched(wanted, store, np.flatnonzero(run.split() == SPLIT_NAMES[TRAIN]))
+        write_json(run.path / FACTS, wanted.facts)
+
+    with joined(world):
+        first(world, keep)
+    return wanted
 
 
 def _trained(
@@ -187,13 +205,15 @@ def _write_facts(
     if (run := Run(out, facts)).is_matched:
         keep_matched(run, store, np.flatnonzero(parts == TRAIN))
     write_json(out / FACTS, facts)
-    (out / _UNFINISHED).unlink(missing_ok=True)
+    (out / UNFINISHED).unlink(missing_ok=True)
 
 
 def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, parent: Run | None = None) -> str:
     """What a run of this model on this store would be known by, started from scratch or from another run."""
-    started = [] if parent is None else [parent.fingerprint]
-    return fingerprint([store.fingerprint, model, settings.model_dump(mode="json"), *started])
+    # A run that was stopped and gone on with has other weights than before, and the same fingerprint.
+    started = [] if parent is None else [parent.fingerprint, sha256(parent.path / WEIGHTS)]
+    trained = settings.model_dump(mode="json", exclude=set(OF_EMBEDDING))
+    return fingerprint([store.fingerprint, model, trained, *started])
 
 
 def _parts(store: CropStore, settings: TrainingSettings) -> np.ndarray:
@@ -234,9 +254,13 @@ def _make_room(out: Path, made_from: str) -> None:
 
     A folder of anything else is left alone.
     """
-    if (out / _UNFINISHED).is_file():
-        if read_json(out / _UNFINISHED) != {"fingerprint": made_from}:
-            shutil.rmtree(out)
+    if (out / UNFINISHED).is_file():
+        if (other := read_json(out / UNFINISHED)) != {"fingerprint": made_from}:
+            raise RunError(
+                f"{out} holds a training that is not finished, of other inputs: it has fingerprint "
+                f"{other.get('fingerprint')}, this one would have {made_from} (store, model and settings count). Go on "
+                f"with that one by its own settings, choose another folder, or delete this one."
+            )
     elif not (out / FACTS).is_file() and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"{out} exists and is no run of ours. Choose another folder; nothing was written.")
     try:
@@ -245,4 +269,4 @@ def _make_room(out: Path, made_from: str) -> None:
         raise RunError(f"{out} cannot be made: {error.strerror}. Choose another folder.") from None
     for file in half_written(out):
         remove(file)
-    write_json(out / _UNFINISHED, {"fingerprint": made_from})
+    write_json(out / UNFINISHED, {"fingerprint": made_from})

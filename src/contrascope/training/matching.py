@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from contrascope.errors import RunError
 from contrascope.models.inference import rounded
 from contrascope.models.matched import MOST_CONTROLS, matched_controls, matched_in
 from contrascope.models.views import posterior_of_views
@@ -14,7 +15,7 @@ from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
 from contrascope.store.files import appearing
 from contrascope.store.store import CropStore
-from contrascope.training.run import MATCHED, Run
+from contrascope.training.run import MATCHED, VIEWS, Run
 
 _BATCH_SIZE = 128
 
@@ -31,7 +32,16 @@ def keep_matched(run: Run, store: CropStore, rows: np.ndarray) -> None:
     chosen = np.sort(np.random.default_rng(run.settings.seed).permutation(controls)[:MOST_CONTROLS])
     found = matched_controls(*_codes(run, store, chosen), torch.from_numpy(chosen))
     with appearing(run.path / MATCHED) as beside:
-        save_file({name: value.contiguous() for name, value in found.state_dict().items()}, beside)
+        values = {name: value.contiguous() for name, value in found.state_dict().items()}
+        save_file(values, beside, metadata={VIEWS: str(run.settings.views)})
+
+
+def is_kept(run: Run) -> bool:
+    """Whether the run has what controls have, seen from as many sides as its settings say."""
+    try:
+        return run.matched is not None
+    except RunError:
+        return False
 
 
 @torch.inference_mode()

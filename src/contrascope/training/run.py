@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from contrascope import vocabulary as v
@@ -44,6 +44,10 @@ from contrascope.training.trainer import METRICS, WEIGHTS
 FACTS, SPLIT, MATCHED = "run.json", "split.parquet", "matched.safetensors"
 FORMAT = 1
 """Of ``run.json``."""
+VIEWS = "views"
+"""Key in ``matched.safetensors``: from how many sides the controls were seen."""
+_AS_IT_WAS = {"views": 1, "salient_reference": "origin"}
+"""How a run that does not say it is embedded: as all were before these could be set."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Run:
 
     @cached_property
     def settings(self) -> TrainingSettings:
-        """Settings it was trained with."""
-        return validated(TrainingSettings, self.facts["settings"], where=str(self.path / FACTS))
+        """Settings it was trained with, and is embedded with."""
+        return validated(TrainingSettings, _AS_IT_WAS | self.facts["settings"], where=str(self.path / FACTS))
 
     @property
     def perturbations(self) -> list[str]:
@@ -110,12 +114,20 @@ class Run:
         """What controls have in the salient space, given the others; None where the run does not ask.
 
         Raises:
-            RunError: Its file is missing or damaged.
+            RunError: Its file is missing or damaged, or of controls seen from other sides than the settings say.
         """
         if not self.is_matched:
             return None
         with self._readable("matched controls"):
-            return MatchedControls(**load_file(self.path / MATCHED))
+            with safe_open(self.path / MATCHED, "pt") as file:
+                views = (file.metadata() or {}).get(VIEWS)
+            found = MatchedControls(**load_file(self.path / MATCHED))
+        if views != str(self.settings.views):
+            raise RunError(
+                f"The controls kept in the run {self.path} were seen from {views} sides, and its settings say "
+                f"{self.settings.views}. The command that trained it, given again, looks at them anew."
+            )
+        return found
 
     @contextmanager
     def _readable(self, what: str) -> Iterator[None]:
