@@ -203,7 +203,9 @@ def embed(
     baselines: Annotated[bool, typer.Option(help="Also an untrained model and intensity statistics.")] = True,
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="Also posterior standard deviations.")] = False,
     error: Annotated[bool, typer.Option("--error", help="Also the reconstruction error of each cell.")] = False,
-    devices: Annotated[int, typer.Option(help="GPUs, or processes without, that share the work of a .zarr.")] = 1,
+    devices: Annotated[
+        str, typer.Option(help="GPUs, or processes without, that share the work of a .zarr; auto takes all GPUs.")
+    ] = "1",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -220,7 +222,7 @@ def embed(
     with _telling(quiet):
         out = local_path(out)  # before the work
         crops, wanted = open_store(store), {"baselines": baselines, "uncertainty": uncertainty, "error": error}
-        spaces = embed_to_file(crops, open_run(run), out, devices=devices, **wanted)
+        spaces = embed_to_file(crops, open_run(run), out, devices=number_or_name(devices), **wanted)
     if is_first_rank():
         _last(json_, {"cells": str(out), "n": len(crops), "spaces": spaces}, f"{out}: {len(crops):,} cells, {spaces}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -178,14 +179,26 @@ def test_chunks_hold_full_batches_and_are_few_but_never_huge() -> None:
         assert -(-cells // per_chunk) <= max(16, -(-cells // 65_536))
 
 
+SBATCH = {"SLURM_JOB_ID": "51234", "SLURM_JOB_NAME": "embed", "SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"}
+"""What a job on two nodes finds around it before any srun."""
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("started_by", ["the command", "the command in a job of SLURM", "torchrun"])
 def test_two_processes_write_the_bytes_of_one(
-    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf, started_by: str
 ) -> None:
     out = tmp_path / "cells.zarr"
-    words = ["embed", long_store.path, long_run.path, "--out", out, "--devices", 2, "--uncertainty", "--error"]
-    command = [sys.executable, "-m", "contrascope.cli", *map(str, words), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    words = ["embed", long_store.path, long_run.path, "--out", out, "--uncertainty", "--error", "--json"]
+    command = ["-m", "contrascope.cli", *map(str, words)]
+    if started_by == "torchrun":
+        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
+    else:
+        command += ["--devices", "2"]
+    around = os.environ | (SBATCH | {"SLURM_JOB_NUM_NODES": "2"} if "SLURM" in started_by else {})
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, timeout=300, check=False, env=around
+    )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert bytes_of(out) == bytes_of(folder)

@@ -20,11 +20,12 @@ from typing import Any, overload
 import anndata as ad
 import numpy as np
 import zarr
+from torch import distributed
 
 from contrascope import vocabulary as v
 from contrascope.config import fingerprint
 from contrascope.embedding.observations import Observations
-from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, tidy
+from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, is_filled, tidy
 from contrascope.embedding.prediction import is_first_rank, predict
 from contrascope.embedding.spaces import Spaces
 from contrascope.errors import SettingsError
@@ -32,6 +33,7 @@ from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
+from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
 from contrascope.training.run import MATCHED, Run
 from contrascope.training.trainer import WEIGHTS
 
@@ -53,7 +55,7 @@ def embed(
     uncertainty: bool = False,
     error: bool = False,
     out: str | Path,
-    devices: int = 1,
+    devices: Devices = 1,
 ) -> Path: ...
 
 
@@ -65,7 +67,7 @@ def embed(
     uncertainty: bool = False,
     error: bool = False,
     out: str | Path | None = None,
-    devices: int = 1,
+    devices: Devices = 1,
 ) -> ad.AnnData | Path:
     """Posterior means of every cell of a store.
 
@@ -78,8 +80,9 @@ def embed(
         out: A folder NAME.zarr to fill with the cells, chunk by chunk; beside it, NAME.sums.zarr holds the sums of
             each guide in each batch, from which profiles can be made. One that was killed goes on where it was, to
             the very same bytes; a finished one of the same inputs is left as it is.
-        devices: Accelerators that share the chunks of ``out``, or processes on a machine without. Several start the
-            script that calls this once more each; what comes after is then done by all of them.
+        devices: Accelerators that share the chunks of ``out``, or processes on a machine without; ``auto`` takes all
+            GPUs. Several start the script that calls this once more each; what comes after is then done by all of
+            them. Where torchrun or srun has started the processes, they are those, on all nodes.
 
     Returns:
         N cells with ``obsm`` as above and no X; with ``out``, its path.
@@ -90,8 +93,10 @@ def embed(
             table has a column that AnnData has no place for; no space or permission.
         SettingsError: Several devices without ``out``, or none.
     """
-    if devices < 1 or (devices > 1 and out is None):
-        raise SettingsError(f"{devices} devices cannot embed into memory. Take one, or name a folder (out) to fill.")
+    world = None if out is None else launched()
+    number = asked_for(devices, 1, world)
+    if number > 1 and out is None:
+        raise SettingsError(f"{number} devices cannot embed into memory. Take one, or name a folder (out) to fill.")
     spaces = Spaces(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
     observations = Observations(store, run)
     if out is None:
@@ -100,12 +105,12 @@ def embed(
     files = [sha256(run.path / name) for name in ([WEIGHTS, MATCHED] if run.is_matched else [WEIGHTS])]
     made_from = fingerprint([version("contrascope"), facts, files, spaces.sizes, error])
     plan = Plan(len(store), spaces.sizes, error, facts, made_from)
-    _fill(Path(out), plan, observations, spaces, store, devices)
+    _fill(Path(out), plan, observations, spaces, store, number, world)
     return Path(out)
 
 
 def embed_to_file(
-    store: CropStore, run: Run, path: Path, *, devices: int = 1, baselines: bool, uncertainty: bool, error: bool
+    store: CropStore, run: Run, path: Path, *, devices: Devices = 1, baselines: bool, uncertainty: bool, error: bool
 ) -> dict[str, int]:
     """Embed into a file, by the name's ending: ``.zarr`` is filled bit by bit, ``.h5ad`` is made in memory.
 
@@ -119,7 +124,7 @@ def embed_to_file(
     if path.suffix == ".zarr":
         embed(store, run, out=path, devices=devices, **wanted)
         return {name: int(matrix.shape[1]) for name, matrix in zarr.open_group(path / "obsm", mode="r").arrays()}
-    if devices != 1:
+    if devices not in (1, "auto"):
         raise SettingsError(f"{devices} devices cannot fill {path}. Name it .zarr, or take one device.")
     cells = embed(store, run, **wanted)
     write_anndata(cells, path)
@@ -146,27 +151,44 @@ def _in_memory(spaces: Spaces, store: CropStore, observations: Observations, fac
     return cells
 
 
-def _fill(path: Path, plan: Plan, observations: Observations, spaces: Spaces, store: CropStore, devices: int) -> None:
+def _fill(
+    path: Path,
+    plan: Plan,
+    observations: Observations,
+    spaces: Spaces,
+    store: CropStore,
+    devices: int,
+    world: World | None,
+) -> None:
     """Fill a folder, or go on filling it. With several devices each rank comes by here; only the first tidies up."""
-    if not claim(path, plan.fingerprint):
-        if is_first_rank():
-            tidy(path)
-        return
     cells = CellsOnDisk(path, plan, observations)
-    if is_first_rank():
+
+    def prepare() -> None:
+        if not claim(path, plan.fingerprint):
+            tidy(path)
+            return
         for file in half_written(path):
             remove(file)
         cells.describe()
-    chunks = {chunk: plan.rows(chunk) for chunk in cells.todo()}
 
     def finish() -> None:
         write_anndata(summed(cells.blocks(), facts=plan.facts), sums_path(path))
         cells.finish()
 
-    if chunks:
-        predict(spaces, store, chunks, keep=cells.write, finish=finish, devices=devices)
-    elif is_first_rank():
-        finish()
+    with joined(world or ALONE):
+        if world is not None:
+            first(world, prepare)
+        elif is_first_rank():
+            prepare()
+        if is_filled(path):
+            return
+        chunks = {chunk: plan.rows(chunk) for chunk in cells.todo()}
+        if world is not None:
+            distributed.barrier()  # none writes a chunk before all have seen which are missing
+        if chunks:
+            predict(spaces, store, chunks, keep=cells.write, finish=finish, devices=devices, world=world)
+        elif is_first_rank():
+            finish()
 
 
 def _facts(store: CropStore, run: Run) -> dict[str, Any]:

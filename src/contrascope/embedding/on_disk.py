@@ -156,7 +156,7 @@ def claim(path: Path, fingerprint: str) -> bool:
             f"{path} holds cells embedded from other inputs: it has fingerprint {there}, these make {fingerprint} (the "
             f"run, the store and the options count). Choose another folder, or delete this one."
         )
-    if (path / _ROOT).is_file():
+    if is_filled(path):
         return False
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -164,6 +164,11 @@ def claim(path: Path, fingerprint: str) -> bool:
         raise RunError(f"{path} cannot be made: {error.strerror}. Choose another folder.") from None
     write_json(path / _UNFINISHED, {"fingerprint": fingerprint})
     return True
+
+
+def is_filled(path: Path) -> bool:
+    """Whether all cells are there."""
+    return (path / _ROOT).is_file()
 
 
 def tidy(path: Path) -> None:

@@ -13,6 +13,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -23,6 +24,7 @@ from contrascope.progress import report
 from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
 from contrascope.store.store import CropStore
+from contrascope.training.distributed import Environment, World
 from contrascope.training.quiet import quietly
 from contrascope.vocabulary import Batch
 
@@ -46,6 +48,7 @@ def predict(
     keep: Keep,
     finish: Callable[[], None],
     devices: int = 1,
+    world: World | None = None,
 ) -> None:
     """Embed chunks of rows.
 
@@ -56,6 +59,7 @@ def predict(
         keep: Called with the number of a chunk and what was found of its rows, in their order.
         finish: Called once, by the first rank, when every chunk is kept.
         devices: Accelerators, or processes on a machine without.
+        world: The processes that share the chunks, where torchrun or srun has started them.
 
     Raises:
         SettingsError: More devices than there are.
@@ -63,7 +67,7 @@ def predict(
     """
     module, threads = _Prediction(spaces, store, chunks, keep), torch.get_num_threads()
     with quietly(), torch.random.fork_rng(devices=[]):
-        trainer = _trainer(devices)
+        trainer = _trainer(devices, world)
         try:
             trainer.predict(module, return_predictions=False)
         except SystemExit:  # what Lightning makes of Ctrl-C
@@ -78,11 +82,15 @@ def predict(
         trainer.strategy.barrier("finished")
 
 
-def _trainer(devices: int) -> L.Trainer:
+def _trainer(devices: int, world: World | None) -> L.Trainer:
+    # Of itself, Lightning would take any job of SLURM for one whose tasks share the work.
+    environment = LightningEnvironment() if world is None else Environment(world)
     try:
         return L.Trainer(
             accelerator="cuda" if torch.cuda.is_available() else "cpu",
             devices=devices,
+            num_nodes=1 if world is None else world.nodes,
+            plugins=[environment],
             precision="32-true",  # where numbers are rounded, the spaces say themselves
             logger=False,
             enable_progress_bar=False,
@@ -90,7 +98,7 @@ def _trainer(devices: int) -> L.Trainer:
             enable_checkpointing=False,
             use_distributed_sampler=False,
         )
-    except MisconfigurationException as error:
+    except (MisconfigurationException, ValueError) as error:
         raise SettingsError(
             f"{devices} devices cannot be had: {' '.join(str(error).split())}. Ask for fewer."
         ) from None
