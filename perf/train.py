@@ -5,8 +5,8 @@
 The baseline is written plainly: float32, channels before rows, an LMDB with a key a cell and a DataFrame of labels
 behind a DataLoader with two worker processes, resizing batch by batch, torch.distributions for every density, five
 transposed convolutions in the decoder. It has networks of the same sizes, the same batches of 64 controls and 64
-perturbed cells, and Adam. Both take turns; what contrascope does besides (augmenting, validating, logging, saving)
-counts as its time.
+perturbed cells, and Adam. Both take turns; all that contrascope does besides (looking at pixels, augmenting,
+validating, logging, saving, matching controls) counts as its time.
 """
 
 from __future__ import annotations
@@ -112,8 +112,10 @@ class Batches:
 
 
 def ours(store: cs.CropStore, out: Path) -> float:
-    """Cells a second of contrascope, its validations, logs and files included."""
-    return cs.fit(store, model="mcvae", out=out, epochs=EPOCHS, batch_size=128).facts["outcome"]["cells_per_second"]
+    """Cells a second of contrascope: from the call to the run that can be used, with all that lies between."""
+    began = time.perf_counter()
+    outcome = cs.fit(store, model="mcvae", out=out, epochs=EPOCHS, batch_size=128).facts["outcome"]
+    return outcome["steps"] * 128 / (time.perf_counter() - began)
 
 
 def main() -> None:

@@ -262,6 +262,10 @@ def test_a_setting_of_training_with_a_fault_is_refused(
         ["benchmark", "{store}/cells.parquet", "complexes", "--out", "{tmp}/b"],
         ["train", "{store}", "--out", "{tmp}/run", "--model", "gan"],
         ["train", "{store}", "--out", "{tmp}/run", "--preset", "best"],
+        ["train", "{store}", "--out", "{tmp}/run", "--logger", "nosuch"],
+        ["train", "{store}", "--out", "{tmp}/run", "--from", "{tmp}/nowhere"],
+        ["train", "{store}", "--out", "{tmp}/run", "--nodes", "2"],
+        ["embed", "{store}", "{tmp}", "--out", "{tmp}/c.zarr", "--devices", "many"],
         ["simulate", "{tmp}/new", "--preset", "huge"],
         ["simulate", "{store}", "--preset", "tiny"],
     ],
@@ -271,6 +275,18 @@ def test_a_single_stage_refuses_what_it_cannot_use(
     words: list[str], tiny_store: CropStore, tmp_path: Path, command: Callable[..., Said]
 ) -> None:
     one_paragraph(command(*(word.format(store=tiny_store.path, tmp=tmp_path) for word in words)))
+
+
+def test_a_training_starts_from_another_run(
+    tiny_store: CropStore, tmp_path: Path, command: Callable[..., Said]
+) -> None:
+    settings = ("epochs=1", "image_size=16", "background_size=2", "salient_size=2")
+    changes = [word for setting in settings for word in ("--set", setting)]
+    assert command("train", tiny_store.path, "--out", tmp_path / "first", *changes).code == 0
+    said = command("train", tiny_store.path, "--out", tmp_path / "second", "--from", tmp_path / "first", *changes)
+    assert said.code == 0
+    first, second = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("first", "second"))
+    assert second["start_from"] == first["fingerprint"]
 
 
 def test_commands_that_take_a_store_take_its_url(

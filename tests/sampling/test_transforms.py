@@ -147,6 +147,18 @@ def test_two_thousand_controls_are_enough(tmp_path: Path) -> None:
     assert one["cofactor"][0] == pytest.approx(other["cofactor"][0], rel=0.05)
 
 
+def test_of_huge_crops_fewer_are_looked_at_and_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, read = store_of(microscopy(400), tmp_path), []
+    expected = measured(store)
+    monkeypatch.setattr("contrascope.sampling.transforms._MEASURED_PIXELS", 100 * 2 * 16 * 16 + 1)
+    monkeypatch.setattr(
+        CropStore, "read", lambda self, rows, take=CropStore.read: read.append(len(rows)) or take(self, rows)
+    )
+    found = measured(store)
+    assert read == [100]
+    torch.testing.assert_close(found.spread, expected.spread, rtol=0.1, atol=0)
+
+
 def test_a_constant_channel_is_refused_by_name(tmp_path: Path) -> None:
     images = microscopy(10)
     images[:, 1] = 7

@@ -331,6 +331,19 @@ def test_pixels_that_are_not_numbers_are_an_error_of_ours(make_store: MakeStore,
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_a_cell_to_train_on_whose_pixels_are_not_numbers_is_named(
+    make_store: MakeStore, train: Train, tmp_path: Path
+) -> None:
+    """A learning rate has nothing to do with it."""
+    images = np.random.default_rng(0).uniform(100, 1000, (120, 2, 16, 16)).astype(np.float32)
+    labels = make_store(tmp_path / "a").labels
+    row = np.flatnonzero((split_cells(labels, shares=(0.7, 0.2, 0.1), seed=0) == 0) & (labels > 0))[3]
+    images[row, 1, 2, 3] = np.nan
+    with pytest.raises(RunError, match=f"NaN or infinite pixels: cells of the store, by row: {row};") as error:
+        train(make_store(tmp_path / "b", images=images), tmp_path / "run")
+    assert "learning_rate" not in str(error.value)
+
+
 def test_a_run_says_what_it_is(run: Run) -> None:
     assert "mcvae" in repr(run)
     assert "2 perturbations" in repr(run)

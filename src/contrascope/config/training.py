@@ -53,7 +53,7 @@ class TrainingSettings(Settings):
         learning_rate: Of Adam, at its highest.
         learning_rate_decay: Let the rate fall to a fiftieth along half a cosine, after a short rise; else it stays.
         beta_warmup_steps: Steps over which beta rises from 0 to 1.
-        epochs: Passes over the perturbed cells of the training part.
+        epochs: Passes over the perturbed cells of the training part; a rest that fills no batch waits for the next.
         batch_size: Cells a step, half of them controls.
         loss_scale: The authors sum over control-perturbed pairs, 2; the mean per cell is 1.
         gradient_clip: Largest absolute value of a gradient's entry. The loss is in nats, thousands a cell: with

@@ -13,6 +13,7 @@ model sees a cell.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ Values = list[float] | list[list[float]]
 _LOW, _HIGH = 0.5, 99.9
 """Percentiles of the controls' pixels that are brought to -0.9 and 0.9."""
 _REACH = 0.9
-_MEASURED_CELLS = 2000
+_MEASURED_CELLS, _MEASURED_PIXELS = 2000, 2**28
+"""At most so many cells are looked at, and of all channels so many pixels, which are in memory at once."""
 FEWEST_CONTROLS = 10
 """Of a batch whose pixels are to be normalised on its own controls."""
 
@@ -136,7 +138,7 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
 
     Args:
         store: The cells.
-        rows: Cells that may be looked at; controls among them are, at most 2,000.
+        rows: Cells that may be looked at; controls among them are, at most 2,000, fewer where crops are very large.
         size: Pixels a side after resizing.
         seed: Of the choice of controls.
         by: Fit the controls of each level of this column by themselves, at most 2,000 of each.
@@ -147,9 +149,9 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
     controls = rows[store.labels[rows] == 0]
     if by is None:
         return Transform(size, **_fitted(store, controls, seed, "the controls"))
-    column = store.column(by).cast(pl.String).to_numpy()
-    levels = sorted(set(column))
-    mine = {level: controls[column[controls] == level] for level in levels}
+    column = store.column(by).cast(pl.String)
+    levels, of_controls = column.unique().sort().to_list(), column.gather(controls)
+    mine = {level: controls[(of_controls == level).to_numpy()] for level in levels}
     if few := [f"{level} ({len(found)})" for level, found in mine.items() if len(found) < FEWEST_CONTROLS]:
         raise StoreError(
             f"Pixels cannot be normalised by {by}: {first_few(few)} have fewer than {FEWEST_CONTROLS} controls to "
@@ -161,10 +163,13 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
 
 def _fitted(store: CropStore, controls: np.ndarray, seed: int, whose: str) -> dict[str, Any]:
     """Offset, cofactor, center and spread of each channel."""
-    chosen = np.random.default_rng(seed).permutation(controls)[:_MEASURED_CELLS]
-    pixels = store.read(np.sort(chosen)).swapaxes(0, 1).reshape(len(store.channels), -1)
-    _refuse_channels(store, ~np.isfinite(pixels).all(axis=1), f"hold NaN or infinite pixels in {whose}")
-    low, middle, high = np.percentile(pixels, [_LOW, 50, _HIGH], axis=1)
+    most = min(_MEASURED_CELLS, _MEASURED_PIXELS // (len(store.channels) * math.prod(store.crop_size)))
+    chosen = np.random.default_rng(seed).permutation(controls)[: max(most, FEWEST_CONTROLS)]
+    pixels = store.read(np.sort(chosen))
+    channels = [pixels[:, channel] for channel in range(len(store.channels))]
+    wrong = np.array([not np.isfinite(channel).all() for channel in channels])
+    _refuse_channels(store, wrong, f"hold NaN or infinite pixels in {whose}")
+    low, middle, high = np.transpose([np.percentile(channel, [_LOW, 50, _HIGH]) for channel in channels])
     _refuse_channels(store, high <= low, f"are constant over {whose}")
     # A channel that is mostly empty has its median at the offset; a twentieth of its range bends it then.
     cofactor = np.maximum(middle - low, (high - low) / 20)

@@ -190,7 +190,7 @@ def _write_facts(
     came_of_it: dict[str, Any],
 ) -> None:
     """The split, the matched controls and ``run.json``, of a training that is over."""
-    write_parquet(out / SPLIT, pl.DataFrame({v.SPLIT: np.array(SPLIT_NAMES)[parts]}))
+    write_parquet(out / SPLIT, pl.DataFrame({v.SPLIT: pl.Series(SPLIT_NAMES, dtype=pl.String).gather(parts)}))
     facts = {
         "format": FORMAT,
         "model": model,

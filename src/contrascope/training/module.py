@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from contrascope.config import TrainingSettings
-from contrascope.errors import RunError
+from contrascope.errors import RunError, first_few
 from contrascope.models.contrastive import ContrastiveVAE
 from contrascope.models.objective import (
     BACKGROUND_SALIENT,
@@ -85,6 +85,7 @@ class TrainingModule(L.LightningModule):
         terms = self._terms(self._seen(batch), self._training_noise)
         loss = self._loss(terms, beta=beta)
         if not torch.isfinite(mean := mean_over_all(loss.detach())):
+            _refuse_pixels(batch)
             raise RunError(
                 f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
                 f"Lower training.learning_rate (it is {s.learning_rate:g}) or training.gradient_clip, and train again."
@@ -171,6 +172,18 @@ class TrainingModule(L.LightningModule):
             return
         means = mean_over_all(torch.stack([x.detach().float().mean() for x in values.values()]))
         self.log_dict(dict(zip(values, means, strict=True)), on_step=True, on_epoch=False)
+
+
+def _refuse_pixels(batch: Batch) -> None:
+    """Name the cells whose pixels are no numbers: a lower learning rate would not help them."""
+    sound = torch.isfinite(batch.images.float()).flatten(1).all(1)
+    if not sound.all():
+        rows = first_few([f"{row:,}" for row in batch.rows[~sound].tolist()])
+        raise RunError(
+            f"Crops hold NaN or infinite pixels: cells of the store, by row: {rows}; maybe others that no batch has "
+            f"shown yet. Leave these cells out of the table that the store is made from, or mend their tiles, and make "
+            f"the store again."
+        )
 
 
 def independence_weights(model: ContrastiveVAE, settings: TrainingSettings) -> dict[str, float]:

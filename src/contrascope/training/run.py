@@ -234,7 +234,8 @@ class Run:
             store: The cells.
             row: The cell; all its other dimensions stay at their posterior mean, also if it is a control.
             dim: Which dimension of the space.
-            values: (V,) what it is set to, in latent units.
+            values: (V,) what it is set to, in latent units: those of the encoder, whatever the embedding's salient
+                space is measured from (``salient_reference``).
             space: ``background``, ``salient`` or ``technical``.
 
         Returns:
@@ -258,6 +259,9 @@ class Run:
 
     def prior_means(self) -> ad.AnnData:
         """Where the model expects each perturbation: mu[m] of each space that has them.
+
+        These are means of the encoder's own codes. An embedding with ``salient_reference: matched`` has what controls
+        of the same background have taken off, and so lies elsewhere.
 
         Returns:
             K perturbations, without control (its mean is 0 unless ``control_prior`` was ``learned``), with
