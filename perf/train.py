@@ -5,8 +5,8 @@
 The baseline is written plainly: float32, channels before rows, an LMDB with a key a cell and a DataFrame of labels
 behind a DataLoader with two worker processes, resizing batch by batch, torch.distributions for every density, five
 transposed convolutions in the decoder. It has networks of the same sizes, the same batches of 64 controls and 64
-perturbed cells, and Adam. Both take turns; all that contrascope does besides (looking at pixels, augmenting,
-validating, logging, saving, matching controls) counts as its time.
+perturbed cells, and Adam. Both take turns; what contrascope does besides while it trains (augmenting, validating,
+logging, saving) counts as its time, and once more with what it does once (looking at pixels, matching controls).
 """
 
 from __future__ import annotations

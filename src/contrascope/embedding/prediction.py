@@ -98,7 +98,7 @@ def _trainer(devices: int, world: World | None) -> L.Trainer:
             enable_checkpointing=False,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except MisconfigurationException as error:
         raise SettingsError(
             f"{devices} devices cannot be had: {' '.join(str(error).split())}. Ask for fewer."
         ) from None
