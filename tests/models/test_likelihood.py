@@ -76,6 +76,18 @@ def test_the_closed_form_sends_the_gradient_of_the_fixed_scale() -> None:
     torch.testing.assert_close(reconstruction.grad, held.grad, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", SCALES.values())
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("weights", [None, torch.rand(6, 7, generator=torch.Generator().manual_seed(1))])
+def test_the_gradient_of_images_is_that_of_finite_differences(
+    scale: type[LearnedScale | ClosedFormScale], layout: torch.memory_format, weights: Tensor | None
+) -> None:
+    x, reconstruction = (image.double().contiguous(memory_format=layout).requires_grad_() for image in images())
+    likelihood = scale(2, None if weights is None else weights.double()).double().eval()
+    each_cell = torch.arange(1.0, 6.0, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda *both: (likelihood(*both) * each_cell).sum(), (x, reconstruction))
+
+
 def test_evaluating_changes_no_state() -> None:
     x, reconstruction = images()
     scale = ClosedFormScale(2).train()

@@ -297,3 +297,18 @@ def test_a_gain_is_that_of_brighter_light_above_the_offset() -> None:
     brighter = (pixels - 100) * gain[..., None, None] + 100
     torch.testing.assert_close(transform(pixels, gain=gain), transform(brighter))
     assert torch.equal(transform(pixels, gain=gain)[2], transform(pixels)[2])
+
+
+@pytest.mark.parametrize("by", [None, "well"])
+def test_what_is_made_of_a_cell_does_not_depend_on_how_many_are_transformed_together(by: str | None) -> None:
+    pixels = torch.from_numpy(microscopy(100, side=24))
+    values = {"offset": [100.0, 90.0], "cofactor": [50.0, 5.0], "center": [3.0, 2.0], "spread": [3.0, 2.0]}
+    if by is not None:
+        values = {name: [few, [2 * value for value in few]] for name, few in values.items()}
+    transform = Transform(16, **values, by=by, levels=["A1", "A2"] if by else None)
+    rows, gain = torch.arange(100).flip(0), torch.rand(100, 2, generator=torch.Generator().manual_seed(0)) + 0.5
+    transform.level_of_row = torch.arange(100) % 2 if by else None
+    together = transform(pixels, rows, gain=gain)
+    alone = [transform(pixels[i : i + 1], rows[i : i + 1], gain=gain[i : i + 1]) for i in range(100)]
+    assert torch.equal(together, torch.cat(alone))
+    assert together.is_contiguous(memory_format=torch.channels_last)

@@ -54,7 +54,9 @@ def _silent() -> Iterator[None]:
     logger.setLevel(level)
 
 
-def through_lightning(m: TrainingModule, training: list[Batch], held_out: list[Batch], *, every: int) -> L.Trainer:
+def through_lightning(
+    m: TrainingModule, training: list[Batch], held_out: list[Batch], *, every: int, logged_every: int = 1
+) -> L.Trainer:
     """One epoch, validating after every so many steps."""
     options: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     with warnings.catch_warnings():
@@ -66,6 +68,7 @@ def through_lightning(m: TrainingModule, training: list[Batch], held_out: list[B
             enable_checkpointing=False,
             num_sanity_val_steps=0,
             val_check_interval=every,
+            log_every_n_steps=logged_every,
             **options,
         )
         trainer.fit(m, DataLoader(training, batch_size=None), DataLoader(held_out, batch_size=None))
@@ -167,6 +170,15 @@ def test_beta_of_training_follows_the_step_and_not_the_validations() -> None:
     m.on_train_batch_end = lambda *_: logged.append(float(m.trainer.callback_metrics["beta"]))
     through_lightning(m, [cells(i) for i in range(6)], [cells(100)], every=1)
     assert logged == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_what_is_logged_is_of_the_steps_that_are_written_down() -> None:
+    seen: list[tuple[int, float]] = []
+    m = module(beta_warmup_steps=8)
+    m.log_every = 3
+    m.on_train_batch_end = lambda *_: seen.append((m.global_step, float(m.trainer.callback_metrics.get("beta", -1))))
+    through_lightning(m, [cells(i) for i in range(7)], [cells(100)], every=7, logged_every=3)
+    assert [beta for _, beta in seen] == [-1, -1, 0.25, 0.25, 0.25, 0.625, 0.625]
 
 
 def test_a_term_is_averaged_over_the_cells_it_is_about() -> None:

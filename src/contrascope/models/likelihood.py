@@ -15,9 +15,11 @@ above is then a weighted one.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from contrascope.models.peers import mean_over_all
 
@@ -100,8 +102,43 @@ class ClosedFormScale(nn.Module):
 
 def _squared_error(x: Tensor, reconstruction: Tensor, weights: Tensor | None) -> Tensor:
     """(B, C) weighted sum over pixels."""
-    square = (x - reconstruction).square()
-    return (square if weights is None else square * weights).sum((2, 3))
+    error: Tensor = _SquaredError.apply(x, reconstruction, weights)
+    return error
+
+
+class _SquaredError(torch.autograd.Function):
+    """sum of w (x - x^)^2, whose gradient -2 w (x - x^) is taken in one pass over the pixels in place of four."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, reconstruction: Tensor, weights: Tensor | None) -> Tensor:
+        difference = x - reconstruction
+        ctx.save_for_backward(difference, weights)
+        square = difference.square()
+        return (square if weights is None else square * weights).sum((2, 3))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_error: Tensor) -> tuple[Tensor | None, ...]:
+        difference, weights = ctx.saved_tensors
+        wants_x, wants_reconstruction, _ = ctx.needs_input_grad
+        of_reconstruction = _times(difference, -2 * of_error, weights)
+        return -of_reconstruction if wants_x else None, of_reconstruction if wants_reconstruction else None, None
+
+
+def _times(images: Tensor, factor: Tensor, weights: Tensor | None) -> Tensor:
+    """(B, C, H, W) times (B, C) and (H, W).
+
+    Laid out as (H, W, C), a factor changes after C numbers, which are too few to be multiplied at once: so it is
+    repeated along a row of pixels.
+    """
+    if not images.is_contiguous(memory_format=torch.channels_last):
+        factor = factor[:, :, None, None]
+        return images * (factor if weights is None else factor * weights)
+    B, C, H, W = images.shape
+    rows, factor = images.permute(0, 2, 3, 1).reshape(B, H, W * C), factor.repeat(1, W)[:, None]
+    if weights is not None:
+        factor = factor * weights.repeat_interleave(C, dim=1)
+    return (rows * factor).view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 def _pixels(x: Tensor, weights: Tensor | None) -> float | Tensor:

@@ -42,6 +42,7 @@ class TrainingModule(L.LightningModule):
         steps: Steps of the whole training.
         technical: How the cells were imaged, where the model or a weight asks for it.
         world: This process among those that train the model.
+        log_every: Steps of which the last is logged; working it out takes some milliseconds.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class TrainingModule(L.LightningModule):
         steps: int,
         technical: Technical | None = None,
         world: World = ALONE,
+        log_every: int = 1,
     ):
         super().__init__()
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
-        self.technical, self.world = technical, world
+        self.technical, self.world, self.log_every = technical, world, log_every
         self.independence = independence_weights(model, settings)
         self._noise_state: Tensor | None = None
 
@@ -90,7 +92,8 @@ class TrainingModule(L.LightningModule):
                 f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
                 f"Lower training.learning_rate (it is {s.learning_rate:g}) or training.gradient_clip, and train again."
             )
-        self._log(terms, batch, "train", loss=loss, beta=beta)
+        if (self.global_step + 1) % self.log_every == 0:
+            self._log(terms, batch, "train", loss=loss, beta=beta)
         return s.loss_scale * loss
 
     def _seen(self, batch: Batch) -> Batch:

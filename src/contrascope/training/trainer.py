@@ -83,7 +83,16 @@ def train(
     keep_freed_memory()
     steps = settings.epochs * len(sampler)
     told = technical.bound(store) if technical.columns else None
-    module = TrainingModule(in_channels_last(network), transform, settings, steps=steps, technical=told, world=world)
+    log_every = max(1, min(50, len(sampler) // 10))
+    module = TrainingModule(
+        in_channels_last(network),
+        transform,
+        settings,
+        steps=steps,
+        technical=told,
+        world=world,
+        log_every=log_every,
+    )
     if module.independence:  # a matter of a batch, which must not be cells of one well as they lie in the store
         held_out = np.random.default_rng(settings.seed).permutation(held_out)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
@@ -108,7 +117,7 @@ def train(
                 clock,
             ],
             plugins=[SafeCheckpoints(), LightningEnvironment() if world.size == 1 else Environment(world)],
-            log_every_n_steps=max(1, min(50, len(sampler) // 10)),
+            log_every_n_steps=log_every,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
