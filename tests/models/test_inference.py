@@ -54,3 +54,16 @@ def test_the_model_itself_is_left_as_it_is() -> None:
     rounded(plain)
     assert all(torch.equal(w, before[name]) for name, w in plain.state_dict().items())
     assert {w.dtype for w in plain.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("architecture", ["conv5", "residual"])
+def test_a_cell_is_the_same_in_a_batch_of_another_size_or_a_model_made_ready_anew(architecture: str) -> None:
+    plain = model(architecture)
+    x = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0)).contiguous(
+        memory_format=torch.channels_last
+    )
+    ready = rounded(plain)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        first, all_of_them, anew = ready.encode(x[:5]), ready.encode(x), rounded(plain).encode(x)
+    assert torch.equal(first.background.mean, all_of_them.background.mean[:5])
+    assert torch.equal(anew.background.mean, all_of_them.background.mean)

@@ -34,12 +34,16 @@ class _ConvolutionWithGelu(nn.Module):
     def __init__(self, convolution: nn.Conv2d):
         super().__init__()
         self.convolution = convolution
+        self._ordered: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         c = self.convolution
         fused = torch.ops.mkldnn._convolution_pointwise
         x = x.to(c.weight.dtype)
-        return fused(x, c.weight, c.bias, c.padding, c.stride, c.dilation, c.groups, "gelu", [], "none")
+        how = (c.padding, c.stride, c.dilation, c.groups)
+        if self._ordered is None:  # in the order that oneDNN wants, which it would else put them in each time
+            self._ordered = torch.ops.mkldnn._reorder_convolution_weight(c.weight, *how, x.shape)
+        return fused(x, self._ordered, c.bias, *how, "gelu", [], "none")
 
 
 def _fuse(layers: nn.Sequential) -> None:
@@ -59,5 +63,6 @@ def _is_exact_gelu(layer: nn.Module) -> bool:
 
 
 def _can_fuse() -> bool:
-    """Whether this torch has oneDNN and the operation, which is no part of its public interface."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    """Whether this torch has oneDNN and the two operations, which are no part of its public interface."""
+    of_one = ("_convolution_pointwise", "_reorder_convolution_weight")
+    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in of_one)
