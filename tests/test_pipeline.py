@@ -95,6 +95,57 @@ def test_how_cells_are_embedded_is_changed_without_training_again(
         assert not np.array_equal(second.made.cells.obsm[space], first.made.cells.obsm[space])
 
 
+def test_a_training_starts_from_the_run_that_the_screen_file_names(tiny_screen: Path, tmp_path: Path) -> None:
+    from_scratch = to_profiles(tiny_screen, tmp_path / "first").made.run
+    asked: dict[str, object] = {"start_from": str(from_scratch.path), "training.beta_warmup_steps": 0}
+    started = to_profiles(tiny_screen, tmp_path / "second", **asked)
+    assert started.made.run.facts["start_from"] == from_scratch.fingerprint
+    trained = started.made.run.path / "run.json"
+    before = trained.stat().st_mtime_ns
+    to_profiles(tiny_screen, tmp_path / "second", **asked)
+    assert trained.stat().st_mtime_ns == before
+    without = to_profiles(tiny_screen, tmp_path / "second", **{"training.beta_warmup_steps": 0})
+    assert "start_from" not in without.made.run.facts
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"model": "vae"}, "is a run of mcvae, and a training of vae was to start from it"),
+        ({"crop.size": 24}, r"crops of \[24, 24\] cannot start .* trained on \[64, 64\]. Set images.channels and crop"),
+        ({"start_from": "nowhere"}, "nowhere holds no finished run"),
+    ],
+)
+def test_a_run_that_cannot_be_started_from_is_refused_before_the_work(
+    tiny_screen: Path, tmp_path: Path, other: dict[str, object], said: str
+) -> None:
+    run = to_profiles(tiny_screen, tmp_path / "first").made.run
+    overrides = SMALL | {"start_from": str(run.path)} | other
+    with pytest.raises(RunError, match=said):
+        pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=overrides)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_not_lost_to_the_one_that_was_to_start_from_it(tiny_screen: Path, tmp_path: Path) -> None:
+    run = to_profiles(tiny_screen, tmp_path / "line").made.run
+    with pytest.raises(RunError, match="where the run that starts from it would be"):
+        pipeline.run_screen(tiny_screen, tmp_path / "line", overrides=SMALL | {"start_from": str(run.path)})
+    assert (run.path / "weights.safetensors").is_file()
+
+
+def test_a_screen_file_asks_for_how_sure_the_model_is_of_each_cell(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = to_profiles(tiny_screen, tmp_path / "small").made.cells
+    asked: dict[str, object] = {"embedding": {"uncertainty": True, "error": True}}
+    for most in (1_000_000, 10):
+        monkeypatch.setattr("contrascope.finished.CELLS_IN_MEMORY", most)
+        made = to_profiles(tiny_screen, tmp_path / ("small" if most > 10 else "huge"), **asked).made
+        assert {"background_sd", "salient_sd"} <= made.cells.obsm.keys() - plain.obsm.keys()
+        assert (made.cells.obs["reconstruction_error"] > 0).all()
+        np.testing.assert_array_equal(made.cells.obsm["salient"], plain.obsm["salient"])
+
+
 def test_an_unfinished_run_of_other_settings_makes_room_too(
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
 from contrascope.training.distributed import Devices, asked_for
 from contrascope.training.fit import UNFINISHED, fit, run_fingerprint
+from contrascope.training.inherit import refuse_other_model
 from contrascope.training.run import Run, open_run
 
 _MEASURING = 4
@@ -79,7 +80,9 @@ def run_screen(
     Raises:
         ContrascopeError: Any of its kinds; what is finished stays.
     """
-    line = Line(open_screen(screen_file, overrides), local_path(out), say, devices)
+    screen, out = open_screen(screen_file, overrides), local_path(out)
+    parent_run(Finished(screen.settings, out))  # before hours go into cells that it does not fit
+    line = Line(screen, out, say, devices)
     line.store()
     line.quality()
     line.run()
@@ -180,14 +183,15 @@ class Line:
         """The trained model."""
         store, name = self.made.store, self.settings.model
         settings = training_settings(len(store), **self.settings.training)
-        path, trained = self.made.run_path, run_fingerprint(store, name, settings)
+        parent = parent_run(self.made)
+        path, trained = self.made.run_path, run_fingerprint(store, name, settings, parent)
         made_from = fingerprint([trained, *(getattr(settings, name) for name in OF_EMBEDDING)])
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
         if _is_of_other_inputs(path, trained):
             shutil.rmtree(path)  # what is its own stays: fit goes on with it
-        run = fit(store, model=name, out=path, devices=self.devices, **self.settings.training)
+        run = fit(store, model=name, out=path, devices=self.devices, start_from=parent, **self.settings.training)
         self._stages.set(f"run {name}", made_from)
         self.say(f"run: {run}")
         return run
@@ -195,7 +199,9 @@ class Line:
     def cells(self) -> ad.AnnData:
         """Every cell in the model's spaces."""
         seen = [getattr(self.made.run.settings, name) for name in OF_EMBEDDING]
-        path, made_from = self.made.cells_path, key("cells", self.made.run.fingerprint, *seen)
+        wanted = self.settings.embedding.model_dump(exclude_defaults=True)
+        path = self.made.cells_path
+        made_from = key("cells", self.made.run.fingerprint, *seen, *([wanted] if wanted else []))
         filled = path.suffix == ".zarr"
         if self._stages.is_done("cells", made_from, path / "zarr.json" if filled else path):
             self.say("embedding: done before")
@@ -204,10 +210,10 @@ class Line:
             if "cells" in self._stages and self._stages["cells"] != made_from:
                 remove_cells(path)
             self._stages.set("cells", made_from)  # before the work: an unfinished folder is gone on with
-            embed(self.made.store, self.made.run, out=path, devices=asked_for(self.devices, 1, None))
+            embed(self.made.store, self.made.run, out=path, devices=asked_for(self.devices, 1, None), **wanted)
             cells = read_anndata(path)
         else:
-            cells = embed(self.made.store, self.made.run)
+            cells = embed(self.made.store, self.made.run, **wanted)
             write_anndata(cells, path)
             self._stages.set("cells", made_from)
         self.say(f"embedding: {cells.n_obs:,} cells in {', '.join(cells.obsm)}")
@@ -340,6 +346,35 @@ class Line:
     def _rival(self) -> list[str]:
         """What benchmarks and cards are made from besides, where the screen asks for features."""
         return [] if self.settings.features is None else [self._stages["features"]]
+
+
+def parent_run(made: Finished) -> Run | None:
+    """The run that a screen's training is to start from.
+
+    Raises:
+        RunError: There is none, it is of another model or other images than the screen's, or it lies where the
+            screen's own run will.
+    """
+    settings = made.settings
+    if settings.start_from is None:
+        return None
+    if settings.start_from.resolve() == made.run_path.resolve():
+        raise RunError(
+            f"start_from is {made.run_path}, where the run that starts from it would be. Choose another --out, or move "
+            f"that run elsewhere; nothing was changed."
+        )
+    parent, size = open_run(settings.start_from), settings.crop.size
+    refuse_other_model(parent, settings.model)
+    for what, theirs, ours in (
+        ("channels", parent.facts["channels"], settings.images.channel_names),
+        ("crops of", parent.facts["crop_size"], [size, size]),
+    ):
+        if theirs != ours:
+            raise RunError(
+                f"A training on {what} {ours} cannot start from the run {parent.path}, which was trained on {theirs}. "
+                f"Set images.channels and crop.size to what they were there, or leave start_from out."
+            )
+    return parent
 
 
 def _is_of_other_inputs(run: Path, made_from: str) -> bool:

@@ -16,9 +16,9 @@ from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from contrascope.embedding import embed, prediction
+from contrascope.embedding import embed, embed_to_file, prediction
 from contrascope.embedding.spaces import intensity_statistics
-from contrascope.errors import RunError
+from contrascope.errors import RunError, SettingsError
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.fit import fit
@@ -238,3 +238,14 @@ def test_a_perturbation_that_does_nothing_lies_with_the_controls(planted: tuple[
     origin = salient[control].mean(0)
     silent = np.linalg.norm(salient[~control & ~ring].mean(0) - origin)
     assert silent < 0.3 * np.linalg.norm(salient[ring].mean(0) - origin)
+
+
+@pytest.mark.parametrize("devices", [4, "auto"])
+def test_several_devices_do_not_fill_a_file_that_is_made_in_memory(
+    store: CropStore, run: Run, tmp_path: Path, devices: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    wanted = {"baselines": False, "uncertainty": False, "error": False}
+    with pytest.raises(SettingsError, match=r"4 devices cannot fill .*cells.h5ad. Name it .zarr, or take one device"):
+        embed_to_file(store, run, tmp_path / "cells.h5ad", devices=devices, **wanted)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())

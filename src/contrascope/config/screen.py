@@ -192,6 +192,18 @@ class AnnotationSettings(Settings):
         return {name: file for name, file in self if file is not None}
 
 
+class EmbeddingSettings(Settings):
+    """What is wanted of each cell besides its place in the spaces.
+
+    Attributes:
+        uncertainty: Also posterior standard deviations.
+        error: Also the reconstruction error.
+    """
+
+    uncertainty: bool = False
+    error: bool = False
+
+
 class ScreenSettings(Settings):
     """A screen file. ``training`` and ``benchmarks`` may be left out: defaults then apply.
 
@@ -202,7 +214,10 @@ class ScreenSettings(Settings):
         crop: How cells are cut out.
         annotations: What is known about genes, for benchmarks.
         model: vae, cvae, cvae-s, cvae-z, mcvae or three-space.
+        start_from: A finished run's folder, whose weights the training starts with: of the same model, channels, crop
+            size and sizes.
         training: Settings of the training that differ from its preset, and ``preset`` itself.
+        embedding: What is wanted of each cell besides its place in the spaces.
         benchmarks: Benchmark -> its options. Those named here run besides the ones that always can.
         features: Measure the cells as CellProfiler does, and judge that beside the learned spaces; ``{}`` is enough.
         map_cells: Cells in the maps, at most; chosen at random where there are more.
@@ -214,7 +229,9 @@ class ScreenSettings(Settings):
     crop: CropSettings = CropSettings()
     annotations: AnnotationSettings = AnnotationSettings()
     model: str = "mcvae"
+    start_from: Path | None = None
     training: dict[str, Any] = Field(default_factory=dict)
+    embedding: EmbeddingSettings = EmbeddingSettings()
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     features: RivalSettings | None = None
     map_cells: Annotated[int, Field(ge=10, le=MOST_MAP_CELLS)] = MAP_CELLS
@@ -276,6 +293,7 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
             "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
             "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
             "annotations": AnnotationSettings(**files),
+            "start_from": settings.start_from and folder / settings.start_from,
             "benchmarks": {name: _files_beside(folder, options) for name, options in settings.benchmarks.items()},
         }
     )

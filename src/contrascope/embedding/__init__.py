@@ -124,8 +124,8 @@ def embed_to_file(
     if path.suffix == ".zarr":
         embed(store, run, out=path, devices=devices, **wanted)
         return {name: int(matrix.shape[1]) for name, matrix in zarr.open_group(path / "obsm", mode="r").arrays()}
-    if devices not in (1, "auto"):
-        raise SettingsError(f"{devices} devices cannot fill {path}. Name it .zarr, or take one device.")
+    if (number := asked_for(devices, 1, None)) > 1:
+        raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
     cells = embed(store, run, **wanted)
     write_anndata(cells, path)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
