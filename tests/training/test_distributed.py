@@ -18,6 +18,8 @@ from torch import Tensor
 
 from contrascope import progress
 from contrascope.errors import RunError, SettingsError, StoreError
+from contrascope.sampling.samplers import BalancedBatches
+from contrascope.sampling.split import TRAIN, split_cells
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training import fit as fits
@@ -25,6 +27,7 @@ from contrascope.training.distributed import ALONE, World, asked_for, launched, 
 from contrascope.training.means import Means
 from contrascope.training.processes import Processes
 from contrascope.training.run import Run, open_run
+from contrascope.vocabulary import Share
 
 Train = Callable[..., Run]
 TEN_STEPS: dict[str, Any] = {
@@ -165,6 +168,20 @@ def test_killed_and_stopped_on_two_devices_it_goes_on_to_the_same_weights(
 def test_what_one_process_finds_wrong_is_raised_as_it_is(store: CropStore, train: Train, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"3 devices cannot share batches evenly.*16 perturbed.*30"):
         train(store, tmp_path, devices=3)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_cells_whose_pixels_are_no_numbers_are_named_whichever_process_holds_them(
+    make_store: Callable[..., CropStore], store: CropStore, train: Train, tmp_path: Path, rank: int
+) -> None:
+    training = np.flatnonzero(split_cells(store.labels, shares=(0.7, 0.2, 0.1), seed=0) == TRAIN)
+    batch = next(iter(BalancedBatches(store.labels, training, batch_size=32, seed=0).epoch(0)))
+    held = batch[Share(rank, 2).places(len(batch))]
+    row = held[store.labels[held] > 0][0]
+    images = np.random.default_rng(0).uniform(100, 1000, (120, 2, 16, 16)).astype(np.float32)
+    images[row, 1, 2, 3] = np.nan
+    with pytest.raises(RunError, match=f"NaN or infinite pixels: cells of the store, by row: {row};"):
+        train(make_store(tmp_path, images=images), tmp_path / "run", devices=2)
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from contrascope.models.peers import mean_over_all, noise_like, sharing
 from contrascope.sampling.augment import turned
 from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
-from contrascope.training.distributed import ALONE, World
+from contrascope.training.distributed import ALONE, World, from_all
 from contrascope.training.means import Means
 from contrascope.training.schedules import beta_at, learning_rate_at
 from contrascope.vocabulary import Batch
@@ -87,7 +87,7 @@ class TrainingModule(L.LightningModule):
         terms = self._terms(self._seen(batch), self._training_noise)
         loss = self._loss(terms, beta=beta)
         if not torch.isfinite(mean := mean_over_all(loss.detach())):
-            _refuse_pixels(batch)
+            _refuse_pixels(batch, self.world)
             raise RunError(
                 f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
                 f"Lower training.learning_rate (it is {s.learning_rate:g}) or training.gradient_clip, and train again."
@@ -177,11 +177,12 @@ class TrainingModule(L.LightningModule):
         self.log_dict(dict(zip(values, means, strict=True)), on_step=True, on_epoch=False)
 
 
-def _refuse_pixels(batch: Batch) -> None:
-    """Name the cells whose pixels are no numbers: a lower learning rate would not help them."""
+def _refuse_pixels(batch: Batch, world: World) -> None:
+    """Name the cells whose pixels are no numbers, whichever process holds them: a lower rate would not help them."""
     sound = torch.isfinite(batch.images.float()).flatten(1).all(1)
-    if not sound.all():
-        rows = first_few([f"{row:,}" for row in batch.rows[~sound].tolist()])
+    wrong = sorted(row for rows in from_all(world, batch.rows[~sound].tolist()) for row in rows)
+    if wrong:
+        rows = first_few([f"{row:,}" for row in wrong])
         raise RunError(
             f"Crops hold NaN or infinite pixels: cells of the store, by row: {rows}; maybe others that no batch has "
             f"shown yet. Leave these cells out of the table that the store is made from, or mend their tiles, and make "
