@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from contrascope.errors import RunError, SettingsError
 from contrascope.pipeline import Line
 from contrascope.screen.screen import open_screen
 from contrascope.training import trainer
+from contrascope.training.run import open_run
 
 SMALL = {
     "training.epochs": 1,
@@ -113,6 +115,7 @@ def test_a_training_starts_from_the_run_that_the_screen_file_names(tiny_screen: 
     [
         ({"model": "vae"}, "is a run of mcvae, and a training of vae was to start from it"),
         ({"crop.size": 24}, r"crops of \[24, 24\] cannot start .* trained on \[64, 64\]. Set images.channels and crop"),
+        ({"training.image_size": 24}, "has image_size 16 instead of 24"),
         ({"start_from": "nowhere"}, "nowhere holds no finished run"),
     ],
 )
@@ -126,11 +129,51 @@ def test_a_run_that_cannot_be_started_from_is_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_is_not_lost_to_the_one_that_was_to_start_from_it(tiny_screen: Path, tmp_path: Path) -> None:
+def test_a_run_whose_weights_are_damaged_is_refused_before_the_work(tiny_screen: Path, tmp_path: Path) -> None:
+    weights = to_profiles(tiny_screen, tmp_path / "first").made.run.path / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(RunError, match=r"The weights of the run .* cannot be read"):
+        pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=SMALL | {"start_from": str(weights.parent)})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("below", [".", "parent"])
+def test_a_run_is_not_lost_to_the_one_that_was_to_start_from_it(tiny_screen: Path, tmp_path: Path, below: str) -> None:
     run = to_profiles(tiny_screen, tmp_path / "line").made.run
+    shutil.copytree(run.path, run.path / "parent")
     with pytest.raises(RunError, match="where the run that starts from it would be"):
-        pipeline.run_screen(tiny_screen, tmp_path / "line", overrides=SMALL | {"start_from": str(run.path)})
-    assert (run.path / "weights.safetensors").is_file()
+        pipeline.run_screen(tiny_screen, tmp_path / "line", overrides=SMALL | {"start_from": str(run.path / below)})
+    assert (run.path / below / "weights.safetensors").is_file()
+
+
+def test_a_finished_run_is_kept_until_the_one_that_takes_its_place_is_finished(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = to_profiles(tiny_screen, tmp_path / "line").made.run
+    with pytest.raises(RunError, match=r"split .* leaves no cell to validate on"):
+        to_profiles(tiny_screen, tmp_path / "line", **{"training.split": [0.9, 0.0, 0.1]})
+    assert open_run(first.path).fingerprint == first.fingerprint
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("contrascope.training.fit.write_parquet", lambda *_: 1 / 0)
+        to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5})
+    with monkeypatch.context() as patch:
+        patch.setattr("contrascope.training.fit.train", lambda *_: pytest.fail("it is trained again"))
+        assert to_profiles(tiny_screen, tmp_path / "line").made.run.fingerprint == first.fingerprint
+    assert to_profiles(tiny_screen, tmp_path / "line", **{"training.seed": 5}).made.run.settings.seed == 5
+    assert [folder.name for folder in first.path.parent.iterdir()] == ["mcvae"]
+
+
+def test_a_run_that_others_started_from_and_is_gone_is_asked_for(tiny_screen: Path, tmp_path: Path) -> None:
+    parent = to_profiles(tiny_screen, tmp_path / "first").made.run.path
+    asked: dict[str, object] = {"start_from": str(parent)}
+    to_profiles(tiny_screen, tmp_path / "second", **asked)
+    parent.rename(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match=r"is none any more. Put it back, or say where it is now"):
+        to_profiles(tiny_screen, tmp_path / "second", **asked)
+    moved = Line(
+        open_screen(tiny_screen, SMALL | {"start_from": str(tmp_path / "elsewhere")}), tmp_path / "second", print
+    )
+    assert moved.run().facts["start_from"]
 
 
 def test_a_screen_file_asks_for_how_sure_the_model_is_of_each_cell(

@@ -49,8 +49,8 @@ from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
 from contrascope.training.distributed import Devices, asked_for
 from contrascope.training.fit import UNFINISHED, fit, run_fingerprint
-from contrascope.training.inherit import refuse_other_model
-from contrascope.training.run import Run, open_run
+from contrascope.training.inherit import refuse_misfit
+from contrascope.training.run import FACTS, Run, open_run
 
 _MEASURING = 4
 """Processes that measure cells, at most."""
@@ -189,9 +189,18 @@ class Line:
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
-        if _is_of_other_inputs(path, trained):
-            shutil.rmtree(path)  # what is its own stays: fit goes on with it
-        run = fit(store, model=name, out=path, devices=self.devices, start_from=parent, **self.settings.training)
+        before = path.with_name(f"{path.name}.before")
+        if _is_of_other_inputs(path, trained):  # what is its own stays: fit goes on with it
+            _make_room(path, before)
+        if before.is_dir() and not path.exists() and not _is_of_other_inputs(before, trained):
+            before.rename(path)  # the settings are those of before again
+        try:
+            run = fit(store, model=name, out=path, devices=self.devices, start_from=parent, **self.settings.training)
+        except ContrascopeError:
+            if before.is_dir() and not path.exists():
+                before.rename(path)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
         self._stages.set(f"run {name}", made_from)
         self.say(f"run: {run}")
         return run
@@ -355,16 +364,22 @@ def parent_run(made: Finished) -> Run | None:
         RunError: There is none, it is of another model or other images than the screen's, or it lies where the
             screen's own run will.
     """
-    settings = made.settings
-    if settings.start_from is None:
+    settings, start, own = made.settings, made.settings.start_from, made.run_path.resolve()
+    if start is None:
         return None
-    if settings.start_from.resolve() == made.run_path.resolve():
+    if own in (start.resolve(), *start.resolve().parents):
         raise RunError(
-            f"start_from is {made.run_path}, where the run that starts from it would be. Choose another --out, or move "
-            f"that run elsewhere; nothing was changed."
+            f"start_from is {start}, where the run that starts from it would be. Choose another --out, or move that "
+            f"run elsewhere; nothing was changed."
         )
-    parent, size = open_run(settings.start_from), settings.crop.size
-    refuse_other_model(parent, settings.model)
+    if not (start / FACTS).is_file() and "start_from" in _facts_of(own):
+        raise RunError(
+            f"{own} was trained from a run, and start_from, {start}, is none any more. Put it back, or say where it is "
+            f"now; `contrascope report` needs no more than {own}. Without start_from it would be trained anew."
+        )
+    parent, size = open_run(start), settings.crop.size
+    # Which weights a model has does not depend on the number of cells, which are not cut out yet.
+    refuse_misfit(parent, settings.model, training_settings(10_000, **settings.training))
     for what, theirs, ours in (
         ("channels", parent.facts["channels"], settings.images.channel_names),
         ("crops of", parent.facts["crop_size"], [size, size]),
@@ -374,7 +389,25 @@ def parent_run(made: Finished) -> Run | None:
                 f"A training on {what} {ours} cannot start from the run {parent.path}, which was trained on {theirs}. "
                 f"Set images.channels and crop.size to what they were there, or leave start_from out."
             )
+    _ = parent.model  # weights that are damaged are found now
     return parent
+
+
+def _facts_of(run: Path) -> dict[str, Any]:
+    """What a finished run says of itself; nothing where there is none."""
+    try:
+        return open_run(run).facts
+    except ContrascopeError:
+        return {}
+
+
+def _make_room(run: Path, before: Path) -> None:
+    """A finished run is put aside until the one that takes its place is finished too; any other is deleted."""
+    if (run / FACTS).is_file():
+        shutil.rmtree(before, ignore_errors=True)
+        run.rename(before)
+    else:
+        shutil.rmtree(run)
 
 
 def _is_of_other_inputs(run: Path, made_from: str) -> bool:
@@ -382,7 +415,7 @@ def _is_of_other_inputs(run: Path, made_from: str) -> bool:
     try:
         if (run / UNFINISHED).is_file():
             return read_json(run / UNFINISHED) != {"fingerprint": made_from}
-        if not (run / "run.json").is_file():
+        if not (run / FACTS).is_file():
             return False
         return open_run(run).fingerprint != made_from
     except ContrascopeError:

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 from contrascope.embedding import embed, embed_to_file, prediction
 from contrascope.embedding.spaces import intensity_statistics
-from contrascope.errors import RunError, SettingsError
+from contrascope.errors import RunError, SettingsError, StoreError
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.fit import fit
@@ -238,6 +238,18 @@ def test_a_perturbation_that_does_nothing_lies_with_the_controls(planted: tuple[
     origin = salient[control].mean(0)
     silent = np.linalg.norm(salient[~control & ~ring].mean(0) - origin)
     assert silent < 0.3 * np.linalg.norm(salient[ring].mean(0) - origin)
+
+
+@pytest.mark.parametrize("out", [None, "cells.zarr"])
+def test_a_column_of_the_users_is_not_written_over(store: CropStore, run: Run, tmp_path: Path, out: str | None) -> None:
+    cells = store.cells.with_columns(reconstruction_error=pl.lit(1.0))
+    images = store.read(np.arange(len(store)))
+    own = store_from_arrays(images, cells, tmp_path / "own.zarr", channels=store.channels)
+    folder = {} if out is None else {"out": tmp_path / out}
+    with pytest.raises(StoreError, match="column reconstruction_error of their own"):
+        embed(own, run, error=True, **folder)
+    assert not (tmp_path / "cells.zarr").exists()
+    assert (embed(own, run).obs["reconstruction_error"] == 1).all()
 
 
 @pytest.mark.parametrize("devices", [4, "auto"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -56,14 +58,15 @@ def test_the_model_itself_is_left_as_it_is() -> None:
     assert {w.dtype for w in plain.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("architecture", ["conv5", "residual"])
-def test_a_cell_is_the_same_in_a_batch_of_another_size_or_a_model_made_ready_anew(architecture: str) -> None:
-    plain = model(architecture)
+def test_a_cell_is_the_same_in_a_batch_of_another_size_a_copy_or_a_model_made_ready_anew() -> None:
+    plain = model("conv5")
     x = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0)).contiguous(
         memory_format=torch.channels_last
     )
     ready = rounded(plain)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        first, all_of_them, anew = ready.encode(x[:5]), ready.encode(x), rounded(plain).encode(x)
+        first, all_of_them = ready.encode(x[:5]), ready.encode(x)
+        copied, anew = deepcopy(ready).encode(x), rounded(plain).encode(x)
     assert torch.equal(first.background.mean, all_of_them.background.mean[:5])
+    assert torch.equal(copied.background.mean, all_of_them.background.mean)
     assert torch.equal(anew.background.mean, all_of_them.background.mean)

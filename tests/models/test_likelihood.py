@@ -85,7 +85,8 @@ def test_the_gradient_of_images_is_that_of_finite_differences(
     x, reconstruction = (image.double().contiguous(memory_format=layout).requires_grad_() for image in images())
     likelihood = scale(2, None if weights is None else weights.double()).double().eval()
     each_cell = torch.arange(1.0, 6.0, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda *both: (likelihood(*both) * each_cell).sum(), (x, reconstruction))
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda *both: (likelihood(*both) * each_cell).sum(), (x, reconstruction))
 
 
 def test_evaluating_changes_no_state() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from contrascope.addresses import local_path
 from contrascope.config.features import RivalSettings
 from contrascope.config.settings import Settings, read_yaml, validated
 from contrascope.config.training import training_settings
@@ -293,7 +294,7 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
             "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
             "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
             "annotations": AnnotationSettings(**files),
-            "start_from": settings.start_from and folder / settings.start_from,
+            "start_from": settings.start_from and folder / local_path(settings.start_from).expanduser(),
             "benchmarks": {name: _files_beside(folder, options) for name, options in settings.benchmarks.items()},
         }
     )

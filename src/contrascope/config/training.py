@@ -70,7 +70,8 @@ class TrainingSettings(Settings):
         split_by: What is split: single cells, or whole guides, wells or plates.
         validations_per_epoch: How often the validation loss, at beta = 1, is looked at.
         patience: Validations without a lower loss after which training stops early.
-        precision: ``bf16`` autocast or ``fp32``.
+        precision: ``bf16`` computes in bfloat16 where the device has it in hardware, and in float32 where it has not
+            and would be many times slower; ``fp32`` always in float32.
         seed: Of weights, order, noise and split.
     """
 

@@ -28,7 +28,7 @@ from contrascope.embedding.observations import Observations
 from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, is_filled, tidy
 from contrascope.embedding.prediction import is_first_rank, predict
 from contrascope.embedding.spaces import Spaces
-from contrascope.errors import SettingsError
+from contrascope.errors import SettingsError, StoreError
 from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore
@@ -90,13 +90,18 @@ def embed(
     Raises:
         RunError: The store has other channels or crops than the run; ``out`` holds something else.
         StoreError: The run normalised pixels by batch, and the store has batches it was not trained on; the cell
-            table has a column that AnnData has no place for; no space or permission.
+            table has a column that AnnData has no place for, or one of what is to be written; no space or permission.
         SettingsError: Several devices without ``out``, or none.
     """
     world = None if out is None else launched()
     number = asked_for(devices, 1, world)
     if number > 1 and out is None:
         raise SettingsError(f"{number} devices cannot embed into memory. Take one, or name a folder (out) to fill.")
+    if error and v.RECONSTRUCTION_ERROR in store.column_names:
+        raise StoreError(
+            f"The cells of {store.path} have a column {v.RECONSTRUCTION_ERROR} of their own, which is where "
+            f"reconstruction errors go. Give that column another name and make the store again, or leave them out."
+        )
     spaces = Spaces(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
     observations = Observations(store, run)
     if out is None:

@@ -28,6 +28,7 @@ from contrascope import vocabulary as v
 from contrascope.models.contrastive import ContrastiveVAE, Normal, Posterior
 from contrascope.models.inference import rounded
 from contrascope.models.matched import matched_in
+from contrascope.models.precision import in_bfloat16
 from contrascope.models.views import posterior_of_views
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
@@ -62,7 +63,7 @@ class Spaces(nn.Module):
         # Encoders are never told how a cell was imaged, so that only what decodes may find a batch unknown.
         told = error and run.model.condition is not None
         self.technical = run.technical.bound(store) if told else None
-        self.bf16 = run.settings.precision == "bf16"
+        self.bf16 = in_bfloat16(run.settings.precision, "cuda" if torch.cuda.is_available() else "cpu")
         # A copy: the run's own model stays where it is and as it is.
         self.model = rounded(run.model) if self._rounds else deepcopy(run.model)
         self.views, self.matched = run.settings.views, deepcopy(run.matched)

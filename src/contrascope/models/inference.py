@@ -8,6 +8,7 @@ less between a convolution and its GELU.
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,9 @@ class _ConvolutionWithGelu(nn.Module):
         super().__init__()
         self.convolution = convolution
         self._ordered: Tensor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_ordered": None}  # which is in no order that could be copied
 
     def forward(self, x: Tensor) -> Tensor:
         c = self.convolution

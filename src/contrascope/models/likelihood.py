@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from contrascope.models.peers import mean_over_all
 
@@ -111,17 +110,15 @@ class _SquaredError(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, reconstruction: Tensor, weights: Tensor | None) -> Tensor:
-        difference = x - reconstruction
-        ctx.save_for_backward(difference, weights)
-        square = difference.square()
+        ctx.save_for_backward(x, reconstruction, weights)
+        square = (x - reconstruction).square()
         return (square if weights is None else square * weights).sum((2, 3))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, of_error: Tensor) -> tuple[Tensor | None, ...]:
-        difference, weights = ctx.saved_tensors
+        x, reconstruction, weights = ctx.saved_tensors
         wants_x, wants_reconstruction, _ = ctx.needs_input_grad
-        of_reconstruction = _times(difference, -2 * of_error, weights)
+        of_reconstruction = _times(x - reconstruction, -2 * of_error, weights)
         return -of_reconstruction if wants_x else None, of_reconstruction if wants_reconstruction else None, None
 
 

@@ -102,7 +102,7 @@ class Transform(nn.Module):
         if pixels.device.type != "cpu" or len(pixels) <= _CELLS_AT_ONCE:
             return self._seen(pixels, rows, gain)
         shape = (*pixels.shape[:2], self.size, self.size)
-        seen = torch.empty(shape, memory_format=torch.channels_last)
+        seen = torch.empty(shape, dtype=torch.float32, memory_format=torch.channels_last)
         for start in range(0, len(pixels), _CELLS_AT_ONCE):
             few = slice(start, start + _CELLS_AT_ONCE)
             seen[few] = self._seen(pixels[few], *(None if of is None else of[few] for of in (rows, gain)))

@@ -39,7 +39,11 @@ def refuse_misfit(parent: Run, model: str, settings: TrainingSettings) -> None:
     Raises:
         RunError: It is another model, or of other sizes.
     """
-    refuse_other_model(parent, model)
+    if parent.model_name != model:
+        raise RunError(
+            f"{parent.path} is a run of {parent.model_name}, and a training of {model} was to start from it. Train "
+            f"{parent.model_name}, or start from a run of {model}."
+        )
     theirs = {name: getattr(parent.settings, name) for name in _SHAPING}
     ours = {name: getattr(settings, name) for name in _SHAPING}
     if differing := [name for name in _SHAPING if theirs[name] != ours[name]]:
@@ -47,19 +51,6 @@ def refuse_misfit(parent: Run, model: str, settings: TrainingSettings) -> None:
             f"A training cannot start from the run {parent.path}: it has "
             + ", ".join(f"{name} {theirs[name]} instead of {ours[name]}" for name in differing)
             + f". Set {' '.join(f'{name}={theirs[name]}' for name in differing)}, or start from another run."
-        )
-
-
-def refuse_other_model(parent: Run, model: str) -> None:
-    """Make sure that a run is of a model.
-
-    Raises:
-        RunError: It is of another.
-    """
-    if parent.model_name != model:
-        raise RunError(
-            f"{parent.path} is a run of {parent.model_name}, and a training of {model} was to start from it. Train "
-            f"{parent.model_name}, or start from a run of {model}."
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from contrascope.errors import RunError
 from contrascope.models.inference import rounded
 from contrascope.models.matched import MOST_CONTROLS, matched_controls, matched_in
+from contrascope.models.precision import in_bfloat16
 from contrascope.models.views import posterior_of_views
 from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
@@ -47,7 +48,7 @@ def is_kept(run: Run) -> bool:
 @torch.inference_mode()
 def _codes(run: Run, store: CropStore, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     """Codes of the spaces that a cell is matched in, and of the salient space."""
-    transform, bf16 = run.transform.bound(store), run.settings.precision == "bf16"
+    transform, bf16 = run.transform.bound(store), in_bfloat16(run.settings.precision, "cpu")
     model, others, salient = rounded(run.model) if bf16 else run.model, [], []
     for batch in batches(store, in_order(rows, _BATCH_SIZE)):
         images = transform.batch(batch).images

@@ -180,7 +180,7 @@ class TrainingModule(L.LightningModule):
 def _refuse_pixels(batch: Batch, world: World) -> None:
     """Name the cells whose pixels are no numbers, whichever process holds them: a lower rate would not help them."""
     sound = torch.isfinite(batch.images.float()).flatten(1).all(1)
-    wrong = sorted(row for rows in from_all(world, batch.rows[~sound].tolist()) for row in rows)
+    wrong = sorted({row for rows in from_all(world, batch.rows[~sound].tolist()) for row in rows})
     if wrong:
         rows = first_few([f"{row:,}" for row in wrong])
         raise RunError(

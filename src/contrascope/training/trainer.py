@@ -25,6 +25,7 @@ from contrascope.allocator import keep_freed_memory
 from contrascope.config import TrainingSettings
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
+from contrascope.models.precision import in_bfloat16
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import TRAIN, VALIDATION
 from contrascope.sampling.technical import Technical
@@ -96,13 +97,13 @@ def train(
     if module.independence:  # a matter of a batch, which must not be cells of one well as they lie in the store
         held_out = np.random.default_rng(settings.seed).permutation(held_out)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
-    start = _steps_taken(resume)
+    start, bf16 = _steps_taken(resume), in_bfloat16(settings.precision, _device())
     with quietly(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             **_placed(world),
-            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+            precision="bf16-mixed" if bf16 else "32-true",
             val_check_interval=1.0 / settings.validations_per_epoch,
             logger=[
                 TidyMetrics(out / METRICS, start=start),
@@ -144,6 +145,7 @@ def train(
         "best_step": best.step,
         "cells_per_second": round(taken * 2 * sampler.half / clock.seconds, 1),
         "seconds": round(clock.seconds, 1),
+        "precision": "bf16" if bf16 else "fp32",
     }
 
 
@@ -155,6 +157,13 @@ def _placed(world: World) -> dict[str, Any]:
     strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     return {"accelerator": accelerator, "devices": world.devices, "num_nodes": world.nodes, "strategy": strategy}
+
+
+def _device() -> str:
+    """The type of device that Lightning will choose, as torch names it."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _refuse_uneven(half: int, settings: TrainingSettings, world: World) -> None:

@@ -1,0 +1,36 @@
+"""Whether a device computes in bfloat16, or only pretends to.
+
+Where the hardware has no such arithmetic, bfloat16 is converted back and forth for every number: a step of training
+then takes three times as long as in float32 on a CPU with AVX-512, and twelve times on one with AVX2 (docs/log.md).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+_ON_CPU = ("avx512_bf16", "amx_bf16")
+"""Instructions of x86 that multiply it. On ARM nothing was measured, so nothing is promised."""
+
+
+def in_bfloat16(precision: Literal["bf16", "fp32"], device: str) -> bool:
+    """Whether what is to be computed in ``bf16`` is, on this device.
+
+    Args:
+        precision: Of the settings.
+        device: Its type, as torch names it.
+    """
+    return precision == "bf16" and _has_bfloat16(device)
+
+
+@lru_cache
+def _has_bfloat16(device: str) -> bool:
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    # oneDNN may have been told to use less than the CPU has, by ONEDNN_MAX_CPU_ISA.
+    may = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)()
+    return bool(may) and any(torch.cpu.get_capabilities().get(name) for name in _ON_CPU)
