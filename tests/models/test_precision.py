@@ -65,6 +65,17 @@ def test_a_cpu_is_asked_for_its_instructions(
     assert not in_bfloat16("fp32", "cpu")
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_an_older_torch_is_asked_in_its_own_words(
+    cpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    cpu()
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    assert in_bfloat16("bf16", "cpu") == has
+
+
 def test_a_limit_that_one_dnn_was_given_counts(cpu: Callable[..., None]) -> None:
     cpu(avx512_bf16=True, one_dnn=False)
     assert not in_bfloat16("bf16", "cpu")

@@ -6,6 +6,7 @@ then takes three times as long as in float32 on a CPU with AVX-512, and twelve t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -33,4 +34,13 @@ def _has_bfloat16(device: str) -> bool:
         return False
     # oneDNN may have been told to use less than the CPU has, by ONEDNN_MAX_CPU_ISA.
     may = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)()
-    return bool(may) and any(torch.cpu.get_capabilities().get(name) for name in _ON_CPU)
+    return bool(may) and any(_instructions().get(name) for name in _ON_CPU)
+
+
+def _instructions() -> Mapping[str, object]:
+    """What the CPU has, by the names that torch has for it."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return torch.cpu.get_capabilities()
+    # A torch that is older than that function has one for each.
+    ask = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_bf16": "_is_amx_tile_supported"}
+    return {name: getattr(torch.cpu, function, lambda: False)() for name, function in ask.items()}
