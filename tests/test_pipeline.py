@@ -129,6 +129,12 @@ def test_a_run_that_cannot_be_started_from_is_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_to_start_from_is_no_url(tiny_screen: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="s3://bucket/run is a URL"):
+        pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=SMALL | {"start_from": "s3://bucket/run"})
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_whose_weights_are_damaged_is_refused_before_the_work(tiny_screen: Path, tmp_path: Path) -> None:
     weights = to_profiles(tiny_screen, tmp_path / "first").made.run.path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])

@@ -361,12 +361,14 @@ def parent_run(made: Finished) -> Run | None:
     """The run that a screen's training is to start from.
 
     Raises:
+        SettingsError: It is a URL.
         RunError: There is none, it is of another model or other images than the screen's, or it lies where the
             screen's own run will.
     """
-    settings, start, own = made.settings, made.settings.start_from, made.run_path.resolve()
-    if start is None:
+    settings, own = made.settings, made.run_path.resolve()
+    if settings.start_from is None:
         return None
+    start = local_path(settings.start_from)
     if own in (start.resolve(), *start.resolve().parents):
         raise RunError(
             f"start_from is {start}, where the run that starts from it would be. Choose another --out, or move that "

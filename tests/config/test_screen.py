@@ -77,11 +77,6 @@ def test_a_run_to_start_from_is_found_beside_the_screen_file(tmp_path: Path, giv
     assert str(settings.start_from) == found.format(folder=tmp_path, home=Path.home())
 
 
-def test_a_run_to_start_from_is_no_url(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="s3://bucket/run is a URL"):
-        load_screen_settings(screen_file(tmp_path, SCREEN), {"start_from": "s3://bucket/run"})
-
-
 def test_an_absolute_path_stays_where_it_is(tmp_path: Path) -> None:
     settings = load_screen_settings(screen_file(tmp_path, SCREEN | {"cells": CELLS | {"table": "/far/cells.csv"}}))
     assert settings.cells.table == Path("/far/cells.csv")

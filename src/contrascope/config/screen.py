@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from contrascope.addresses import local_path
 from contrascope.config.features import RivalSettings
 from contrascope.config.settings import Settings, read_yaml, validated
 from contrascope.config.training import training_settings
@@ -230,7 +229,7 @@ class ScreenSettings(Settings):
     crop: CropSettings = CropSettings()
     annotations: AnnotationSettings = AnnotationSettings()
     model: str = "mcvae"
-    start_from: Path | None = None
+    start_from: str | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     embedding: EmbeddingSettings = EmbeddingSettings()
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -294,7 +293,7 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
             "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
             "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
             "annotations": AnnotationSettings(**files),
-            "start_from": settings.start_from and folder / local_path(settings.start_from).expanduser(),
+            "start_from": settings.start_from and _absolute(settings.start_from, folder),
             "benchmarks": {name: _files_beside(folder, options) for name, options in settings.benchmarks.items()},
         }
     )
@@ -315,4 +314,4 @@ def _files_beside(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 def _absolute(pattern: str, folder: Path) -> str:
     """A path from the screen file's folder; a URL stands for itself."""
-    return pattern if "://" in pattern else str(folder / pattern)
+    return pattern if "://" in pattern else str(folder / Path(pattern).expanduser())
