@@ -24,7 +24,7 @@ FLOORS = (
     ("report", "contrast"),
     ("judging", "notebook", "pictures", "thumbnails", "view"),
     ("cards", "finished", "stages"),
-    ("screen_page",),
+    ("screen_page", "screen_run"),
     (
         "pipeline",
         "commands_benchmark",

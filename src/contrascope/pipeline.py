@@ -26,7 +26,7 @@ from contrascope.cards import draw_cards
 from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, training_settings
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
-from contrascope.errors import ContrascopeError, RunError
+from contrascope.errors import RunError
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
 from contrascope.finished import Finished
@@ -40,17 +40,17 @@ from contrascope.report.quality_page import quality_figures
 from contrascope.report.sheets import INDEX, read_sheets
 from contrascope.screen.screen import Screen, open_screen
 from contrascope.screen_page import screen_page
+from contrascope.screen_run import parent_run, place_of
 from contrascope.stages import Stages, key
 from contrascope.store.crops import extract_crops, store_fingerprint
-from contrascope.store.files import read_json, write_bytes
+from contrascope.store.files import write_bytes
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
 from contrascope.training.distributed import Devices, asked_for
-from contrascope.training.fit import UNFINISHED, fit, run_fingerprint
-from contrascope.training.inherit import refuse_misfit
-from contrascope.training.run import FACTS, Run, open_run
+from contrascope.training.fit import fit, run_fingerprint
+from contrascope.training.run import Run, open_run
 
 _MEASURING = 4
 """Processes that measure cells, at most."""
@@ -189,18 +189,8 @@ class Line:
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
-        before = path.with_name(f"{path.name}.before")
-        if _is_of_other_inputs(path, trained):  # what is its own stays: fit goes on with it
-            _make_room(path, before)
-        if before.is_dir() and not path.exists() and not _is_of_other_inputs(before, trained):
-            before.rename(path)  # the settings are those of before again
-        try:
+        with place_of(path, trained):
             run = fit(store, model=name, out=path, devices=self.devices, start_from=parent, **self.settings.training)
-        except ContrascopeError:
-            if before.is_dir() and not path.exists():
-                before.rename(path)
-            raise
-        shutil.rmtree(before, ignore_errors=True)
         self._stages.set(f"run {name}", made_from)
         self.say(f"run: {run}")
         return run
@@ -355,70 +345,3 @@ class Line:
     def _rival(self) -> list[str]:
         """What benchmarks and cards are made from besides, where the screen asks for features."""
         return [] if self.settings.features is None else [self._stages["features"]]
-
-
-def parent_run(made: Finished) -> Run | None:
-    """The run that a screen's training is to start from.
-
-    Raises:
-        SettingsError: It is a URL.
-        RunError: There is none, it is of another model or other images than the screen's, or it lies where the
-            screen's own run will.
-    """
-    settings, own = made.settings, made.run_path.resolve()
-    if settings.start_from is None:
-        return None
-    start = local_path(settings.start_from)
-    if own in (start.resolve(), *start.resolve().parents):
-        raise RunError(
-            f"start_from is {start}, where the run that starts from it would be. Choose another --out, or move that "
-            f"run elsewhere; nothing was changed."
-        )
-    if not (start / FACTS).is_file() and "start_from" in _facts_of(own):
-        raise RunError(
-            f"{own} was trained from a run, and start_from, {start}, is none any more. Put it back, or say where it is "
-            f"now; `contrascope report` needs no more than {own}. Without start_from it would be trained anew."
-        )
-    parent, size = open_run(start), settings.crop.size
-    # Which weights a model has does not depend on the number of cells, which are not cut out yet.
-    refuse_misfit(parent, settings.model, training_settings(10_000, **settings.training))
-    for what, theirs, ours in (
-        ("channels", parent.facts["channels"], settings.images.channel_names),
-        ("crops of", parent.facts["crop_size"], [size, size]),
-    ):
-        if theirs != ours:
-            raise RunError(
-                f"A training on {what} {ours} cannot start from the run {parent.path}, which was trained on {theirs}. "
-                f"Set images.channels and crop.size to what they were there, or leave start_from out."
-            )
-    _ = parent.model  # weights that are damaged are found now
-    return parent
-
-
-def _facts_of(run: Path) -> dict[str, Any]:
-    """What a finished run says of itself; nothing where there is none."""
-    try:
-        return open_run(run).facts
-    except ContrascopeError:
-        return {}
-
-
-def _make_room(run: Path, before: Path) -> None:
-    """A finished run is put aside until the one that takes its place is finished too; any other is deleted."""
-    if (run / FACTS).is_file():
-        shutil.rmtree(before, ignore_errors=True)
-        run.rename(before)
-    else:
-        shutil.rmtree(run)
-
-
-def _is_of_other_inputs(run: Path, made_from: str) -> bool:
-    """Whether a folder holds a run, finished or not, that is not the one wanted, or one that cannot be read."""
-    try:
-        if (run / UNFINISHED).is_file():
-            return read_json(run / UNFINISHED) != {"fingerprint": made_from}
-        if not (run / FACTS).is_file():
-            return False
-        return open_run(run).fingerprint != made_from
-    except ContrascopeError:
-        return True

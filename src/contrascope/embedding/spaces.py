@@ -30,12 +30,11 @@ from contrascope.models.inference import rounded
 from contrascope.models.matched import matched_in
 from contrascope.models.precision import in_bfloat16
 from contrascope.models.views import posterior_of_views
+from contrascope.sampling.transforms import CELLS_AT_ONCE
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 from contrascope.vocabulary import Batch
 
-CELLS_AT_ONCE = 32
-"""On a CPU: what a layer writes must still be in the cache when the next one reads it."""
 _STATISTICS = 2 + len(v.INTENSITY_PERCENTILES)
 _UNTRAINED_SEED = 1_000_003
 """Not a seed that a user is likely to train with: the baseline must not be the model's own first weights."""

@@ -1,7 +1,7 @@
 """Whether a device computes in bfloat16, or only pretends to.
 
 Where the hardware has no such arithmetic, bfloat16 is converted back and forth for every number: a step of training
-then takes three times as long as in float32 on a CPU with AVX-512, and twelve times on one with AVX2 (docs/log.md).
+then takes 2.4 times as long as in float32 on a CPU with AVX-512, and ten times on one with AVX2 (docs/log.md).
 """
 
 from __future__ import annotations

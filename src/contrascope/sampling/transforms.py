@@ -33,8 +33,8 @@ _LOW, _HIGH = 0.5, 99.9
 _REACH = 0.9
 _MEASURED_CELLS, _MEASURED_PIXELS = 2000, 2**28
 """At most so many cells are looked at, and of all channels so many pixels, which are in memory at once."""
-_CELLS_AT_ONCE = 32
-"""On a CPU: what one operation writes must still be in the cache when the next one reads it."""
+CELLS_AT_ONCE = 32
+"""On a CPU: what an operation or a layer writes must still be in the cache when the next one reads it."""
 FEWEST_CONTROLS = 10
 """Of a batch whose pixels are to be normalised on its own controls."""
 
@@ -99,12 +99,12 @@ class Transform(nn.Module):
             rows: (B,) rows of the cells in the store that the transform is bound to; needed with ``by`` only.
             gain: (B, C) what the light above the offset is multiplied with, to make cells brighter or dimmer.
         """
-        if pixels.device.type != "cpu" or len(pixels) <= _CELLS_AT_ONCE:
+        if pixels.device.type != "cpu" or len(pixels) <= CELLS_AT_ONCE:
             return self._seen(pixels, rows, gain)
         shape = (*pixels.shape[:2], self.size, self.size)
         seen = torch.empty(shape, dtype=torch.float32, memory_format=torch.channels_last)
-        for start in range(0, len(pixels), _CELLS_AT_ONCE):
-            few = slice(start, start + _CELLS_AT_ONCE)
+        for start in range(0, len(pixels), CELLS_AT_ONCE):
+            few = slice(start, start + CELLS_AT_ONCE)
             seen[few] = self._seen(pixels[few], *(None if of is None else of[few] for of in (rows, gain)))
         return seen
 
