@@ -14,6 +14,7 @@ from typing import Any
 
 import lightning as L
 import pytest
+import torch
 
 from contrascope.errors import RunError
 from contrascope.store.store import CropStore
@@ -50,6 +51,26 @@ def ends(error: BaseException, *, at: int) -> Callable[..., Any]:
         return step(self, *args)
 
     return ending
+
+
+def test_a_training_begun_on_a_device_of_another_kind_goes_on_with_noise_of_its_own(
+    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    saved = TrainingModule.on_save_checkpoint
+
+    def on_a_gpu(self: TrainingModule, checkpoint: dict[str, Any]) -> None:
+        saved(self, checkpoint)
+        checkpoint["training noise"] = torch.zeros(16, dtype=torch.uint8)  # a seed and how far it has come
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingModule, "on_save_checkpoint", on_a_gpu)
+        patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=7))
+        with pytest.raises(KilledError):
+            train(store, tmp_path / "run", **TWICE_AN_EPOCH)
+    run = train(store, tmp_path / "run", **TWICE_AN_EPOCH)
+    assert run.facts["outcome"]["steps"] == undisturbed.facts["outcome"]["steps"]
+    assert len(run.metrics()) == len(undisturbed.metrics())
+    assert results(run) != results(undisturbed)
 
 
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["saved after every step", "saved after every validation"])

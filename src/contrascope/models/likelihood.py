@@ -94,7 +94,9 @@ class ClosedFormScale(nn.Module):
     @torch.no_grad()
     def _remember(self, variance: Tensor) -> None:
         # The first step's errors say nothing of a trained decoder: forget faster while there are few.
-        kept = min(self.memory, int(self.steps) / (int(self.steps) + 10))
+        # In tensors throughout: a number would have the host wait for a GPU.
+        steps = self.steps.double()
+        kept = (steps / (steps + 10)).clamp_max(self.memory)
         self.mean_squared_error.mul_(kept).add_((1 - kept) * variance)
         self.steps += 1
 

@@ -1,4 +1,4 @@
-"""Whether a device computes in bfloat16, or only pretends to.
+"""How numbers are computed: whether a device has bfloat16 or only pretends to, and GPUs that give the same twice.
 
 Where the hardware has no such arithmetic, bfloat16 is converted back and forth for every number: a step of training
 then takes 2.4 times as long as in float32 on a CPU with AVX-512, and ten times on one with AVX2 (docs/log.md).
@@ -6,7 +6,8 @@ then takes 2.4 times as long as in float32 on a CPU with AVX-512, and ten times 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
 
@@ -24,6 +25,18 @@ def in_bfloat16(precision: Literal["bf16", "fp32"], device: str) -> bool:
         device: Its type, as torch names it.
     """
     return precision == "bf16" and _has_bfloat16(device)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Inside, NVIDIA's convolutions sum in the same order each time, and float32 is not shortened to 19 bits."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+    cudnn.deterministic, cudnn.allow_tf32 = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.allow_tf32 = before
 
 
 @lru_cache

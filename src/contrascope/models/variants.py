@@ -103,7 +103,7 @@ def build_model(
         seed: Of the weights; the settings' own when None. torch's global generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed if seed is None else seed)
+        torch.default_generator.manual_seed(settings.seed if seed is None else seed)  # torch's own would do GPUs too
         return MODELS[name](settings, Facts(channels, perturbations, levels))
 
 

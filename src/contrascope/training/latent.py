@@ -139,4 +139,5 @@ def _few(batch: Batch) -> Batch:
     """A few perturbed cells and a few controls of a batch."""
     perturbed, control = (torch.nonzero(mask)[:, 0] for mask in (batch.perturbation > 0, batch.perturbation == 0))
     chosen = torch.cat([perturbed[: _SHOWN["perturbed"]], control[: _SHOWN["control"]]])
+    batch = batch._replace(images=batch.images.float())  # GPUs cannot choose among 16-bit integers
     return Batch(*(None if values is None else values[chosen] for values in batch))  # type: ignore[arg-type]

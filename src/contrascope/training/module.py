@@ -61,12 +61,14 @@ class TrainingModule(L.LightningModule):
         self.technical, self.world, self.log_every = technical, world, log_every
         self.independence = independence_weights(model, settings)
         self._noise_state: Tensor | None = None
+        self._gone_on_from = 0
 
     def on_fit_start(self) -> None:
         """Start the noise of training; torch's own generator will not do, each validation's loader draws from it."""
-        self._training_noise = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        if self._noise_state is not None:
-            self._training_noise.set_state(self._noise_state)
+        fresh = torch.Generator(device=self.device).manual_seed(self.settings.seed + self._gone_on_from)
+        if self._noise_state is not None and len(self._noise_state) == len(fresh.get_state()):
+            fresh.set_state(self._noise_state)  # otherwise it comes from a device of another kind, and means nothing
+        self._training_noise = fresh
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Where the noise has come to belongs to what training goes on from."""
@@ -74,7 +76,7 @@ class TrainingModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Comes before ``on_fit_start``."""
-        self._noise_state = checkpoint[_NOISE]
+        self._noise_state, self._gone_on_from = checkpoint[_NOISE], int(checkpoint["global_step"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch: the mean over its cells, beta as the step has it."""

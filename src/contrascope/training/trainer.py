@@ -25,7 +25,7 @@ from contrascope.allocator import keep_freed_memory
 from contrascope.config import TrainingSettings
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
-from contrascope.models.precision import in_bfloat16
+from contrascope.models.precision import in_bfloat16, repeatable
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import TRAIN, VALIDATION
 from contrascope.sampling.technical import Technical
@@ -98,8 +98,8 @@ def train(
         held_out = np.random.default_rng(settings.seed).permutation(held_out)
     best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start, bf16 = _steps_taken(resume), in_bfloat16(settings.precision, _device())
-    with quietly(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with quietly(), repeatable(), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(settings.seed)
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             **_placed(world),
@@ -152,18 +152,15 @@ def train(
 def _placed(world: World) -> dict[str, Any]:
     """Where Lightning is to train."""
     if world.size == 1:
-        return {"accelerator": "auto", "devices": 1}
+        return {"accelerator": _device(), "devices": 1}
     # Buffers are not sent around: what the scale remembers is computed over all processes, and so alike in each.
     strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
-    accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    return {"accelerator": accelerator, "devices": world.devices, "num_nodes": world.nodes, "strategy": strategy}
+    return {"accelerator": _device(), "devices": world.devices, "num_nodes": world.nodes, "strategy": strategy}
 
 
 def _device() -> str:
-    """The type of device that Lightning will choose, as torch names it."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    """The type of device to train on, as torch and Lightning name it. No Mac's GPU: none has ever been tried."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _refuse_uneven(half: int, settings: TrainingSettings, world: World) -> None:
