@@ -285,6 +285,8 @@ def _facts(place: Place) -> dict[str, Any]:
 
 def _nothing_there(place: Place) -> StoreError:
     unfinished = place.has("ingest.json")
+    if place.has("run.json"):
+        return StoreError(f"{place} is a run, where a store was needed. Name the store first, then the run.")
     what = "its extraction was not finished" if unfinished else "there is no store"
     if isinstance(place, Folder):
         return StoreError(f"{place} cannot be opened: {what}. Run `contrascope ingest SCREEN.yaml --out {place}`.")
