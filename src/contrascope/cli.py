@@ -215,15 +215,17 @@ def embed(
 
     Example: contrascope embed cells.zarr runs/mcvae --out embedded.zarr
     """
-    from contrascope.embedding import embed_to_file, is_first_rank
+    from contrascope.embedding import embed_to_file
     from contrascope.store.store import open_store
+    from contrascope.training.distributed import launched, said_once
     from contrascope.training.run import open_run
 
-    with _telling(quiet):
+    others = (world := launched()) is not None and world.rank > 0
+    with _telling(quiet or others), said_once(world):
         out = local_path(out)  # before the work
         crops, wanted = open_store(store), {"baselines": baselines, "uncertainty": uncertainty, "error": error}
         spaces = embed_to_file(crops, open_run(run), out, devices=number_or_name(devices), **wanted)
-    if is_first_rank():
+    if not others:
         _last(json_, {"cells": str(out), "n": len(crops), "spaces": spaces}, f"{out}: {len(crops):,} cells, {spaces}")
 
 

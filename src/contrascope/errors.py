@@ -7,6 +7,7 @@
     │   └── TileError       the images: missing file, wrong number of channels, unreadable
     ├── StoreError          a crop store: made from other inputs, damaged, of another shape
     ├── RunError            a training run: made from another store, incomplete, diverged
+    │   └── LostError       another of the processes that share the work is gone
     ├── BenchmarkError      annotations or embeddings that a benchmark cannot judge
     └── FigureError         data that a figure cannot be drawn of
 
@@ -41,6 +42,10 @@ class StoreError(ContrascopeError):
 
 class RunError(ContrascopeError):
     """A training run is incomplete, diverged, or does not fit the store."""
+
+
+class LostError(RunError):
+    """Another process, of several that share the work, was killed or cannot be reached."""
 
 
 class BenchmarkError(ContrascopeError):

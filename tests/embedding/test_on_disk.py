@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 
+from contrascope import embedding, progress
 from contrascope.embedding import embed, on_disk, prediction
 from contrascope.embedding.on_disk import CellsOnDisk, cells_per_chunk
 from contrascope.errors import RunError, SettingsError
 from contrascope.profiles.sums import sums_path
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
+from contrascope.training.processes import Processes
 from contrascope.training.run import Run
 
 ALL = {"uncertainty": True, "error": True}
@@ -27,6 +32,10 @@ BytesOf = Callable[[Path], dict[str, bytes]]
 
 class Killed(BaseException):
     """What a test throws in place of SIGKILL; nothing of ours catches it."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
 
 
 def same(one: ad.AnnData, other: ad.AnnData) -> None:
@@ -169,6 +178,68 @@ def test_a_folder_of_something_else_is_refused(long_store: CropStore, long_run: 
 def test_several_devices_need_a_folder_to_fill(long_store: CropStore, long_run: Run) -> None:
     with pytest.raises(SettingsError, match="name a folder"):
         embed(long_store, long_run, devices=2)  # type: ignore[call-overload]
+
+
+def test_no_devices_at_all_are_refused(long_store: CropStore, long_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="numbers from 1"):
+        embed(long_store, long_run, out=tmp_path / "cells.zarr", devices=0)
+
+
+def test_chunks_rounded_in_two_ways_do_not_come_into_one_folder(
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
+) -> None:
+    out = tmp_path / "cells.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CellsOnDisk, "finish", killed)
+        with pytest.raises(Killed):
+            embed(long_store, long_run, out=out, **ALL)
+    begun = json.loads((out / "embedding.json").read_text())
+    assert begun["computed_in"] == "fp32"
+    (out / "embedding.json").write_text(json.dumps(begun | {"computed_in": "bf16"}))
+    with pytest.raises(RunError, match="begun on a machine that computes in bf16, this one does so in fp32"):
+        embed(long_store, long_run, out=out, **ALL)
+    (out / "embedding.json").write_text(json.dumps(begun))
+    embed(long_store, long_run, out=out, **ALL)
+    assert bytes_of(out) == bytes_of(folder)
+
+
+def test_fewer_chunks_than_processes_leave_some_without_work(
+    long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
+) -> None:
+    few = np.arange(300)
+    path = tmp_path / "few.zarr"
+    store = store_from_arrays(long_store.read(few), long_store.cells[few], path, channels=long_store.channels)
+    one, two = (embed(store, long_run, out=tmp_path / f"{n}.zarr", devices=n) for n in (1, 2))
+    assert bytes_of(two) == bytes_of(one)
+
+
+@pytest.mark.slow
+def test_a_script_or_a_notebook_has_processes_started_and_goes_on_after_a_kill(
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
+) -> None:
+    out, started = tmp_path / "cells.zarr", []
+
+    class Watched(Processes):
+        def __init__(self, *arguments: Any):
+            super().__init__(*arguments)
+            started.append(self)
+
+    def kill(*_: object) -> None:
+        started[-1].processes[1].kill()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "Processes", Watched)
+        with progress.listening(kill), pytest.raises(RunError, match=r"was killed \(SIGKILL\).*goes on"):
+            embed(long_store, long_run, out=out, devices=2, **ALL)
+        with progress.listening(stop), pytest.raises(KeyboardInterrupt):
+            embed(long_store, long_run, out=out, devices=2, **ALL)
+    assert not on_disk.is_filled(out)
+    assert all(process.poll() is not None for each in started for process in each.processes)
+    assert embed(long_store, long_run, out=out, devices=2, **ALL) == out
+    assert bytes_of(out) == bytes_of(folder)
 
 
 def test_chunks_hold_full_batches_and_are_few_but_never_huge() -> None:

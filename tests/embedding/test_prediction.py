@@ -8,7 +8,6 @@ import torch
 
 from contrascope.embedding.prediction import predict
 from contrascope.embedding.spaces import Spaces
-from contrascope.errors import SettingsError
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 
@@ -54,8 +53,3 @@ def test_it_finishes_once_after_the_last_chunk(spaces: Spaces, long_store: CropS
     chunks = {0: range(40), 1: range(40, 80)}
     predict(spaces, long_store, chunks, keep=lambda chunk, _: seen.append(chunk), finish=lambda: seen.append("end"))
     assert seen == [0, 1, "end"]
-
-
-def test_no_devices_at_all_are_refused(spaces: Spaces, long_store: CropStore) -> None:
-    with pytest.raises(SettingsError, match="cannot be had"):
-        predict(spaces, long_store, {0: range(9)}, keep=lambda *_: None, finish=lambda: None, devices=0)

@@ -6,26 +6,30 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from contrascope import progress
-from contrascope.errors import RunError, SettingsError, StoreError
+from contrascope.errors import LostError, RunError, SettingsError, StoreError
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import TRAIN, split_cells
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
+from contrascope.training import distributed
 from contrascope.training import fit as fits
 from contrascope.training.distributed import ALONE, World, asked_for, launched, said_once
 from contrascope.training.means import Means
 from contrascope.training.processes import Processes
+from contrascope.training.processes import _free_port as free_port
 from contrascope.training.run import Run, open_run
 from contrascope.vocabulary import Share
 
@@ -184,17 +188,71 @@ def test_cells_whose_pixels_are_no_numbers_are_named_whichever_process_holds_the
         train(make_store(tmp_path, images=images), tmp_path / "run", devices=2)
 
 
+def nodes(number: int, words: list[str]) -> list[subprocess.Popen[str]]:
+    """A command of ours on so many nodes, which share this machine, two processes in all; torchrun on each."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={number}", f"--nproc-per-node={2 // number}"]
+    torchrun += ["--master-addr=127.0.0.1", f"--master-port={free_port()}"]
+    return [
+        subprocess.Popen(
+            [*torchrun, f"--node-rank={node}", "-m", "contrascope.cli", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for node in range(number)
+    ]
+
+
 @pytest.mark.slow
-def test_torchrun_starts_the_same_and_one_process_speaks(
-    together: Run, store: CropStore, train: Train, tmp_path: Path
+@pytest.mark.parametrize("number", [1, 2])
+def test_torchrun_starts_the_same_on_any_number_of_nodes_and_one_process_speaks(
+    together: Run, store: CropStore, tmp_path: Path, number: int
 ) -> None:
     settings = [f"--set={k}={json.dumps(x)}" for k, x in together.facts["settings"].items() if k != "preset"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29519"]
-    command += ["-m", "contrascope.cli", "train", str(store.path), "--out", str(tmp_path / "run"), *settings]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Run of mcvae") == 1
+    started = nodes(number, ["train", str(store.path), "--out", str(tmp_path / "run"), "--quiet", *settings])
+    said = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0] * number, said
+    assert "".join(out for out, _ in said).count("Run of mcvae") == 1
+    assert not any("Warning" in error or "contrascope" in error for _, error in said), said
     assert way(weights(open_run(tmp_path / "run")), weights(together)) == 0
+
+
+@pytest.mark.slow
+def test_a_node_that_is_gone_is_told_of_in_a_sentence_and_the_same_command_goes_on(
+    together: Run, store: CropStore, tmp_path: Path
+) -> None:
+    facts = together.facts["settings"] | {"epochs": 400, "patience": 10_000, "validations_per_epoch": 1}
+    settings = [f"--set={k}={json.dumps(x)}" for k, x in facts.items() if k != "preset"]
+    words = ["train", str(store.path), "--out", str(tmp_path / "run"), "--quiet", *settings]
+    here, gone = nodes(2, words)
+    while not (tmp_path / "run" / "resume.safetensors").is_file():
+        assert here.poll() is None, here.communicate()
+        time.sleep(0.2)
+    for process in psutil.Process(gone.pid).children(recursive=True):
+        process.kill()  # torchrun would first ask it to end
+    (_, said), _ = here.communicate(timeout=300), gone.communicate(timeout=300)
+    assert here.returncode
+    assert "LostError: Another process of those that share this work was killed or cannot be reached" in said
+    assert "contrascope/training" not in said, "no traceback of ours"
+    assert (tmp_path / "run" / "unfinished.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[/gloo/transport/tcp/pair.cc:537] Read error [10.0.0.2]:6382: Connection reset by peer.",
+        "[/gloo/transport/tcp/pair.cc:553] Connection closed by peer [10.0.0.2]:31414.",
+        "[/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 1800000ms for recv.",
+    ],
+)
+def test_what_torch_says_of_sockets_is_told_as_the_loss_of_a_process(words: str) -> None:
+    with pytest.raises(LostError, match="the same command goes on"), distributed._losses_told():
+        raise RuntimeError(words)
+    with pytest.raises(LostError), distributed._losses_told():
+        raise torch.distributed.DistBackendError("NCCL communicator was aborted")
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), distributed._losses_told():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
 @pytest.mark.parametrize("variables", [TORCHRUN, SRUN], ids=["torchrun", "srun"])

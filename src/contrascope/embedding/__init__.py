@@ -26,18 +26,19 @@ from contrascope import vocabulary as v
 from contrascope.config import fingerprint
 from contrascope.embedding.observations import Observations
 from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, is_filled, tidy
-from contrascope.embedding.prediction import is_first_rank, predict
+from contrascope.embedding.prediction import PATIENCE, predict
 from contrascope.embedding.spaces import Spaces
 from contrascope.errors import SettingsError, StoreError
 from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
-from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
-from contrascope.training.run import MATCHED, Run
+from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
+from contrascope.training.processes import Processes
+from contrascope.training.run import MATCHED, Run, open_run
 from contrascope.training.trainer import WEIGHTS
 
-__all__ = ["embed", "embed_to_file", "is_first_rank"]
+__all__ = ["embed", "embed_to_file"]
 
 
 @overload
@@ -81,8 +82,8 @@ def embed(
             each guide in each batch, from which profiles can be made. One that was killed goes on where it was, to
             the very same bytes; a finished one of the same inputs is left as it is.
         devices: Accelerators that share the chunks of ``out``, or processes on a machine without; ``auto`` takes all
-            GPUs. Several start the script that calls this once more each; what comes after is then done by all of
-            them. Where torchrun or srun has started the processes, they are those, on all nodes.
+            GPUs. Several have a process each, started from here and ended with it. Where torchrun or srun has started
+            the processes, they are those, on all nodes.
 
     Returns:
         N cells with ``obsm`` as above and no X; with ``out``, its path.
@@ -92,6 +93,7 @@ def embed(
         StoreError: The run normalised pixels by batch, and the store has batches it was not trained on; the cell
             table has a column that AnnData has no place for, or one of what is to be written; no space or permission.
         SettingsError: Several devices without ``out``, or none.
+        LostError: Another of several processes is gone; the same call goes on from the chunks that are kept.
     """
     world = None if out is None else launched()
     number = asked_for(devices, 1, world)
@@ -110,8 +112,19 @@ def embed(
     files = [sha256(run.path / name) for name in ([WEIGHTS, MATCHED] if run.is_matched else [WEIGHTS])]
     made_from = fingerprint([version("contrascope"), facts, files, spaces.sizes, error])
     plan = Plan(len(store), spaces.sizes, error, facts, made_from)
-    _fill(Path(out), plan, observations, spaces, store, number, world)
+    cells = CellsOnDisk(Path(out), plan, observations)
+    if world is None and number > 1:
+        wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
+        arguments = {"run": str(run.path.absolute()), "out": str(Path(out).absolute())} | wanted
+        Processes("contrascope.embedding:embed_share", store, arguments, number).wait()
+    else:
+        _fill(cells, spaces, store, world or ALONE)
     return Path(out)
+
+
+def embed_share(store: CropStore, *, run: str, out: str, **wanted: bool) -> None:
+    """What each of several processes does (``training/process.py``): ``embed``, with a run by its path."""
+    embed(store, open_run(Path(run)), out=out, **wanted)
 
 
 def embed_to_file(
@@ -129,8 +142,10 @@ def embed_to_file(
     if path.suffix == ".zarr":
         embed(store, run, out=path, devices=devices, **wanted)
         return {name: int(matrix.shape[1]) for name, matrix in zarr.open_group(path / "obsm", mode="r").arrays()}
-    if (number := asked_for(devices, 1, None)) > 1:
-        raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
+    world = launched()
+    if (number := asked_for(devices, 1, None) if world is None else world.size) > 1:
+        with said_once(world):
+            raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
     cells = embed(store, run, **wanted)
     write_anndata(cells, path)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
@@ -156,20 +171,12 @@ def _in_memory(spaces: Spaces, store: CropStore, observations: Observations, fac
     return cells
 
 
-def _fill(
-    path: Path,
-    plan: Plan,
-    observations: Observations,
-    spaces: Spaces,
-    store: CropStore,
-    devices: int,
-    world: World | None,
-) -> None:
-    """Fill a folder, or go on filling it. With several devices each rank comes by here; only the first tidies up."""
-    cells = CellsOnDisk(path, plan, observations)
+def _fill(cells: CellsOnDisk, spaces: Spaces, store: CropStore, world: World) -> None:
+    """Fill a folder, or go on filling it. Each process comes by here; only the first tidies up."""
+    path, plan = cells.path, cells.plan
 
     def prepare() -> None:
-        if not claim(path, plan.fingerprint):
+        if not claim(path, plan.fingerprint, computed_in="bf16" if spaces.bf16 else "fp32"):
             tidy(path)
             return
         for file in half_written(path):
@@ -180,20 +187,17 @@ def _fill(
         write_anndata(summed(cells.blocks(), facts=plan.facts), sums_path(path))
         cells.finish()
 
-    with joined(world or ALONE):
-        if world is not None:
-            first(world, prepare)
-        elif is_first_rank():
-            prepare()
+    with joined(world, PATIENCE), said_once(world):
+        first(world, prepare)
         if is_filled(path):
             return
         chunks = {chunk: plan.rows(chunk) for chunk in cells.todo()}
-        if world is not None:
+        if world.size > 1:
             distributed.barrier()  # none writes a chunk before all have seen which are missing
         if chunks:
-            predict(spaces, store, chunks, keep=cells.write, finish=finish, devices=devices, world=world)
-        elif is_first_rank():
-            finish()
+            predict(spaces, store, chunks, keep=cells.write, finish=finish, world=world)
+        else:
+            first(world, finish)
 
 
 def _facts(store: CropStore, run: Run) -> dict[str, Any]:

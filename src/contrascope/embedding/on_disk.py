@@ -1,4 +1,4 @@
-"""Embedded cells as a Zarr AnnData that is filled chunk by chunk, in any number of sittings and by any number of ranks.
+"""Embedded cells as a Zarr AnnData, filled chunk by chunk in any number of sittings and by any number of processes.
 
     cells.zarr/
       embedding.json   what it is made from, until it is finished
@@ -137,8 +137,13 @@ class CellsOnDisk:
             yield self.path / _chunk_key(array, name, chunk)
 
 
-def claim(path: Path, fingerprint: str) -> bool:
+def claim(path: Path, fingerprint: str, *, computed_in: str) -> bool:
     """Make a folder ready for the cells of this fingerprint.
+
+    Args:
+        path: The folder.
+        fingerprint: Of all that the cells are made from.
+        computed_in: How this machine computes, ``bf16`` or ``fp32``; chunks of both are not for one folder.
 
     Returns:
         Whether there is work to do; False if they are all there.
@@ -158,11 +163,17 @@ def claim(path: Path, fingerprint: str) -> bool:
         )
     if is_filled(path):
         return False
+    begun_in = read_json(path / _UNFINISHED).get("computed_in") if there is not None else None
+    if begun_in not in (None, computed_in):
+        raise RunError(
+            f"{path} was begun on a machine that computes in {begun_in}, this one does so in {computed_in}: its cells "
+            f"would be rounded in two ways. Go on with it on a machine like that one, or delete it to start again."
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path} cannot be made: {error.strerror}. Choose another folder.") from None
-    write_json(path / _UNFINISHED, {"fingerprint": fingerprint})
+    write_json(path / _UNFINISHED, {"fingerprint": fingerprint, "computed_in": computed_in})
     return True
 
 

@@ -1,6 +1,6 @@
 """Cells through the network by Lightning's predict, on one device or several, each with a run of chunks of its own.
 
-Ranks share nothing but the folder that they write into. The first of them finishes it when all are through, and
+Processes share nothing but the folder that they write into. The first of them finishes it when all are through, and
 none goes on before that.
 """
 
@@ -8,36 +8,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrascope.embedding.spaces import Spaces
-from contrascope.errors import SettingsError
+from contrascope.models.precision import repeatable
 from contrascope.progress import report
 from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
 from contrascope.store.store import CropStore
-from contrascope.training.distributed import Environment, World
+from contrascope.training.distributed import ALONE, Environment, World
 from contrascope.training.quiet import quietly
 from contrascope.vocabulary import Batch
 
 BATCH_SIZE = 256
 """Cells that are read together: few enough for their pixels to be given memory that is used again."""
+PATIENCE = timedelta(days=1)
+"""How long processes that are through wait for those that are not: machines differ, and 31 million cells take hours."""
 BEGUN = 1
 """Batches that threads may work on ahead of the one that is waited for."""
 Keep = Callable[[int, dict[str, np.ndarray]], None]
-
-
-def is_first_rank() -> bool:
-    """Whether this process is the only one, or the first of several that work together."""
-    return getattr(rank_zero_only, "rank", 0) in (0, None)
 
 
 def predict(
@@ -47,8 +44,7 @@ def predict(
     *,
     keep: Keep,
     finish: Callable[[], None],
-    devices: int = 1,
-    world: World | None = None,
+    world: World = ALONE,
 ) -> None:
     """Embed chunks of rows.
 
@@ -57,17 +53,15 @@ def predict(
         store: The cells.
         chunks: Number of a chunk -> its rows.
         keep: Called with the number of a chunk and what was found of its rows, in their order.
-        finish: Called once, by the first rank, when every chunk is kept.
-        devices: Accelerators, or processes on a machine without.
-        world: The processes that share the chunks, where torchrun or srun has started them.
+        finish: Called once, by the first process, when every chunk is kept.
+        world: This process among those that share the chunks; they have joined.
 
     Raises:
-        SettingsError: More devices than there are.
         KeyboardInterrupt: Ctrl-C.
     """
     module, threads = _Prediction(spaces, store, chunks, keep), torch.get_num_threads()
-    with quietly(), torch.random.fork_rng(devices=[]):
-        trainer = _trainer(devices, world)
+    with quietly(), repeatable(), torch.random.fork_rng(devices=[]):
+        trainer = _trainer(world)
         try:
             trainer.predict(module, return_predictions=False)
         except SystemExit:  # what Lightning makes of Ctrl-C
@@ -75,33 +69,28 @@ def predict(
         finally:
             spaces.rest()
             torch.set_num_threads(threads)
-        # Not in a hook of the module: a rank that has no chunk has no hooks called.
+        # Not in a hook of the module: a process that has no chunk has no hooks called.
         trainer.strategy.barrier("every chunk is kept")
         if trainer.is_global_zero:
             finish()
         trainer.strategy.barrier("finished")
 
 
-def _trainer(devices: int, world: World | None) -> L.Trainer:
-    # Of itself, Lightning would take any job of SLURM for one whose tasks share the work.
-    environment = LightningEnvironment() if world is None else Environment(world)
-    try:
-        return L.Trainer(
-            accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            devices=devices,
-            num_nodes=1 if world is None else world.nodes,
-            plugins=[environment],
-            precision="32-true",  # where numbers are rounded, the spaces say themselves
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            use_distributed_sampler=False,
-        )
-    except MisconfigurationException as error:
-        raise SettingsError(
-            f"{devices} devices cannot be had: {' '.join(str(error).split())}. Ask for fewer."
-        ) from None
+def _trainer(world: World) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=world.devices,
+        num_nodes=world.nodes,
+        strategy="auto" if world.size == 1 else DDPStrategy(),
+        # Of itself, Lightning would take any job of SLURM for one whose tasks share the work.
+        plugins=[LightningEnvironment() if world.size == 1 else Environment(world)],
+        precision="32-true",  # where numbers are rounded, the spaces say themselves
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+    )
 
 
 class _Prediction(L.LightningModule):
@@ -109,6 +98,7 @@ class _Prediction(L.LightningModule):
 
     def __init__(self, spaces: Spaces, store: CropStore, chunks: dict[int, range], keep: Keep):
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer chunks may be left than processes
         self.spaces, self.store, self.chunks, self.keep = spaces, store, chunks, keep
         self._parts: list[dict[str, np.ndarray]] = []
         self._begun: deque[tuple[Tensor, Callable[[], dict[str, Tensor]]]] = deque()

@@ -1,29 +1,35 @@
-"""The processes of one training: who they are, and what they tell each other outside of the steps.
+"""The processes that share a training or an embedding: who they are, and what they tell each other besides.
 
 Processes come from torchrun, from SLURM (srun, one task a device), or from ``processes.py``, which starts them as
-torchrun would. All of them do the same; the first alone writes files.
+torchrun would. All of them do the same; of a training the first alone writes files.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from lightning.pytorch.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from torch import distributed
 
-from contrascope.errors import ContrascopeError, RunError, SettingsError
+from contrascope.errors import ContrascopeError, LostError, RunError, SettingsError
 from contrascope.vocabulary import Share
 
 T = TypeVar("T")
 Devices = int | Literal["auto"]
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for one another: the first may have work of its own. One that is gone is noticed at once."""
+_GONE = re.compile(r"connection (closed|reset) by peer|broken pipe|connect(ion)? refused|timed out", re.IGNORECASE)
+"""What torch's backend for CPUs says then, in a RuntimeError; that for GPUs has an error of its own."""
 
 
 class World(NamedTuple):
-    """A process among those of one training.
+    """A process among those that share the work.
 
     Attributes:
         rank: Which of all processes this is.
@@ -73,13 +79,13 @@ def launched() -> World | None:
     if world.size % world.nodes:
         raise RunError(
             f"{world.size} processes on {world.nodes} nodes were found: each node must have as many as any other. "
-            f"Start the training with as many tasks on each, one for each device."
+            f"Start as many tasks on each, one for each device."
         )
     return world if world.size > 1 else None
 
 
 def asked_for(devices: Devices, nodes: int, world: World | None) -> int:
-    """How many processes a training is to have on each machine.
+    """How many processes a training or an embedding is to have on each machine.
 
     Args:
         devices: As ``fit`` has it.
@@ -111,15 +117,23 @@ def asked_for(devices: Devices, nodes: int, world: World | None) -> int:
             )
     if 0 < gpus < number:
         raise RunError(
-            f"{number} processes are to train on this machine, and it shows {gpus} GPUs. Ask for at most {gpus} "
+            f"{number} processes are to share this machine, and it shows {gpus} GPUs. Ask for at most {gpus} "
             f"devices; under SLURM give each task all GPUs of its node (--gpus-per-node, not --gpus-per-task)."
         )
     return number
 
 
 @contextmanager
-def joined(world: World) -> Iterator[None]:
-    """Inside, the processes of a world can talk to each other."""
+def joined(world: World, patience: timedelta = PATIENCE) -> Iterator[None]:
+    """Inside, the processes of a world can talk to each other.
+
+    Args:
+        world: This process among them.
+        patience: How long one waits for another.
+
+    Raises:
+        LostError: One of the others is gone, seen as soon as this one waits for it.
+    """
     if world.size == 1:
         yield
         return
@@ -127,11 +141,38 @@ def joined(world: World) -> Iterator[None]:
     if gpu:
         torch.cuda.set_device(world.local_rank)
     os.environ |= {"MASTER_ADDR": world.address, "MASTER_PORT": str(world.port)}
-    distributed.init_process_group("nccl" if gpu else "gloo", rank=world.rank, world_size=world.size)
+    with _losses_told():
+        distributed.init_process_group(
+            "nccl" if gpu else "gloo", rank=world.rank, world_size=world.size, timeout=patience
+        )
+        try:
+            yield
+        except BaseException:
+            _leave(gpu)
+            raise
+        distributed.destroy_process_group()
+
+
+def _leave(gpu: bool) -> None:
+    """Leave the others in the middle of something; on GPUs the orderly end would wait for them, and they for us."""
+    if gpu and hasattr(distributed.distributed_c10d, "_abort_process_group"):
+        distributed.distributed_c10d._abort_process_group()
+    else:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """Inside, that another process is gone is said in a sentence, where torch has a page about its sockets."""
     try:
         yield
-    finally:
-        distributed.destroy_process_group()
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and not ("gloo" in str(error) and _GONE.search(str(error))):
+            raise
+        raise LostError(
+            "Another process of those that share this work was killed or cannot be reached any more: its own machine "
+            "says why, want of memory maybe. What was kept until now is sound; the same command goes on from there."
+        ) from error
 
 
 @contextmanager

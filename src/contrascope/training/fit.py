@@ -94,13 +94,7 @@ def fit(
     if world is None and number > 1:
         arguments = {"model": model, "out": str(out.absolute())} | settings.model_dump(mode="json")
         arguments |= {"start_from": parent and str(parent.path.absolute()), "loggers": list(loggers)}
-        Processes(
-            {
-                "store": str(store.path.absolute() if isinstance(store.path, Path) else store.path),
-                "arguments": arguments,
-            },
-            number,
-        ).wait()
+        Processes("contrascope.training.fit:fit", store, arguments, number).wait()
         return open_run(out)
     world = world or ALONE
     with joined(world), said_once(world):

@@ -1,8 +1,8 @@
-"""Several processes for one training on one machine, started from a command, a script or a notebook alike.
+"""Several processes that share the work on one machine, started from a command, a script or a notebook alike.
 
-Each is a fresh interpreter that is told what to ``fit`` (``process.py``), with the variables that torchrun would set.
-The process that asked does not train: it passes on their progress, ends the others where one fails, hands Ctrl-C to
-the first, and raises what went wrong there. The processes end with it, even if it is killed.
+Each is a fresh interpreter that is told what to do (``process.py``), with the variables that torchrun would set. The
+process that asked waits: it passes on their progress, ends the others where one fails, hands Ctrl-C to the first, and
+raises what went wrong there. The processes end with it, even if it is killed.
 """
 
 from __future__ import annotations
@@ -17,24 +17,31 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import IO, Any
 
 from contrascope import errors, progress
-from contrascope.errors import RunError
+from contrascope.errors import LostError, RunError
+from contrascope.store.store import CropStore
+from contrascope.training.process import LOST
 
 _PATIENCE = 20.0
 """Seconds that the other processes are given to say what is wrong, once one has failed."""
 
 
 class Processes:
-    """The processes of a training.
+    """The processes that share a piece of work.
 
     Args:
-        task: What ``process.py`` reads.
-        number: How many.
+        function: What each is to call with the store and the arguments, as "module:name".
+        store: A crop store.
+        arguments: Its other arguments by name, such as JSON can hold.
+        number: How many processes.
     """
 
-    def __init__(self, task: dict[str, Any], number: int):
+    def __init__(self, function: str, store: CropStore, arguments: dict[str, Any], number: int):
+        where = str(store.path.absolute() if isinstance(store.path, Path) else store.path)
+        task = {"function": function, "store": where, "arguments": arguments}
         self.told: queue.Queue[dict[str, Any]] = queue.Queue()
         self._errors = [tempfile.TemporaryFile("w+") for _ in range(number)]  # noqa: SIM115 - closed at the end
         port = _free_port()
@@ -46,6 +53,7 @@ class Processes:
         Raises:
             ContrascopeError: What one of them raised.
             RunError: One was killed.
+            KeyboardInterrupt: Ctrl-C, where the work makes no error of it.
             RuntimeError: One failed for a reason that is ours; its own words are quoted.
         """
         try:
@@ -59,7 +67,7 @@ class Processes:
                     self.processes[0].send_signal(signal.SIGINT)
                     stopping = True
             if self._failed():
-                self._await_reason()
+                self._await_reason(stopping)
             self._listen(0.0)
         finally:
             self._end()
@@ -112,22 +120,27 @@ class Processes:
     def _failed(self) -> bool:
         return any(p.poll() not in (None, 0) for p in self.processes)
 
-    def _await_reason(self) -> None:
+    def _await_reason(self, stopping: bool) -> None:
         """Give the others time to say why, then say what is known."""
         until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until and any(p.poll() is None for p in self.processes):
+        waited_for = self.processes[:1] if stopping else self.processes
+        while time.monotonic() < until and any(p.poll() is None for p in waited_for):
             self._listen(0.2)
         self._listen(0.5)
+        if stopping:
+            raise KeyboardInterrupt
         codes = [process.poll() or 0 for process in self.processes]
         if (lowest := min(codes)) < 0:  # the others fail for that reason only
             raise RunError(
-                f"A process of the training was killed ({signal.Signals(-lowest).name}), maybe for want of memory. The "
-                f"same command goes on from the last checkpoint; use a smaller training.batch_size or fewer devices if "
-                f"it comes again."
+                f"One of {len(codes)} processes was killed ({signal.Signals(-lowest).name}), maybe for want of memory. "
+                f"The same command goes on from what was kept; use fewer devices or, to train, a smaller "
+                f"training.batch_size if it comes again."
             )
-        said = self._errors[codes.index(max(codes))]
+        said = next((said for said, code in zip(self._errors, codes, strict=True) if code not in (0, LOST)), None)
+        if said is None:
+            raise LostError("The processes lost one another. The same command goes on from what was kept.")
         said.seek(0)
-        raise RuntimeError(f"A process of the training failed:\n{said.read()[-5000:]}")
+        raise RuntimeError(f"One of {len(codes)} processes failed:\n{said.read()[-5000:]}")
 
     def _end(self) -> None:
         for process in self.processes:

@@ -17,7 +17,9 @@ _KNOWN = (
     ".*`isinstance.treespec, LeafSpec.`.*",
     ".*Checkpoint directory .* exists.*",
     ".*Experiment logs directory .* exists.*",
-    ".*GPU available but not used.*",
+    ".*available but not used.*",  # a Mac's GPU (trainer.py)
+    ".*`srun` command is available.*",  # and torchrun may be what is used
+    ".*`broadcast_buffers` is deprecated.*",  # its successor is not in all versions that we allow
     ".*recommended to use .*sync_dist=True.*",  # what is logged is the same in each process
     ".*predict returned None.*",  # what it finds is kept, not returned
     ".*Total length of `.*` across ranks is zero.*",
