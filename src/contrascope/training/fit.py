@@ -54,8 +54,8 @@ def fit(
     """Train a model on a store.
 
     A finished run of the same store, model and settings in ``out`` is opened, not trained again; one that was
-    killed or stopped goes on where it was, to the very same weights. ``views`` and ``salient_reference`` say how cells
-    are embedded: where they alone are others, the run has them from then on, with the weights that it had.
+    killed or stopped goes on where it was, on a CPU to the very same weights. ``views`` and ``salient_reference`` say
+    how cells are embedded: where they alone are others, the run has them from then on, with the weights that it had.
 
     On several devices each process holds an even share of every batch, and ``batch_size`` is that of the whole: the
     training follows that of one device, whatever their number. On one machine the processes are started here, and a
