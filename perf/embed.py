@@ -32,6 +32,7 @@ import contrascope as cs
 from contrascope.training.run import Run
 
 TURNS, BATCH = 3, 512
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def ours(store: cs.CropStore, run: Run) -> np.ndarray:
@@ -43,19 +44,20 @@ def plainly(store: cs.CropStore, environment: Path, run: Run) -> np.ndarray:
     """The same of the baseline; it does both spaces, as contrascope does."""
     model = run.untrained(seed=0)
     model.load_state_dict(run.model.state_dict())
-    model.to(memory_format=torch.contiguous_format).eval()
+    model.to(DEVICE, memory_format=torch.contiguous_format).eval()
     dataset = OneByOne(environment, pd.DataFrame({"label": store.labels}), np.float32)
     found = []
     with torch.no_grad():
         for images, _ in DataLoader(dataset, batch_size=BATCH, num_workers=2):
-            x = transformed(images, run)
+            x = transformed(images.to(DEVICE), run)
             found.append([encoder(x).chunk(2, dim=1)[0] for encoder in model.encoders.values()][1])
-    return torch.cat(found).numpy()
+    return torch.cat(found).cpu().numpy()
 
 
 def transformed(images: torch.Tensor, run: Run) -> torch.Tensor:
     """What the run's transform gives, by torch's own operations."""
-    of = {name: torch.tensor(values)[:, None, None] for name, values in run.transform.state().items() if name != "size"}
+    measured = {name: values for name, values in run.transform.state().items() if name != "size"}
+    of = {name: torch.tensor(values, device=DEVICE)[:, None, None] for name, values in measured.items()}
     size = (run.settings.image_size,) * 2
     x = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
     return (torch.asinh((x - of["offset"]) / of["cofactor"]) - of["center"]) / of["spread"]
@@ -88,7 +90,7 @@ def speed(cells: int) -> None:
             seconds.append((fast, plain))
         around, _, _ = timed(lambda: ours(store, from_all_sides))
     (fast, work), (plain, plain_work) = np.median(seconds, axis=0) / cells
-    print(f"{cells:,} cells, medians of {TURNS} turns, {torch.get_num_threads()} threads")
+    print(f"{cells:,} cells, medians of {TURNS} turns, {torch.get_num_threads()} threads, {DEVICE}")
     print(f"  contrascope {1 / fast:8,.0f} cells/s {work * 1e6:8,.0f} core-microseconds a cell")
     print(f"  one by one  {1 / plain:8,.0f} cells/s {plain_work * 1e6:8,.0f} core-microseconds a cell")
     print(f"  contrascope {cells / around:8,.0f} cells/s from all sides, compared with controls")

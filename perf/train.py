@@ -32,6 +32,7 @@ from contrascope.models.architectures.conv5 import Encoder
 from contrascope.sampling.samplers import BalancedBatches
 
 TURNS, EPOCHS = 3, 2
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Plain(nn.Module):
@@ -83,14 +84,14 @@ def plainly(store: cs.CropStore, environment: Path, settings: TrainingSettings) 
     """Cells a second of the baseline."""
     sampler = BalancedBatches(store.labels, np.arange(len(store)), batch_size=settings.batch_size, seed=0)
     dataset = OneByOne(environment, pd.DataFrame({"label": store.labels}), np.float32)
-    model = Plain(settings, len(store.channels), len(store.perturbations))
+    model = Plain(settings, len(store.channels), len(store.perturbations)).to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     began, cells = time.perf_counter(), 0
     for epoch in range(EPOCHS):
         for images, m in DataLoader(dataset, batch_sampler=Batches(sampler, epoch), num_workers=2):
             size = (settings.image_size, settings.image_size)
-            x = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-            loss = model((torch.asinh(x) - 7) / 7, m)
+            x = F.interpolate(images.to(DEVICE), size, mode="bilinear", antialias=True, align_corners=False)
+            loss = model((torch.asinh(x) - 7) / 7, m.to(DEVICE))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -129,7 +130,7 @@ def main() -> None:
         )
     fast, training, plain = np.median(rates, axis=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{cells:,} cells, {EPOCHS} epochs, medians of {TURNS} turns, {torch.get_num_threads()} threads")
+    print(f"{cells:,} cells, {EPOCHS} epochs, medians of {TURNS} turns, {torch.get_num_threads()} threads, {DEVICE}")
     print(f"  contrascope {training:7,.0f} cells/s while it trains, validations, logs and files included")
     print(f"              {fast:7,.0f} cells/s with what is done once: looking at pixels and matching controls")
     print(f"  as published {plain:6,.0f} cells/s, so {training / plain:.1f} and {fast / plain:.1f} times as fast")
