@@ -43,6 +43,8 @@ from contrascope.training.quiet import quietly
 WEIGHTS, METRICS, RESUME = "weights.safetensors", "metrics.csv", "resume.safetensors"
 CHECKPOINT_SECONDS = 300.0
 """A crash costs at most this much training."""
+_STEPS_BETWEEN_WORDS = 10
+"""Several processes agree on whether to save every so many steps: a word costs each of them a wait for its device."""
 
 
 def train(
@@ -262,6 +264,8 @@ class _Checkpoints(L.Callback):
         return self._before + time.monotonic() - self._began
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.world_size > 1 and trainer.global_step % _STEPS_BETWEEN_WORDS:
+            return
         due = time.monotonic() - self._saved > self.every
         # All save together, so that none waits for the others in vain.
         if trainer.strategy.reduce_boolean_decision(due, all=False):
