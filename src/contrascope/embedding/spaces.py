@@ -160,7 +160,8 @@ def intensity_statistics(pixels: Tensor) -> Tensor:
 def _statistics(pixels: Tensor) -> Tensor:
     flat = pixels.float().flatten(2)
     ranks = [round(p / 100 * (flat.shape[2] - 1)) for p in v.INTENSITY_PERCENTILES]
-    percentiles = flat.sort(dim=2).values[:, :, ranks]
+    ordered = flat.sort(dim=2).values
+    percentiles = torch.stack([ordered[:, :, rank] for rank in ranks], dim=2)  # a list would be sent to the device
     moments = torch.stack([flat.mean(2), flat.std(2)], dim=2)
     return torch.cat([moments, percentiles], dim=2).flatten(1)
 
