@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from contrascope.profiles.agreement import guide_agreement
 from contrascope.profiles.guides import guide_table
+from contrascope.profiles.normalize import centred
 
 
 def _guides() -> AnnData:
@@ -26,8 +27,18 @@ def _guides() -> AnnData:
 
 def test_effects_are_in_multiples_of_the_median_control_guide() -> None:
     table = guide_table(_guides(), pd.DataFrame(), space="salient")
-    assert table["effect"].tolist() == [3, 4, 1, 1]
+    np.testing.assert_allclose(table["effect"], [2, 8 / 3, 2 / 3, 2 / 3])
     assert table["cells"].tolist() == [13, 14, 15, 16] and table["cosine"].isna().all()
+
+
+def test_a_guide_that_does_nothing_is_as_far_as_a_control_guide() -> None:
+    generator, effects = np.random.default_rng(0), []
+    for _ in range(200):
+        values = generator.standard_normal((9, 40))
+        obs = pd.DataFrame({"guide": range(9), "perturbation": "x", "control": np.arange(9) < 3, "n_cells": 100})
+        guides = centred(AnnData(obs=obs.set_index(obs["guide"].astype(str)), obsm={"salient": values}))
+        effects += guide_table(guides, pd.DataFrame(), space="salient")["effect"].tolist()
+    assert abs(np.mean(effects) - 1) < 0.08
 
 
 def test_the_cosine_is_that_with_the_other_guides() -> None:

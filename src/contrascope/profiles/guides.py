@@ -24,11 +24,14 @@ def guide_table(guides: AnnData, agreement: pd.DataFrame, *, space: str) -> pd.D
 
     Returns:
         Columns perturbation, guide, cells; effect, the length of its profile in multiples of what a control guide has
-        at the median; cosine with the mean of the perturbation's other guides, empty where it has no others.
+        at the median, seen from the other control guides (empty where there are none; guides with fewer cells lie
+        further off by chance); cosine with the mean of the perturbation's other guides, empty where it has no others.
     """
     length = np.linalg.norm(embedding(guides, space), axis=1)
     control = flags(guides.obs[CONTROL])
-    usual = float(np.median(length[control])) if control.any() else np.nan
+    # From the mean of all k it is part of, a control guide is (k - 1) / k as far as from that of the others.
+    k = int(control.sum())
+    usual = float(np.median(length[control])) * k / (k - 1) if k > 1 else np.nan
     table = pd.DataFrame(
         {
             PERTURBATION: guides.obs[PERTURBATION].astype(str).to_numpy(),
