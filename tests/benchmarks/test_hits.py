@@ -14,6 +14,7 @@ from contrascope.benchmarks.hits import hits
 from contrascope.benchmarks.hits_table import METRICS
 from contrascope.benchmarks.result import Result
 from contrascope.errors import BenchmarkError
+from contrascope.profiles.correct import corrected
 
 STATISTICS = list(METRICS)
 
@@ -200,3 +201,14 @@ def test_without_replicates_there_is_no_average_precision() -> None:
     result = hits(data, permutations=99)
     assert perturbations(result)["map"].isna().all()
     assert any("Mean average precision was left out" in note for note in result.notes)
+
+
+def test_cells_whitened_on_the_controls_they_are_compared_with_are_refused_where_those_are_few() -> None:
+    cells = screen(control_guides=18, width=20)  # 90 controls a batch for 20 features
+    for how in ("tvn-whiten", "sphere-batch"):
+        with pytest.raises(BenchmarkError, match=rf"'{how}'.*as few as \d\d controls for the 20 features of salient"):
+            hits(corrected(cells, how), permutations=19)
+    few = cells[:, :].copy()
+    few.obsm["salient"] = few.obsm["salient"][:, :6]
+    for how, given in (("tvn-whiten", few), ("sphere", cells), ("standardise-batch", cells)):
+        hits(corrected(given, how), permutations=19)

@@ -48,6 +48,7 @@ from contrascope.benchmarks.retrieval import Replicates, mean_average_precisions
 from contrascope.benchmarks.ruler import Ruler
 from contrascope.benchmarks.significance import guide_p, least_guide_p, permutation_p, permuted_labels
 from contrascope.errors import BenchmarkError, first_few
+from contrascope.profiles.correct import refuse_fitted
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, GUIDE
 
@@ -90,7 +91,8 @@ def hits(
         Headline: share of perturbations with p and q below .05, beside the share that chance gives.
 
     Raises:
-        BenchmarkError: A missing column or label, no controls, nothing that can be compared, NaN in an embedding.
+        BenchmarkError: A missing column or label, no controls, nothing that can be compared, NaN in an embedding, or
+            cells that were whitened on too few of the controls they are compared with.
     """
     _check(statistic, permutations, max_cells)
     cast, notes = cast_of(cells.obs, within=within, seed=seed)
@@ -99,7 +101,8 @@ def hits(
     notes += [*lost_cells(cast), *more, *_limits(plan, permutations)]
     method = _Method(statistic, permutations)
     tables: list[pd.DataFrame] = []
-    for space in chosen_spaces(cells, spaces):
+    refuse_fitted(cells, chosen := chosen_spaces(cells, spaces))
+    for space in chosen:
         matrix = embedding(cells, space)
         ruler = Ruler.of(matrix[cast.some_controls(MOST_CONTROLS)])
         notes += ruler.remarks(space)

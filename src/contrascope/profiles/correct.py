@@ -7,6 +7,7 @@ moments of the controls of each batch, which were gathered in the same pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,12 @@ from contrascope.profiles.blocks import Cells, sums_or_cells
 from contrascope.profiles.corrections import CORRECTIONS, FEWEST, MAD_TO_DEVIATION, Correction, scaling
 from contrascope.profiles.moments import Gathering, Maps, Moments, from_stored, no_moments
 from contrascope.profiles.sums import ALL_CELLS, CONTROLS, summed
-from contrascope.vocabulary import BATCH, CONTROL
+from contrascope.vocabulary import BACKGROUND, BATCH, COMBINED, CONTROL, SALIENT
 
+CORRECTED = "corrected"
+"""Key of ``uns``: how cells were corrected, and the fewest controls that a map was made of."""
+ENOUGH = 10
+"""Controls a feature, for a covariance to fit those that it was not taken of as well as its own (docs/log.md)."""
 Values = NDArray[np.float64]
 
 
@@ -44,7 +49,8 @@ def corrected(cells: AnnData, how: str, *, batch: str = BATCH, ridge: float | No
         ridge: In place of the correction's own, where it takes a covariance; in units of a standardised variance.
 
     Returns:
-        The same rows and columns of ``obs``; the same spaces in ``obsm``, in the dtype they had if that is a float.
+        The same rows and columns of ``obs``; the same spaces in ``obsm``, in the dtype they had if that is a float;
+        ``uns["corrected"]`` says how.
 
     Raises:
         SettingsError: There is no such correction, or it takes no ridge.
@@ -57,7 +63,32 @@ def corrected(cells: AnnData, how: str, *, batch: str = BATCH, ridge: float | No
         maps = _maps(cells, space, rows, correction, how=how, ridge=ridge)
         spaces[space] = _mapped(cells.obsm[space], maps, rows, space)
     kept = {key: value for key, value in cells.uns.items() if key != CONTROLS}
+    if how != "none" and not holds_sums(cells):
+        kept[CORRECTED] = {"how": how, "controls": int(np.bincount(rows.batch[rows.control]).min())}
     return AnnData(obs=cells.obs.copy(), obsm=spaces, uns=kept)
+
+
+def refuse_fitted(cells: AnnData, spaces: Sequence[str]) -> None:
+    """Make sure that controls may be compared with other cells, where both were corrected on these controls.
+
+    A covariance of few controls makes them, and them alone, white: any other cell then lies further off.
+
+    Raises:
+        BenchmarkError: The cells were whitened on fewer than ten controls a feature.
+    """
+    done = cells.uns.get(CORRECTED)
+    if done is None or not CORRECTIONS[done["how"]].covariance:
+        return
+    names = set(spaces) | ({BACKGROUND, SALIENT} & set(cells.obsm) if COMBINED in spaces else set())
+    for space in sorted(names & set(cells.obsm)):
+        if done["controls"] < (needed := ENOUGH * cells.obsm[space].shape[1]):
+            raise BenchmarkError(
+                f"The cells were corrected by '{done['how']}', whose covariances come of as few as "
+                f"{done['controls']:,} controls for the {cells.obsm[space].shape[1]:,} features of {space}. These very "
+                f"controls would now be compared with the other cells, which lie further off for that reason alone: "
+                f"perturbations that do nothing would be hits. {needed:,} controls were needed for each map. Give the "
+                f"cells uncorrected, or corrected without a covariance (standardise, centre-batch)."
+            )
 
 
 def corrected_sums(cells: Cells, how: str, *, batch: str = BATCH, ridge: float | None = None) -> AnnData:
