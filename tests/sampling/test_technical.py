@@ -95,3 +95,11 @@ def test_a_column_that_names_every_cell_is_no_way_of_imaging(make: Make, monkeyp
     monkeypatch.setattr("contrascope.sampling.technical.MOST_LEVELS", 30)
     with pytest.raises(StoreError, match="which has 40 values"):
         measured_technical(make(), ["cell_id"])
+
+
+def test_levels_that_some_cells_leave_out_are_named(make: Make) -> None:
+    store = make(day=np.array(["mon", "tue", "wed"])[np.arange(N) % 3], distance=np.linspace(0, 1, N))
+    technical = measured_technical(store, ["day", "distance"]).bound(store)
+    assert technical.without(np.arange(N)) == {}
+    assert technical.without(np.arange(0, N, 3)) == {"day": ["tue", "wed"]}
+    assert technical.without(np.arange(20)) == {"distance": [f"part {i} of 8" for i in (5, 6, 7, 8)]}

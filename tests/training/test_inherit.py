@@ -105,3 +105,37 @@ def test_a_store_of_other_channels_is_refused(
 ) -> None:
     with pytest.raises(RunError, match="has channels"):
         train(make_store(tmp_path, channels=["DNA", "GFP"]), tmp_path / "run", start_from=parent)
+
+
+def test_technical_levels_come_over_by_column_and_level_and_new_ones_start_afresh(
+    make_store: Callable[..., CropStore], train: Train, tmp_path: Path
+) -> None:
+    def imaged(name: str, days: list[str], seed: int) -> CropStore:
+        columns = {"day": np.array(days)[np.arange(120) % len(days)], "far": np.random.default_rng(seed).random(120)}
+        (tmp_path / name).mkdir()
+        return make_store(tmp_path / name, columns=columns)
+
+    told: dict[str, Any] = {"decoder_knows": "technical", "beta_warmup_steps": 0}
+    before, after = imaged("before", ["mon", "tue"], 0), imaged("after", ["sun", "tue", "mon"], 1)
+    parent = train(before, tmp_path / "parent", technical=["far", "day"], learning_rate=0.01, **told)
+    child = train(after, tmp_path / "child", technical=["day", "far"], start_from=parent, **(STILL | told))
+    fresh = train(after, tmp_path / "fresh", technical=["day", "far"], **(STILL | told))
+    (far, day), (days, parts), (anew, _) = (
+        [mean.detach().numpy() for mean in run.model.condition.means]  # type: ignore[union-attr]
+        for run in (parent, child, fresh)
+    )
+    assert child.technical.columns["day"] == ["mon", "sun", "tue"]
+    np.testing.assert_allclose(days, [day[0], anew[1], day[1]], atol=1e-12)
+    np.testing.assert_allclose(parts, far, atol=1e-12)
+
+
+def test_a_decoder_is_told_no_level_that_it_had_no_cell_to_learn_from(
+    make_store: Callable[..., CropStore], train: Train, tmp_path: Path
+) -> None:
+    wells = {"plate": "p", "well": np.array([f"A{i:02d}" for i in range(1, 13)])[np.arange(120) // 10]}
+    settings: dict[str, Any] = {"technical": ["well"], "split_by": "well", "decoder_knows": "technical"}
+    store = make_store(tmp_path, columns=wells)
+    with pytest.raises(RunError, match=r"no cell to train on has the well A\d\d.*split_by is well"):
+        train(store, tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+    assert train(store, tmp_path / "run", **(settings | {"split_by": "cell"})).model.condition is not None

@@ -100,6 +100,17 @@ def test_prior_means_come_by_name(run: Run) -> None:
         np.testing.assert_array_equal(means.obsm[space], run.model.priors[space].means.detach().numpy())
 
 
+def test_the_mean_of_control_is_told_apart_from_those_of_perturbations(
+    run: Run, store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    assert not any(mean.any() for mean in run.prior_means().uns["control"].values())
+    learned = train(store, tmp_path, control_prior="learned", learning_rate=0.01)
+    means, own = learned.prior_means().uns["control"], learned.model.priors["background"].control_mean
+    assert own.any()
+    np.testing.assert_array_equal(means["background"], own[0].detach().numpy())
+    assert not means["salient"].any()
+
+
 def test_a_model_without_salient_space_or_means_says_so(vae: Run, store: CropStore) -> None:
     with pytest.raises(RunError, match="vae has no salient space"):
         vae.counterfactual(store, np.array([0]))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrascope.config import training_settings
-from contrascope.training.schedules import beta_at, learning_rate_at
+from contrascope.training.schedules import beta_at, learning_rate_at, warmup_within
 
 steps_of_a_run = st.integers(1, 100_000)
 
@@ -25,6 +25,14 @@ def test_without_warm_up_beta_is_one_from_the_start() -> None:
 def test_beta_never_falls_and_stays_within_0_and_1(step: int, warmup: int) -> None:
     now, later = (beta_at(s, warmup_steps=warmup) for s in (step, step + 1))
     assert 0.0 <= now <= later <= 1.0
+
+
+@given(st.integers(0, 10_000), st.integers(1, 10_000))
+def test_however_short_a_training_is_most_of_it_is_at_beta_1(asked: int, steps: int) -> None:
+    warmup = warmup_within(asked, steps=steps)
+    at_one = sum(beta_at(step, warmup_steps=warmup) == 1 for step in range(steps))
+    assert at_one >= steps / 2
+    assert warmup == asked or asked > steps / 2 - 1
 
 
 def test_asking_does_not_advance_a_schedule() -> None:

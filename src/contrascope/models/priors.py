@@ -4,8 +4,9 @@
     PerturbationPrior  p(z | m) = N(mu[m], I), mu[0] = 0
     LevelMeans         p(t | d) = N(sum over f of mu_f[d_f], I)
 
-m = 0 is control. Its mean stays at 0 (Fig. 1A of the paper): controls are the origin, perturbations are
-displacements from it. Where all cells drift away from the origin together, the mean of controls may be learned too.
+m = 0 is control. Its mean stays at 0 (Fig. 1A of the paper), so that perturbations are meant to be displacements from
+controls. The codes of controls need not lie there: where all cells drift away from the origin together, every mu[m]
+goes with them, unless the mean of controls is learned too.
 d is how a cell was imaged, its level d_f of each technical column f: its batch, say, and how far it lies from the
 middle of its tile.
 """

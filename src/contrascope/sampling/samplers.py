@@ -17,8 +17,9 @@ Balance = Literal["none", "sqrt", "uniform"]
 class BalancedBatches:
     """Batches of row numbers, the first half perturbed cells and the second half controls.
 
-    An epoch shows every perturbed cell once, but for a rest that fills no batch. Controls are drawn in
-    shuffled rounds, so each is seen equally often, whichever group is larger. The same holds for the cells of one
+    An epoch shows every perturbed cell once, but for a rest that fills no batch. Controls are drawn in shuffled rounds:
+    within an epoch each is seen as often as any other, give or take once. Epochs know nothing of one another, so where
+    controls are more than perturbed cells, those of an epoch are a random choice. The same holds for the cells of one
     perturbation where ``balance`` gives it more or fewer places than it has cells.
 
     Args:

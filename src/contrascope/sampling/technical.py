@@ -62,6 +62,20 @@ class Technical(nn.Module):
         assert self.level_of_row is not None, "bind it to a store first"
         return self.level_of_row[rows].long()
 
+    def without(self, rows: np.ndarray) -> dict[str, list[str]]:
+        """Column -> its levels that none of the cells in these rows has; columns that have them all are left out."""
+        assert self.level_of_row is not None, "bind it to a store first"
+        levels = dict(zip(self.columns, self.level_of_row[torch.from_numpy(rows)].T, strict=True))
+        there = {name: set(of_cells.unique().tolist()) for name, of_cells in levels.items()}
+        missing = {name: [x for i, x in enumerate(self.names(name)) if i not in there[name]] for name in self.columns}
+        return {name: lacking for name, lacking in missing.items() if lacking}
+
+    def names(self, column: str) -> list[str]:
+        """What the levels of a column are called; the parts of one of fractions go by their order."""
+        kind = self.columns[column]
+        parts = len(kind) + 1
+        return [f"part {i + 1} of {parts}" for i in range(parts)] if _cut(kind) else [str(level) for level in kind]
+
     def state(self) -> dict[str, Kind]:
         """Its argument, as JSON can hold it."""
         return self.columns

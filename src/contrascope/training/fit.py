@@ -19,7 +19,7 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.config import OF_EMBEDDING, TrainingSettings, fingerprint, training_settings
-from contrascope.errors import RunError
+from contrascope.errors import RunError, first_few
 from contrascope.models.variants import build_model
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
 from contrascope.sampling.technical import Technical, measured_technical
@@ -155,6 +155,8 @@ def _trained(
         levels=lambda: measure().levels,
     )
     technical = measure() if asks_how_imaged(network, settings) else Technical({})
+    if network.condition is not None:
+        _refuse_untold(technical.bound(store), np.flatnonzero(parts == TRAIN), settings)
     if parent is not None:
         inherit(network, store.perturbations, technical, parent)
     first(world, lambda: _make_room(out, made_from))
@@ -240,6 +242,17 @@ def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingS
             f"The split {settings.split} of {len(labels):,} cells by {settings.split_by} leaves no "
             f"{' and no '.join(lacking)}. Give that part a larger share in training.split, "
             + ("or take more cells." if settings.split_by == "cell" else "or use training.split_by: cell.")
+        )
+
+
+def _refuse_untold(technical: Technical, training: np.ndarray, settings: TrainingSettings) -> None:
+    """Make sure that a decoder is told nothing that it had no cell to learn from."""
+    for column, levels in technical.without(training).items():
+        raise RunError(
+            f"decoder_knows is technical, and no cell to train on has the {column} {first_few(levels)}: what the "
+            f"decoder is told of the others there would be numbers that nothing was learned for. Split by another "
+            f"column (split_by is {settings.split_by}), leave such cells out, or name others than {column} in "
+            f"training.technical."
         )
 
 

@@ -1,11 +1,12 @@
 """Starting from what another run has learned: the same networks, on other cells and maybe other perturbations.
 
 All weights are taken over as they are, but for the priors' means: those belong to perturbations and go by their names.
-What a model learned of technical columns is taken over where both runs know the same levels.
+So does what a model learned of technical columns: by column and level, or of columns of fractions by part.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +31,8 @@ _SHAPING = (
     "decoder_knows",
 )
 """Settings that say which weights a model has."""
-_MEANS, _OF_LEVELS = ".means", ("priors.technical.", "condition.")
+_MEANS = ".means"
+_OF_LEVEL = re.compile(r"(priors\.technical|condition)\.means\.(\d+)")
 
 
 def refuse_misfit(parent: Run, model: str, settings: TrainingSettings) -> None:
@@ -61,15 +63,20 @@ def inherit(network: ContrastiveVAE, perturbations: list[str], technical: Techni
         network: Of the same model and sizes.
         perturbations: Names of perturbations 1 ... K of the network, in order.
         technical: The network's technical columns and their levels.
-        parent: The run. Perturbations that it does not know keep the network's own means.
+        parent: The run. Perturbations and levels that it does not know keep the network's own means.
     """
-    theirs = parent.model.state_dict()
-    if technical.state() != parent.technical.state():
-        theirs = {name: weight for name, weight in theirs.items() if not name.startswith(_OF_LEVELS)}
+    theirs, columns, known = parent.model.state_dict(), list(technical.columns), list(parent.technical.columns)
     taken = {}
     for name, ours in network.state_dict().items():
-        weight = theirs.get(name, ours)
-        taken[name] = _by_name(ours, weight, perturbations, parent.perturbations) if _is_mean(name) else weight
+        if of_level := _OF_LEVEL.fullmatch(name):
+            space, column = of_level[1], columns[int(of_level[2])]
+            weight = theirs.get(f"{space}.means.{known.index(column)}") if column in known else None
+            names = technical.names(column), parent.technical.names(column) if weight is not None else []
+            taken[name] = ours if weight is None else _by_name(ours, weight, *names)
+        elif _is_mean(name):
+            taken[name] = _by_name(ours, theirs[name], perturbations, parent.perturbations) if name in theirs else ours
+        else:
+            taken[name] = theirs.get(name, ours)
     network.load_state_dict(taken)
 
 

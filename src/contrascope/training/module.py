@@ -24,7 +24,7 @@ from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
 from contrascope.training.distributed import ALONE, World, from_all
 from contrascope.training.means import Means
-from contrascope.training.schedules import beta_at, learning_rate_at
+from contrascope.training.schedules import beta_at, learning_rate_at, warmup_within
 from contrascope.vocabulary import Batch
 
 VALIDATION_LOSS = "validation/loss"
@@ -60,6 +60,7 @@ class TrainingModule(L.LightningModule):
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
         self.technical, self.world, self.log_every = technical, world, log_every
         self.independence = independence_weights(model, settings)
+        self.warmup = warmup_within(settings.beta_warmup_steps, steps=steps)
         self._noise_state: Tensor | None = None
         self._gone_on_from = 0
 
@@ -85,7 +86,7 @@ class TrainingModule(L.LightningModule):
 
     def _step(self, batch: Batch) -> Tensor:
         s = self.settings
-        beta = beta_at(self.global_step, warmup_steps=s.beta_warmup_steps)
+        beta = beta_at(self.global_step, warmup_steps=self.warmup)
         terms = self._terms(self._seen(batch), self._training_noise)
         loss = self._loss(terms, beta=beta)
         if not torch.isfinite(mean := mean_over_all(loss.detach())):

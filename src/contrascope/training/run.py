@@ -90,7 +90,8 @@ class Run:
     @cached_property
     def technical(self) -> Technical:
         """How the cells it was trained on were imaged: no columns, where the training did not ask."""
-        return Technical(self.facts["technical"])
+        columns = self.facts["technical"]  # JSON has them by the alphabet, the model as they were asked for
+        return Technical({name: columns[name] for name in self.settings.technical if name in columns})
 
     @cached_property
     def model(self) -> ContrastiveVAE:
@@ -260,18 +261,20 @@ class Run:
     def prior_means(self) -> ad.AnnData:
         """Where the model expects each perturbation: mu[m] of each space that has them.
 
-        These are means of the encoder's own codes. An embedding with ``salient_reference: matched`` has what controls
-        of the same background have taken off, and so lies elsewhere.
+        They are in the encoder's own units, and no effects: where the codes of all cells lie away from the origin, all
+        means do, and they lag behind the mean codes of their cells. For what a perturbation does, take profiles of
+        embedded cells. An embedding with ``salient_reference: matched`` has what controls of the same background have
+        taken off, and so lies elsewhere again.
 
         Returns:
-            K perturbations, without control (its mean is 0 unless ``control_prior`` was ``learned``), with
-            ``obsm["background"]`` (K, Z) and ``obsm["salient"]`` (K, S), as far as the model's priors know
-            perturbations.
+            K perturbations, without control, with ``obsm["background"]`` (K, Z) and ``obsm["salient"]`` (K, S), as far
+            as the model's priors know perturbations; ``uns["control"]`` has the mean of control in each of these
+            spaces, (Z,) and (S,), which is 0 unless ``control_prior`` was ``learned``.
 
         Raises:
             RunError: The model's priors know none, as those of ``vae`` and ``cvae``.
         """
-        m = torch.arange(1, len(self.perturbations) + 1)
+        m = torch.arange(len(self.perturbations) + 1)
         with torch.inference_mode():
             means = {
                 name: prior(m).numpy()
@@ -281,7 +284,8 @@ class Run:
         if not means:
             raise RunError(f"The priors of a {self.model_name} know no perturbations. Train an mcvae for such means.")
         obs = pd.DataFrame({v.PERTURBATION: self.perturbations}, index=pd.Index(self.perturbations, dtype=object))
-        return ad.AnnData(obs=obs, obsm=means)
+        control = {name: mean[0] for name, mean in means.items()}
+        return ad.AnnData(obs=obs, obsm={name: mean[1:] for name, mean in means.items()}, uns={"control": control})
 
     def _seen(self, store: CropStore, rows: np.ndarray) -> torch.Tensor:
         transform = self.transform.bound(store)

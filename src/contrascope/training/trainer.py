@@ -141,6 +141,7 @@ def train(
     return {
         "steps": taken,
         "epochs": math.ceil(taken / len(sampler)),
+        "beta_warmup_steps": module.warmup,
         "interrupted": interrupted,
         "stopped_early": taken < steps and not interrupted,
         "best_validation_loss": best.loss,
