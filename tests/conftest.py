@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 WriteScreen = Callable[..., Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """NumPy on a Mac's Accelerate warns of overflows in products that have none."""
+    if sys.platform == "darwin":
+        config.addinivalue_line("filterwarnings", "ignore:.* encountered in matmul:RuntimeWarning")
 
 
 @pytest.fixture(scope="session")

@@ -376,6 +376,14 @@ def test_profiles_are_not_written_over_their_cells(command: Callable[..., Said],
     assert cells.read_bytes() == b"cells"
 
 
+def test_a_letter_that_a_terminal_has_not_got_is_no_reason_to_end(tmp_path: Path) -> None:
+    words = [*MAIN, "simulate", str(tmp_path / "größe β"), "--preset", "tiny", "--quiet"]
+    narrow = os.environ | {"PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=narrow)
+    assert done.returncode == 0, done.stderr
+    assert r"gr\xf6\xdfe \u03b2" in done.stdout
+
+
 def test_commands_of_the_design_are_there() -> None:
     made = {"demo", "run", "simulate", "ingest", "train", "embed", "profile", "benchmark", "report", "info", "verify"}
     assert made <= set(COMMANDS)

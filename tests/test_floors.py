@@ -13,7 +13,7 @@ import contrascope
 SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
     ("errors", "vocabulary"),
-    ("allocator", "arguments", "config", "registry", "progress", "addresses"),
+    ("allocator", "arguments", "compiled", "config", "cores", "litter", "registry", "progress", "addresses"),
     ("shown", "tables"),
     ("screen",),
     ("store", "models"),

@@ -39,7 +39,7 @@ def written(table: pl.DataFrame, path: Path) -> Path:
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
 def test_a_table_of_features_is_an_embedding_with_names(tmp_path: Path, ending: str) -> None:
-    data = read_embedding(written(TABLE, tmp_path / f"cells.{ending}"))
+    data = read_embedding(written(TABLE, tmp_path / f"cells [1].{ending}"))
     assert list(data.obs_names) == ["a", "b", "c"]
     assert list(data.obsm["features"].columns) == ["Cells_AreaShape_Area", "Cells_Intensity_Mean"]
     np.testing.assert_array_equal(data.obsm["features"].to_numpy(), [[3, 0.1], [4, 0.2], [5, 0.3]])

@@ -6,6 +6,8 @@ Names are loaded when they are first used: importing the package is quick and lo
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from contrascope.compiled import keep_compiled
+
 if TYPE_CHECKING:
     from contrascope.benchmarks import Result as Result
     from contrascope.benchmarks import benchmark as benchmark
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from contrascope.training.run import Run as Run
     from contrascope.training.run import open_run as open_run
 
+keep_compiled()
 _HOMES = {
     "ContrascopeError": "errors",
     "CropStore": "store.store",

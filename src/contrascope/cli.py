@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something a user can put right (one paragraph), 2 wrong us
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -387,6 +388,9 @@ def view(*arguments: Any, **options: Any) -> None:
 
 def main() -> None:
     """Entry point: our errors are one paragraph on standard error and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal has no letter for is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ContrascopeError as error:
@@ -424,7 +428,7 @@ def _simulated(out: Path, preset: str, seed: int, say: Any) -> Path:
 def _is_simulated(out: Path, preset: str, seed: int) -> bool:
     if not ((out / "screen.yaml").is_file() and (out / "truth.json").is_file()):
         return False
-    truth = json.loads((out / "truth.json").read_text())
+    truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
     return (truth.get("preset"), truth.get("seed")) == (preset, seed)
 
 

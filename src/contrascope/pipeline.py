@@ -9,7 +9,6 @@ depends on it, and nothing else.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
 from contrascope.cards import draw_cards
 from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, training_settings
+from contrascope.cores import cores
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import RunError
@@ -168,7 +168,7 @@ class Line:
             self.say("quality: done before")
             return folder
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         quality, images = self.made.quality, self.settings.images
         moved = [name for name in images.channel_names if images.align and name != images.reference_channel]
         for name, (figure, numbers) in quality_figures(quality, moved).items():
@@ -249,7 +249,7 @@ class Line:
             self.say("features: done before")
             return read_anndata(path)
         path.parent.mkdir(exist_ok=True)
-        workers = min(_MEASURING, os.cpu_count() or 1)
+        workers = min(_MEASURING, cores())
         measured = measure_cells(self.made.store, path.with_name("measured.h5ad"), workers=workers, **settings.measured)
         reduced = reduce_features(
             measured.path, components=settings.components, batch=settings.batch, keep=self.made.fits_memory

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contrascope.config import fingerprint
 from contrascope.errors import StoreError
+from contrascope.litter import is_bare
 from contrascope.store.files import read_json, write_json
 
 FILE = "stages.json"
@@ -28,7 +29,7 @@ class Stages:
     def __init__(self, folder: Path, *, inputs: str, name: str):
         self._path = folder / FILE
         self._made: dict[str, str] = read_json(self._path) if self._path.is_file() else {}
-        if not self._made and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not self._made and folder.exists() and not is_bare(folder):
             raise StoreError(f"{folder} exists and holds something that is not ours. Choose another folder.")
         if self._made.setdefault(INPUTS, inputs) != inputs:
             raise StoreError(

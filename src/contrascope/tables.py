@@ -83,8 +83,9 @@ def _read_table(path: Path) -> pl.DataFrame:
         raise BenchmarkError(f"There is no {path}. A table of features was needed.")
     try:
         if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
+            return pl.read_parquet(path, glob=False)
+        separator = "\t" if path.suffix == ".tsv" else ","
+        return pl.read_csv(path, separator=separator, infer_schema_length=None, glob=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path} cannot be read as a table: {' '.join(str(error).split())}.") from None
 

@@ -17,7 +17,7 @@ from contrascope.errors import ContrascopeError, RunError, SettingsError, StoreE
 from contrascope.sampling.split import SPLIT_NAMES, split_cells
 from contrascope.sampling.transforms import measured_transform
 from contrascope.store.arrays import store_from_arrays
-from contrascope.store.store import CropStore
+from contrascope.store.store import CropStore, open_store
 from contrascope.training.run import Run, open_run
 
 Train = Callable[..., Run]
@@ -357,3 +357,13 @@ def test_a_model_that_is_told_nothing_does_not_mind_how_many_wells_there_are(
     assert train(store, tmp_path / "mcvae", epochs=1).facts["technical"] == {}
     with pytest.raises(StoreError, match=r"names batch, which has 1 values"):
         train(store, tmp_path / "three", epochs=1, model="three-space")
+
+
+def test_brackets_in_a_path_are_letters_like_any_other(store: CropStore, run: Run, tmp_path: Path) -> None:
+    for name, path in (("cells", store.path), ("run", run.path)):
+        shutil.copytree(path, tmp_path / f"[1] {name}")
+    again, moved = open_store(tmp_path / "[1] cells"), open_run(tmp_path / "[1] run")
+    assert again.column_names == store.column_names
+    assert again.cells.equals(store.cells)
+    assert moved.metrics().equals(run.metrics())
+    assert moved.split().equals(run.split())

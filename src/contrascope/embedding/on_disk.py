@@ -27,6 +27,7 @@ from zarr.storage import MemoryStore
 from contrascope import vocabulary as v
 from contrascope.embedding.observations import Column, Observations, restored
 from contrascope.errors import RunError
+from contrascope.litter import is_bare
 from contrascope.store.files import half_written, read_json, remove, write_bytes, write_json
 
 _UNFINISHED, _ROOT = "embedding.json", "zarr.json"
@@ -154,7 +155,7 @@ def claim(path: Path, fingerprint: str, *, computed_in: str) -> bool:
     if path.suffix != ".zarr":
         raise RunError(f"{path} cannot be filled cell by cell. Name it .zarr, or embed without out and write that.")
     there = _fingerprint_there(path)
-    if there is None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if there is None and path.exists() and not is_bare(path):
         raise RunError(f"{path} exists and holds no embedding of ours. Choose another folder; nothing was written.")
     if there not in (None, fingerprint):
         raise RunError(

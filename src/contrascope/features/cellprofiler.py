@@ -19,6 +19,7 @@ import polars as pl
 
 from contrascope.errors import TableError, first_few
 from contrascope.features.sqlite import tables_in
+from contrascope.litter import is_litter
 
 OBJECTS = ("Cells", "Nuclei", "Cytoplasm")
 """In the order in which they lead."""
@@ -30,7 +31,11 @@ Tables = Mapping[str, pl.LazyFrame]
 
 def is_cellprofiler_folder(path: Path) -> bool:
     """Whether a folder has CSV files of CellProfiler's."""
-    return path.is_dir() and any(_called(file.stem) is not None for file in path.glob("*.csv"))
+    return path.is_dir() and any(_called(file.stem) is not None for file in _tables(path))
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.csv") if not is_litter(file))
 
 
 def from_folder(path: Path) -> pl.LazyFrame:
@@ -40,7 +45,7 @@ def from_folder(path: Path) -> pl.LazyFrame:
         TableError: A file cannot be read or lacks its numbers; or two files are of one kind.
     """
     files: dict[str, Path] = {}
-    for file in sorted(path.glob("*.csv")):
+    for file in _tables(path):
         if (name := _called(file.stem)) is not None:
             if name in files:
                 raise TableError(

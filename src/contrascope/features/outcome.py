@@ -173,6 +173,6 @@ def _write_anndata(
 def observations_of_measured(store: CropStore, rows: pl.Series, masks: pl.Series) -> pd.DataFrame:
     """The cell table of cells that were measured, by cell id, with what is said of each cell's mask."""
     obs = store.cells[rows].to_pandas()
-    obs.index = pd.Index(obs[v.CELL_ID].astype(str), dtype=object, name=None)
+    obs.index = pd.Index(obs[v.CELL_ID].astype(str).tolist(), dtype=object)
     obs[MASK] = pd.Categorical(masks.to_list())
     return obs

@@ -108,7 +108,7 @@ def _in_grid(tiles: pd.DataFrame, most: int) -> NDArray[np.intp] | None:
     known = np.isfinite(grid).all(axis=1)
     if not known.any() or (grid[known] % 1).any():
         return None
-    grid -= grid[known].min(axis=0)
+    grid = grid - grid[known].min(axis=0)
     extent = grid[known].max(axis=0) + 1
     taken = tiles[[PLATE, WELL]].assign(row=grid[:, 0], column=grid[:, 1])[known]
     if taken.duplicated().any() or most < _FILLED * extent.prod():

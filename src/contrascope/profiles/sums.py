@@ -182,7 +182,8 @@ class _Groups:
         for name, (shift, bits) in _BITS.items():
             if name in labels:
                 codes = self._labels.setdefault(name, _Labels()).numbered(labels[name])
-                assert codes.max(initial=0) < 2**bits, f"more than {2**bits:,} labels in {name}"
+                if codes.max(initial=0) >= 2**bits:
+                    raise BenchmarkError(f"The cells have more than {2**bits:,} labels in {name}, which is the most.")
                 keys |= codes << shift
         return keys
 

@@ -19,6 +19,7 @@ import google_crc32c
 import numpy as np
 from imagecodecs import blosc_decode
 
+from contrascope.cores import cores
 from contrascope.store.files import json_of
 from contrascope.store.memory import Memory
 from contrascope.store.places import Place, Wanted
@@ -152,7 +153,7 @@ def _unsound(what: str) -> ValueError:
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Threads of this process for all its stores; more than cores, or many, only wait for each other in Python."""
-    return ThreadPoolExecutor(min(max(2, os.cpu_count() or 1), 8), thread_name_prefix="contrascope-read")
+    return ThreadPoolExecutor(min(max(2, cores()), 8), thread_name_prefix="contrascope-read")
 
 
 @cache

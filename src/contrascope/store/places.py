@@ -90,7 +90,7 @@ class Folder:
 
     def columns(self, name: str) -> list[str]:
         """Names of the columns of a Parquet file."""
-        return list(pl.read_parquet_schema(self.path / name))
+        return pl.scan_parquet(self.path / name, glob=False).collect_schema().names()
 
     def sha256(self, name: str) -> str:
         """SHA-256 of a file, in hexadecimal."""

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from contrascope.errors import StoreError
+from contrascope.litter import is_litter
 from contrascope.store.files import (
     append_line,
     half_written,
@@ -229,7 +230,9 @@ def _is_free(path: Path) -> bool:
     """Whether nothing is there but, at most, a claim of ours under which nothing has been done yet."""
     if not path.exists():
         return True
-    names = {file.name for file in path.iterdir() if not is_half_written(file)} if path.is_dir() else {path.name}
+    if not path.is_dir():
+        return False
+    names = {file.name for file in path.iterdir() if not is_half_written(file) and not is_litter(file)}
     return not names or (names == {_UNFINISHED} and _fingerprint_there(path) is not None)
 
 

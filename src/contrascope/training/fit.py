@@ -20,6 +20,7 @@ from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.config import OF_EMBEDDING, TrainingSettings, fingerprint, training_settings
 from contrascope.errors import RunError, first_few
+from contrascope.litter import is_bare
 from contrascope.models.variants import build_model
 from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cells, split_groups
 from contrascope.sampling.technical import Technical, measured_technical
@@ -268,7 +269,7 @@ def _make_room(out: Path, made_from: str) -> None:
                 f"{other.get('fingerprint')}, this one would have {made_from} (store, model and settings count). Go on "
                 f"with that one by its own settings, choose another folder, or delete this one."
             )
-    elif not (out / FACTS).is_file() and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    elif not (out / FACTS).is_file() and out.exists() and not is_bare(out):
         raise RunError(f"{out} exists and is no run of ours. Choose another folder; nothing was written.")
     try:
         out.mkdir(parents=True, exist_ok=True)

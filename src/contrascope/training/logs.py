@@ -45,16 +45,16 @@ class TidyMetrics(Logger):
         """A line a metric."""
         if not self._began:
             self._begin()
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             rows = [(step, name, value) for name, value in metrics.items() if name != "epoch"]
             csv.writer(file, lineterminator="\n").writerows(rows)
 
     def _begin(self) -> None:
         kept: list[list[str]] = []
         if self._start and self.path.is_file():
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8") as file:
                 # A line that a crash cut short has fewer columns, or is of a step that comes again.
                 kept = [row for row in list(csv.reader(file))[1:] if len(row) == 3 and int(row[0]) < self._start]
-        with appearing(self.path) as beside, beside.open("w", newline="") as file:
+        with appearing(self.path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *kept])
         self._began = True

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from contrascope import errors, progress
-from contrascope.errors import LostError, RunError
+from contrascope.cores import cores
+from contrascope.errors import LostError, RunError, SettingsError
 from contrascope.store.store import CropStore
 from contrascope.training.process import LOST
 
@@ -40,10 +41,12 @@ class Processes:
     """
 
     def __init__(self, function: str, store: CropStore, arguments: dict[str, Any], number: int):
+        if sys.platform == "win32":
+            raise SettingsError(f"{number} devices cannot share the work on Windows itself. Use WSL, or one device.")
         where = str(store.path.absolute() if isinstance(store.path, Path) else store.path)
         task = {"function": function, "store": where, "arguments": arguments}
         self.told: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._errors = [tempfile.TemporaryFile("w+") for _ in range(number)]  # noqa: SIM115 - closed at the end
+        self._errors = [tempfile.TemporaryFile("w+", errors="replace") for _ in range(number)]  # noqa: SIM115 - closed at the end
         port = _free_port()
         self.processes = [self._started(task, rank, number, port) for rank in range(number)]
 
@@ -85,7 +88,9 @@ class Processes:
             "LOCAL_WORLD_SIZE": str(number),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
-        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // number))}
+        threads = {"OMP_NUM_THREADS": str(max(1, cores() // number))}
+        if sys.platform == "darwin":
+            threads["GLOO_SOCKET_IFNAME"] = "lo0"  # what a Mac's own name leads to may not listen
         process = subprocess.Popen(
             [sys.executable, "-m", "contrascope.training.process"],
             stdin=subprocess.PIPE,
@@ -132,7 +137,7 @@ class Processes:
         codes = [process.poll() or 0 for process in self.processes]
         if (lowest := min(codes)) < 0:  # the others fail for that reason only
             raise RunError(
-                f"One of {len(codes)} processes was killed ({signal.Signals(-lowest).name}), maybe for want of memory. "
+                f"One of {len(codes)} processes was killed ({_name_of(-lowest)}), maybe for want of memory. "
                 f"The same command goes on from what was kept; use fewer devices or, to train, a smaller "
                 f"training.batch_size if it comes again."
             )
@@ -152,6 +157,11 @@ class Processes:
                     pipe.close()
         for said in self._errors:
             said.close()
+
+
+def _name_of(number: int) -> str:
+    """Of a signal; those for real time have none."""
+    return signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
 
 
 def _free_port() -> int:

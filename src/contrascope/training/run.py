@@ -154,7 +154,7 @@ class Run:
 
     def metrics(self) -> pl.DataFrame:
         """Columns ``step name value``: everything that was logged."""
-        return pl.read_csv(self.path / METRICS)
+        return pl.read_csv(self.path / METRICS, glob=False)
 
     def split(self) -> pl.Series:
         """Part of each cell of the store, as text."""
@@ -289,13 +289,13 @@ class Run:
 
     def _seen(self, store: CropStore, rows: np.ndarray) -> torch.Tensor:
         transform = self.transform.bound(store)
-        return transform(torch.from_numpy(store.read(rows)), torch.from_numpy(np.asarray(rows)))
+        return transform(torch.from_numpy(store.read(rows)), torch.from_numpy(np.array(rows)))
 
     def _levels(self, store: CropStore, rows: np.ndarray) -> torch.Tensor | None:
         """(B, F) levels of cells, for a decoder that is told them."""
         if self.model.condition is None:
             return None
-        return self.technical.bound(store)(torch.from_numpy(np.asarray(rows)))
+        return self.technical.bound(store)(torch.from_numpy(np.array(rows)))
 
     def _decoded(
         self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray, effect: np.ndarray | None = None

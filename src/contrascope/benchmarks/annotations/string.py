@@ -63,7 +63,8 @@ def _links(path: Path, cut: float) -> pl.DataFrame:
     if not {_FIRST, _SECOND, _SCORE} <= set(header.split()):
         raise BenchmarkError(f"{path} is no table of STRING's links: it lacks one of {_FIRST}, {_SECOND}, {_SCORE}.")
     try:
-        strong = pl.scan_csv(path, separator=separator, quote_char=None).filter(pl.col(_SCORE).cast(pl.Float64) >= cut)
+        links = pl.scan_csv(path, separator=separator, quote_char=None, glob=False)
+        strong = links.filter(pl.col(_SCORE).cast(pl.Float64) >= cut)
         return strong.select(_FIRST, _SECOND).collect()
     except pl.exceptions.PolarsError as error:
         reason = " ".join(str(error).split())[:200]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -164,8 +163,13 @@ def digest(size: int, read: Callable[[int, int], bytes]) -> str:
 
 def digest_of_file(file: Path) -> str:
     """``digest`` of a file on disk."""
-    with file.open("rb") as stream:
-        return digest(file.stat().st_size, lambda at, n: os.pread(stream.fileno(), n, at))
+    with file.open("rb", buffering=0) as stream:
+
+        def read(at: int, size: int) -> bytes:
+            stream.seek(at)
+            return stream.read(size)
+
+        return digest(file.stat().st_size, read)
 
 
 def _spellings(settings: ImageSettings) -> list[str]:

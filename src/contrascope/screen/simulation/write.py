@@ -13,6 +13,7 @@ import tifffile
 import yaml
 
 from contrascope.errors import ScreenError
+from contrascope.litter import is_bare
 from contrascope.screen.simulation.cells import Cells
 from contrascope.screen.simulation.design import CHANNELS, CROP_SIZE, NONTARGETING, PHENOTYPES, PIXEL_SIZE_UM, Design
 
@@ -23,7 +24,7 @@ def prepare_folder(out: Path) -> None:
     Raises:
         ScreenError: There is something at ``out`` already.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not is_bare(out):
         raise ScreenError(
             f"{out} is not an empty folder, and a synthetic screen is not written over what is there. "
             f"Name a folder that does not exist yet, or empty this one."

@@ -14,6 +14,7 @@ import polars as pl
 import tifffile
 
 from contrascope.errors import StoreError
+from contrascope.litter import is_litter
 from contrascope.progress import track
 from contrascope.store.importers.source import (
     NO_IMAGE,
@@ -71,7 +72,7 @@ def _names(source: Path) -> list[str]:
     """Every image file of the folder, by its path inside, sorted."""
     if not source.is_dir():
         raise StoreError(f"There is no folder {source}. The folder with the images was needed.")
-    files = (p for p in source.rglob("*") if p.suffix.lower() in _ENDINGS and p.is_file())
+    files = (p for p in source.rglob("*") if p.suffix.lower() in _ENDINGS and p.is_file() and not is_litter(p))
     names = sorted(file.relative_to(source).as_posix() for file in files)
     if not names:
         raise StoreError(f"The folder {source} has no {', '.join(_ENDINGS)} file. Give the folder with the images.")

@@ -7,7 +7,6 @@ which image, and how a few images are read. It never holds more than it is asked
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +148,8 @@ def sampled(path: Path, *, blocks: int = 64) -> str:
     size = path.stat().st_size
     starts = range(0, size, _BLOCK) if size <= blocks * _BLOCK else np.linspace(0, size - _BLOCK, blocks).astype(int)
     digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         for start in starts:
-            digest.update(os.pread(file.fileno(), _BLOCK, int(start)))
+            file.seek(int(start))
+            digest.update(file.read(_BLOCK))
     return digest.hexdigest()
