@@ -23,6 +23,7 @@ from read import written
 from torch.utils.flop_counter import FlopCounterMode
 
 import contrascope as cs
+from contrascope.allocator import keep_freed_memory
 from contrascope.config import TrainingSettings, training_settings
 from contrascope.models.contrastive import in_channels_last
 from contrascope.models.objective import objective
@@ -95,6 +96,7 @@ def main() -> None:
     cells = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     settings = training_settings(cells, batch_size=int(sys.argv[2]) if len(sys.argv) > 2 else 2_048)
     bf16 = in_bfloat16(settings.precision, DEVICE.type)
+    keep_freed_memory()  # as a training does
     flops, bandwidth = at_best(torch.bfloat16 if bf16 else torch.float32)
     with tempfile.TemporaryDirectory() as name:
         store, _ = written(Path(name), cells)
