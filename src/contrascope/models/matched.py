@@ -11,7 +11,8 @@ not go, they say nothing.
 
 A control that was fitted on must be compared with the others alone, or controls as a whole lie closer to 0 than cells
 that are nothing else but were not fitted on, and every perturbation seems to do something. Its residual without itself
-is r a_i / (1 - H_ii), H = K (K + r I)^-1, the leave-one-out residual of ridge regression.
+is r a_i / (1 - H_ii), H = K (K + r I)^-1, the leave-one-out residual of ridge regression. Mean, scales and width of
+the kernel still know the cell, which counts where controls are fewer than some twenty.
 """
 
 from __future__ import annotations
