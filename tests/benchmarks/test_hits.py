@@ -208,6 +208,12 @@ def test_cells_whitened_on_the_controls_they_are_compared_with_are_refused_where
     for how in ("tvn-whiten", "sphere-batch"):
         with pytest.raises(BenchmarkError, match=rf"'{how}'.*as few as \d\d controls for the 20 features of salient"):
             hits(corrected(cells, how), permutations=19)
+    again = corrected(corrected(cells, "tvn-whiten"), "standardise")
+    with pytest.raises(BenchmarkError, match="'tvn-whiten'"):
+        hits(again, permutations=19)
+    for foreign in (True, "yes", {"how": "mine"}, {"how": "mine", "controls": 3}):
+        again.uns["corrected"] = foreign
+        hits(again, permutations=19)
     few = cells[:, :].copy()
     few.obsm["salient"] = few.obsm["salient"][:, :6]
     for how, given in (("tvn-whiten", few), ("sphere", cells), ("standardise-batch", cells)):

@@ -103,3 +103,14 @@ def test_levels_that_some_cells_leave_out_are_named(make: Make) -> None:
     assert technical.without(np.arange(N)) == {}
     assert technical.without(np.arange(0, N, 3)) == {"day": ["tue", "wed"]}
     assert technical.without(np.arange(20)) == {"distance": [f"part {i} of 8" for i in (5, 6, 7, 8)]}
+    assert technical.having({"day": ["tue"], "distance": ["part 8 of 8"]}).nonzero()[0].tolist() == sorted(
+        {*range(1, N, 3), *range(35, N)}
+    )
+    assert not technical.having({}).any()
+
+
+def test_a_level_that_no_cell_has_is_missed_by_none(make: Make) -> None:
+    store = make(tied=np.maximum(0.0, np.linspace(-0.5, 1, N)))  # a third is 0, so the first part is empty
+    technical = measured_technical(store, ["tied"]).bound(store)
+    assert 0 not in technical(torch.arange(N))
+    assert technical.without(np.arange(N)) == {}

@@ -255,6 +255,13 @@ def test_what_torch_says_of_sockets_is_told_as_the_loss_of_a_process(words: str)
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
+def test_whoever_is_left_says_so_where_the_first_is_gone() -> None:
+    with pytest.raises(LostError), said_once(World(rank=1, size=2)):
+        raise LostError("gone")
+    with pytest.raises(SystemExit), said_once(World(rank=1, size=2)):
+        raise RunError("what all find")
+
+
 @pytest.mark.parametrize("variables", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
 def test_a_process_finds_its_place_among_those_of_a_launcher(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch

@@ -139,3 +139,15 @@ def test_a_decoder_is_told_no_level_that_it_had_no_cell_to_learn_from(
         train(store, tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
     assert train(store, tmp_path / "run", **(settings | {"split_by": "cell"})).model.condition is not None
+
+
+def test_cells_of_a_level_too_rare_to_be_split_are_trained_on(
+    make_store: Callable[..., CropStore], train: Train, tmp_path: Path
+) -> None:
+    tile = np.minimum(np.arange(120), 12)  # twelve tiles of one cell
+    store = make_store(tmp_path, columns={"tile": tile})
+    told = train(store, tmp_path / "told", technical=["tile"], decoder_knows="technical")
+    not_told = train(store, tmp_path / "not", technical=["tile"])
+    here, there = ((run.split() != "train").to_numpy() for run in (told, not_told))
+    assert there[:12].any() and not here[:12].any()
+    np.testing.assert_array_equal(here[12:], there[12:])

@@ -114,6 +114,9 @@ def embed(
     plan = Plan(len(store), spaces.sizes, error, facts, made_from)
     cells = CellsOnDisk(Path(out), plan, observations)
     if world is None and number > 1:
+        if not claim(Path(out), made_from, computed_in=spaces.computed_in):  # nobody is started for nothing
+            tidy(Path(out))
+            return Path(out)
         wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
         arguments = {"run": str(run.path.absolute()), "out": str(Path(out).absolute())} | wanted
         Processes("contrascope.embedding:embed_share", store, arguments, number).wait()
@@ -176,7 +179,7 @@ def _fill(cells: CellsOnDisk, spaces: Spaces, store: CropStore, world: World) ->
     path, plan = cells.path, cells.plan
 
     def prepare() -> None:
-        if not claim(path, plan.fingerprint, computed_in="bf16" if spaces.bf16 else "fp32"):
+        if not claim(path, plan.fingerprint, computed_in=spaces.computed_in):
             tidy(path)
             return
         for file in half_written(path):

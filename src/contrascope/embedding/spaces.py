@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,11 @@ class Spaces(nn.Module):
     @property
     def _rounds(self) -> bool:
         return self.bf16 and not torch.cuda.is_available()
+
+    @property
+    def computed_in(self) -> Literal["bf16", "fp32"]:
+        """How this machine rounds what it computes."""
+        return "bf16" if self.bf16 else "fp32"
 
     @property
     def sizes(self) -> dict[str, int]:

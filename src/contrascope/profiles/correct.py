@@ -7,7 +7,7 @@ moments of the controls of each batch, which were gathered in the same pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def corrected(cells: AnnData, how: str, *, batch: str = BATCH, ridge: float | No
         spaces[space] = _mapped(cells.obsm[space], maps, rows, space)
     kept = {key: value for key, value in cells.uns.items() if key != CONTROLS}
     if how != "none" and not holds_sums(cells):
-        kept[CORRECTED] = {"how": how, "controls": int(np.bincount(rows.batch[rows.control]).min())}
+        kept[CORRECTED] = _said(how, int(np.bincount(rows.batch[rows.control]).min()), before=_whitened(cells))
     return AnnData(obs=cells.obs.copy(), obsm=spaces, uns=kept)
 
 
@@ -76,8 +76,7 @@ def refuse_fitted(cells: AnnData, spaces: Sequence[str]) -> None:
     Raises:
         BenchmarkError: The cells were whitened on fewer than ten controls a feature.
     """
-    done = cells.uns.get(CORRECTED)
-    if done is None or not CORRECTIONS[done["how"]].covariance:
+    if (done := _whitened(cells)) is None:
         return
     names = set(spaces) | ({BACKGROUND, SALIENT} & set(cells.obsm) if COMBINED in spaces else set())
     for space in sorted(names & set(cells.obsm)):
@@ -89,6 +88,22 @@ def refuse_fitted(cells: AnnData, spaces: Sequence[str]) -> None:
                 f"perturbations that do nothing would be hits. {needed:,} controls were needed for each map. Give the "
                 f"cells uncorrected, or corrected without a covariance (standardise, centre-batch)."
             )
+
+
+def _said(how: str, controls: int, *, before: dict[str, Any] | None) -> dict[str, Any]:
+    """What stands in ``uns`` of a correction: of several, the one with a covariance of the fewest controls."""
+    now = {"how": how, "controls": controls}
+    if before is None or (CORRECTIONS[how].covariance and controls < before["controls"]):
+        return now
+    return before
+
+
+def _whitened(cells: AnnData) -> dict[str, Any] | None:
+    """What ``corrected`` says of cells in which a covariance has a part; None of any others."""
+    said = cells.uns.get(CORRECTED)
+    if not isinstance(said, Mapping) or {"how", "controls"} - said.keys() or said["how"] not in CORRECTIONS:
+        return None  # nothing, or not of ours
+    return dict(said) if CORRECTIONS[said["how"]].covariance else None
 
 
 def corrected_sums(cells: Cells, how: str, *, batch: str = BATCH, ridge: float | None = None) -> AnnData:

@@ -63,12 +63,23 @@ class Technical(nn.Module):
         return self.level_of_row[rows].long()
 
     def without(self, rows: np.ndarray) -> dict[str, list[str]]:
-        """Column -> its levels that none of the cells in these rows has; columns that have them all are left out."""
+        """Column -> its levels that other cells have and none in these rows; columns without such levels left out."""
         assert self.level_of_row is not None, "bind it to a store first"
-        levels = dict(zip(self.columns, self.level_of_row[torch.from_numpy(rows)].T, strict=True))
-        there = {name: set(of_cells.unique().tolist()) for name, of_cells in levels.items()}
-        missing = {name: [x for i, x in enumerate(self.names(name)) if i not in there[name]] for name in self.columns}
-        return {name: lacking for name, lacking in missing.items() if lacking}
+        everywhere, here = (levels.T for levels in (self.level_of_row, self.level_of_row[torch.from_numpy(rows)]))
+        missing = {}
+        for name, of_all, of_these in zip(self.columns, everywhere, here, strict=True):
+            if lacking := sorted(set(of_all.unique().tolist()) - set(of_these.unique().tolist())):
+                missing[name] = [self.names(name)[level] for level in lacking]
+        return missing
+
+    def having(self, levels: dict[str, list[str]]) -> np.ndarray:
+        """(N,) whether a cell has one of these levels of any of these columns."""
+        assert self.level_of_row is not None, "bind it to a store first"
+        found = np.zeros(len(self.level_of_row), dtype=bool)
+        for column, wanted in levels.items():
+            numbers = [self.names(column).index(level) for level in wanted]
+            found |= np.isin(self.level_of_row[:, list(self.columns).index(column)].numpy(), numbers)
+        return found
 
     def names(self, column: str) -> list[str]:
         """What the levels of a column are called; the parts of one of fractions go by their order."""

@@ -183,6 +183,8 @@ def said_once(world: World | None) -> Iterator[None]:
     """
     try:
         yield
+    except LostError:  # it may be the first that is gone
+        raise
     except (RunError, SettingsError):
         if world is None or world.rank == 0:
             raise

@@ -157,7 +157,7 @@ def _trained(
     )
     technical = measure() if asks_how_imaged(network, settings) else Technical({})
     if network.condition is not None:
-        _refuse_untold(technical.bound(store), np.flatnonzero(parts == TRAIN), settings)
+        parts = _with_each_level(parts, technical.bound(store), settings)
     if parent is not None:
         inherit(network, store.perturbations, technical, parent)
     first(world, lambda: _make_room(out, made_from))
@@ -246,15 +246,20 @@ def _refuse_one_sided(labels: np.ndarray, parts: np.ndarray, settings: TrainingS
         )
 
 
-def _refuse_untold(technical: Technical, training: np.ndarray, settings: TrainingSettings) -> None:
-    """Make sure that a decoder is told nothing that it had no cell to learn from."""
-    for column, levels in technical.without(training).items():
+def _with_each_level(parts: np.ndarray, technical: Technical, settings: TrainingSettings) -> np.ndarray:
+    """The parts, with cells to train on of each level that a decoder is told.
+
+    Where single cells are split, those of a level so rare that none is trained on are moved there.
+    """
+    missing = technical.without(np.flatnonzero(parts == TRAIN))
+    if missing and settings.split_by != "cell":
+        column, levels = next(iter(missing.items()))
         raise RunError(
-            f"decoder_knows is technical, and no cell to train on has the {column} {first_few(levels)}: what the "
-            f"decoder is told of the others there would be numbers that nothing was learned for. Split by another "
-            f"column (split_by is {settings.split_by}), leave such cells out, or name others than {column} in "
-            f"training.technical."
+            f"decoder_knows is technical, and no cell to train on has the {column} {first_few(levels)}, as split_by is "
+            f"{settings.split_by}: what the decoder is told of the others there would be numbers that nothing was "
+            f"learned for. Split by another column, or name others than {column} in training.technical."
         )
+    return np.where(technical.having(missing), np.int8(TRAIN), parts)
 
 
 def _make_room(out: Path, made_from: str) -> None:
