@@ -36,4 +36,19 @@ def test_where_something_can_be_written_numba_is_left_alone(monkeypatch: pytest.
 
 def test_a_folder_that_can_be_made_can_be_written(tmp_path: Path) -> None:
     assert compiled._can_be_written(tmp_path / "a" / "b")
-    assert not compiled._can_be_written(Path("/proc/self") / "nothing" / "here") or os.access("/proc/self", os.W_OK)
+
+
+def test_one_below_a_folder_that_cannot_be_written_cannot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+    assert not compiled._can_be_written(tmp_path)
+    assert not compiled._can_be_written(tmp_path / "a" / "b")
+    (tmp_path / "mine").mkdir()
+    assert compiled._can_be_written(tmp_path / "mine")
+
+
+def test_a_user_without_a_home_has_the_packages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: Path) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert [place.name for place in compiled._of_numbas_own()] == ["site-packages"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sysconfig
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PLACE = "NUMBA_CACHE_DIR"
@@ -16,7 +19,7 @@ def keep_compiled() -> None:
 
     That is so in containers and with packages that a cluster shares. Processes started from here use it too.
     """
-    if _PLACE in os.environ or any(_can_be_written(place) for place in (Path(__file__).parent, _home())):
+    if _PLACE in os.environ or any(_can_be_written(place) for place in _of_numbas_own()):
         return
     try:
         own = tempfile.mkdtemp(prefix="contrascope-compiled-")
@@ -26,11 +29,11 @@ def keep_compiled() -> None:
     atexit.register(shutil.rmtree, own, ignore_errors=True)
 
 
-def _home() -> Path:
-    try:
-        return Path.home() / ".cache" / "numba"
-    except RuntimeError:  # no such user
-        return Path("/nonexistent")
+def _of_numbas_own() -> Iterator[Path]:
+    """Where it would write: beside what it compiles, or among the user's caches."""
+    yield Path(sysconfig.get_path("purelib"))
+    with suppress(RuntimeError):  # a user without a home
+        yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "numba"
 
 
 def _can_be_written(folder: Path) -> bool:

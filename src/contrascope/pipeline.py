@@ -40,7 +40,7 @@ from contrascope.report.quality_page import quality_figures
 from contrascope.report.sheets import INDEX, read_sheets
 from contrascope.screen.screen import Screen, open_screen
 from contrascope.screen_page import screen_page
-from contrascope.screen_run import parent_run, place_of
+from contrascope.screen_run import parent_run, room_for
 from contrascope.stages import Stages, key
 from contrascope.store.crops import extract_crops, store_fingerprint
 from contrascope.store.files import write_bytes
@@ -189,7 +189,7 @@ class Line:
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
-        with place_of(path, trained):
+        with room_for(path, trained):
             run = fit(store, model=name, out=path, devices=self.devices, start_from=parent, **self.settings.training)
         self._stages.set(f"run {name}", made_from)
         self.say(f"run: {run}")

@@ -57,7 +57,7 @@ def parent_run(made: Finished) -> Run | None:
 
 
 @contextmanager
-def place_of(run: Path, made_from: str) -> Iterator[None]:
+def room_for(run: Path, made_from: str) -> Iterator[None]:
     """Inside, the folder of a run is free for the run that is wanted, or holds what its training can go on from.
 
     A finished run of other inputs lies beside it until the one that takes its place is finished too. It comes back

@@ -28,6 +28,7 @@ from contrascope.benchmarks.novelty import (
 from contrascope.benchmarks.result import Result
 from contrascope.errors import BenchmarkError
 from contrascope.profiles import salient_share
+from contrascope.profiles.correct import corrected
 
 NOVEL, SHIFTED, INERT = (tuple(f"{kind}{i}" for i in range(6)) for kind in ("nov", "shi", "ine"))
 GROUPS = dict.fromkeys(NOVEL, "novel") | dict.fromkeys(SHIFTED, "shifted")
@@ -203,3 +204,10 @@ def test_what_cannot_be_answered_is_refused() -> None:
     data.obs["control"] = False
     with pytest.raises(BenchmarkError, match="guides are controls"):
         novelty(data)
+
+
+@pytest.mark.parametrize("spaces", [["combined"], ["salient"]])
+def test_cells_whitened_on_few_of_the_controls_they_are_seen_from_are_refused(spaces: list[str]) -> None:
+    cells = screen(control_guides=1, cells=(40, 50))
+    with pytest.raises(BenchmarkError, match=r"corrected by 'whiten'.*as few as 4\d controls for the \d+ features of"):
+        novelty(corrected(cells, "whiten"), groups=GROUPS, spaces=spaces)

@@ -197,6 +197,15 @@ def test_several_speckles_to_a_nucleus_are_refused(truth: pd.DataFrame, tmp_path
         open_features(folder)
 
 
+def test_what_a_mac_lays_beside_each_file_is_no_second_table(
+    truth: pd.DataFrame, tiny_store: CropStore, tmp_path: Path
+) -> None:
+    folder = as_csv(truth, tmp_path / "out")
+    (folder / "._MyExpt_Cells.csv").write_bytes(b"\x00\x05\x16\x07")
+    features, _ = match_features(folder, tiny_store)
+    assert features.n_obs == len(tiny_store)
+
+
 def test_a_cell_without_a_nucleus_lacks_its_features(
     truth: pd.DataFrame, tiny_store: CropStore, tmp_path: Path
 ) -> None:

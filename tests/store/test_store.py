@@ -173,3 +173,9 @@ def test_a_store_may_be_moved_and_opened_by_a_relative_path(copied: Path, monkey
     assert store.cells.height == 16
     assert store.read(np.arange(16)).shape == (16, 2, 8, 8)
     assert store.damage() == []
+
+
+def test_a_run_in_the_place_of_a_store_is_told_from_one(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"is a run, where a store was needed\. Name the store first, then the run"):
+        open_store(tmp_path)

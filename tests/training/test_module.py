@@ -172,6 +172,14 @@ def test_beta_of_training_follows_the_step_and_not_the_validations() -> None:
     assert logged == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
 
 
+def test_in_a_short_training_beta_takes_half_of_the_steps_and_not_all() -> None:
+    m = module(beta_warmup_steps=1_000)  # of 50 steps
+    logged: list[float] = []
+    m.on_train_batch_end = lambda *_: logged.append(float(m.trainer.callback_metrics["beta"]))
+    through_lightning(m, [cells(i) for i in range(4)], [cells(100)], every=1)
+    np.testing.assert_allclose(logged, [0, 1 / 25, 2 / 25, 3 / 25], rtol=1e-6)
+
+
 def test_what_is_logged_is_of_the_steps_that_are_written_down() -> None:
     seen: list[tuple[int, float]] = []
     m = module(beta_warmup_steps=8)

@@ -95,13 +95,14 @@ def hits(
             cells that were whitened on too few of the controls they are compared with.
     """
     _check(statistic, permutations, max_cells)
+    chosen = chosen_spaces(cells, spaces)
+    refuse_fitted(cells, chosen)
     cast, notes = cast_of(cells.obs, within=within, seed=seed)
     plan, more = _plan(cast, max_cells)
     unit = replicates_of(cells.obs, cast, replicates)
     notes += [*lost_cells(cast), *more, *_limits(plan, permutations)]
     method = _Method(statistic, permutations)
     tables: list[pd.DataFrame] = []
-    refuse_fitted(cells, chosen := chosen_spaces(cells, spaces))
     for space in chosen:
         matrix = embedding(cells, space)
         ruler = Ruler.of(matrix[cast.some_controls(MOST_CONTROLS)])

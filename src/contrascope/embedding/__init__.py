@@ -33,7 +33,7 @@ from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
-from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
+from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
 from contrascope.training.processes import Processes
 from contrascope.training.run import MATCHED, Run, open_run
 from contrascope.training.trainer import WEIGHTS
@@ -112,16 +112,12 @@ def embed(
     files = [sha256(run.path / name) for name in ([WEIGHTS, MATCHED] if run.is_matched else [WEIGHTS])]
     made_from = fingerprint([version("contrascope"), facts, files, spaces.sizes, error])
     plan = Plan(len(store), spaces.sizes, error, facts, made_from)
-    cells = CellsOnDisk(Path(out), plan, observations)
-    if world is None and number > 1:
-        if not claim(Path(out), made_from, computed_in=spaces.computed_in):  # nobody is started for nothing
-            tidy(Path(out))
-            return Path(out)
+    if world is not None or number == 1:
+        _fill(CellsOnDisk(Path(out), plan, observations), spaces, store, world or ALONE)
+    elif _is_wanted(Path(out), plan, spaces):  # nobody is started for nothing
         wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
         arguments = {"run": str(run.path.absolute()), "out": str(Path(out).absolute())} | wanted
         Processes("contrascope.embedding:embed_share", store, arguments, number).wait()
-    else:
-        _fill(cells, spaces, store, world or ALONE)
     return Path(out)
 
 
@@ -147,8 +143,7 @@ def embed_to_file(
         return {name: int(matrix.shape[1]) for name, matrix in zarr.open_group(path / "obsm", mode="r").arrays()}
     world = launched()
     if (number := asked_for(devices, 1, None) if world is None else world.size) > 1:
-        with said_once(world):
-            raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
+        raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
     cells = embed(store, run, **wanted)
     write_anndata(cells, path)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
@@ -174,23 +169,29 @@ def _in_memory(spaces: Spaces, store: CropStore, observations: Observations, fac
     return cells
 
 
+def _is_wanted(path: Path, plan: Plan, spaces: Spaces) -> bool:
+    """Claim a folder: whether cells are to be embedded. Of one that is finished, what it has no use for is deleted."""
+    wanted = claim(path, plan.fingerprint, computed_in=spaces.computed_in)
+    if not wanted:
+        tidy(path)
+    return wanted
+
+
 def _fill(cells: CellsOnDisk, spaces: Spaces, store: CropStore, world: World) -> None:
     """Fill a folder, or go on filling it. Each process comes by here; only the first tidies up."""
     path, plan = cells.path, cells.plan
 
     def prepare() -> None:
-        if not claim(path, plan.fingerprint, computed_in=spaces.computed_in):
-            tidy(path)
-            return
-        for file in half_written(path):
-            remove(file)
-        cells.describe()
+        if _is_wanted(path, plan, spaces):
+            for file in half_written(path):
+                remove(file)
+            cells.describe()
 
     def finish() -> None:
         write_anndata(summed(cells.blocks(), facts=plan.facts), sums_path(path))
         cells.finish()
 
-    with joined(world, PATIENCE), said_once(world):
+    with joined(world, PATIENCE):
         first(world, prepare)
         if is_filled(path):
             return

@@ -50,7 +50,7 @@ def corrected(cells: AnnData, how: str, *, batch: str = BATCH, ridge: float | No
 
     Returns:
         The same rows and columns of ``obs``; the same spaces in ``obsm``, in the dtype they had if that is a float;
-        ``uns["corrected"]`` says how.
+        ``uns["corrected"]`` says how, of corrections made one after another the one with the weakest covariance.
 
     Raises:
         SettingsError: There is no such correction, or it takes no ridge.

@@ -183,7 +183,10 @@ class _Groups:
             if name in labels:
                 codes = self._labels.setdefault(name, _Labels()).numbered(labels[name])
                 if codes.max(initial=0) >= 2**bits:
-                    raise BenchmarkError(f"The cells have more than {2**bits:,} labels in {name}, which is the most.")
+                    raise BenchmarkError(
+                        f"The cells have {codes.max() + 1:,} labels or more in {name}, and {2**bits:,} is the most. "
+                        f"Give the cells in parts, or join labels."
+                    )
                 keys |= codes << shift
         return keys
 

@@ -64,22 +64,20 @@ class Technical(nn.Module):
 
     def without(self, rows: np.ndarray) -> dict[str, list[str]]:
         """Column -> its levels that other cells have and none in these rows; columns without such levels left out."""
-        assert self.level_of_row is not None, "bind it to a store first"
-        everywhere, here = (levels.T for levels in (self.level_of_row, self.level_of_row[torch.from_numpy(rows)]))
-        missing = {}
-        for name, of_all, of_these in zip(self.columns, everywhere, here, strict=True):
-            if lacking := sorted(set(of_all.unique().tolist()) - set(of_these.unique().tolist())):
-                missing[name] = [self.names(name)[level] for level in lacking]
-        return missing
+        lacking = {name: np.setdiff1d(levels, levels[rows]) for name, levels in self._bound().items()}
+        return {name: np.asarray(self.names(name))[levels].tolist() for name, levels in lacking.items() if len(levels)}
 
     def having(self, levels: dict[str, list[str]]) -> np.ndarray:
         """(N,) whether a cell has one of these levels of any of these columns."""
+        bound = self._bound()
+        numbers = {name: np.flatnonzero(np.isin(self.names(name), wanted)) for name, wanted in levels.items()}
+        found = [np.isin(bound[name], wanted) for name, wanted in numbers.items()]
+        return np.any(found, axis=0) if found else np.zeros(len(next(iter(bound.values()))), dtype=bool)
+
+    def _bound(self) -> dict[str, np.ndarray]:
+        """Column -> (N,) level of each cell of the store it is bound to."""
         assert self.level_of_row is not None, "bind it to a store first"
-        found = np.zeros(len(self.level_of_row), dtype=bool)
-        for column, wanted in levels.items():
-            numbers = [self.names(column).index(level) for level in wanted]
-            found |= np.isin(self.level_of_row[:, list(self.columns).index(column)].numpy(), numbers)
-        return found
+        return dict(zip(self.columns, self.level_of_row.numpy().T, strict=True))
 
     def names(self, column: str) -> list[str]:
         """What the levels of a column are called; the parts of one of fractions go by their order."""

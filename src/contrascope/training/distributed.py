@@ -167,11 +167,13 @@ def _losses_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, distributed.DistError) and not ("gloo" in str(error) and _GONE.search(str(error))):
+        said = str(error)
+        if not isinstance(error, distributed.DistError) and not ("gloo" in said and _GONE.search(said)):
             raise
         raise LostError(
-            "Another process of those that share this work was killed or cannot be reached any more: its own machine "
-            "says why, want of memory maybe. What was kept until now is sound; the same command goes on from there."
+            f"Another process of those that share this work was killed or cannot be reached any more: its own machine "
+            f"says why, want of memory maybe. What was kept until now is sound; the same command goes on from there. "
+            f"What torch says: {' '.join(said.split())[:300]}"
         ) from error
 
 

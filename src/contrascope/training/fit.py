@@ -144,8 +144,6 @@ def _trained(
 ) -> Run:
     """What each process of a training does."""
     parts = _parts(store, settings)
-    _refuse_one_sided(store.labels, parts, settings)
-    transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     # Looked at only where the model asks: a screen may have more wells than a technical column can have levels.
     measure = cache(lambda: measured_technical(store, settings.technical))
     network = build_model(
@@ -158,6 +156,8 @@ def _trained(
     technical = measure() if asks_how_imaged(network, settings) else Technical({})
     if network.condition is not None:
         parts = _with_each_level(parts, technical.bound(store), settings)
+    _refuse_one_sided(store.labels, parts, settings)
+    transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     if parent is not None:
         inherit(network, store.perturbations, technical, parent)
     first(world, lambda: _make_room(out, made_from))

@@ -65,19 +65,27 @@ def inherit(network: ContrastiveVAE, perturbations: list[str], technical: Techni
         technical: The network's technical columns and their levels.
         parent: The run. Perturbations and levels that it does not know keep the network's own means.
     """
-    theirs, columns, known = parent.model.state_dict(), list(technical.columns), list(parent.technical.columns)
+    theirs = parent.model.state_dict()
     taken = {}
     for name, ours in network.state_dict().items():
         if of_level := _OF_LEVEL.fullmatch(name):
-            space, column = of_level[1], columns[int(of_level[2])]
-            weight = theirs.get(f"{space}.means.{known.index(column)}") if column in known else None
-            names = technical.names(column), parent.technical.names(column) if weight is not None else []
-            taken[name] = ours if weight is None else _by_name(ours, weight, *names)
-        elif _is_mean(name):
-            taken[name] = _by_name(ours, theirs[name], perturbations, parent.perturbations) if name in theirs else ours
+            column = list(technical.columns)[int(of_level[2])]
+            taken[name] = _of_levels(ours, theirs, of_level[1], column, technical, parent.technical)
+        elif name in theirs and _is_mean(name):
+            taken[name] = _by_name(ours, theirs[name], perturbations, parent.perturbations)
         else:
             taken[name] = theirs.get(name, ours)
     network.load_state_dict(taken)
+
+
+def _of_levels(
+    ours: Tensor, theirs: dict[str, Tensor], space: str, column: str, technical: Technical, of_parent: Technical
+) -> Tensor:
+    """Our means of a column's levels, with those of levels that both know replaced by the parent's."""
+    if column not in of_parent.columns:
+        return ours
+    weight = theirs.get(f"{space}.means.{list(of_parent.columns).index(column)}")
+    return ours if weight is None else _by_name(ours, weight, technical.names(column), of_parent.names(column))
 
 
 def _is_mean(name: str) -> bool:

@@ -88,16 +88,16 @@ class Processes:
             "LOCAL_WORLD_SIZE": str(number),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
-        threads = {"OMP_NUM_THREADS": str(max(1, cores() // number))}
+        unless_set = {"OMP_NUM_THREADS": str(max(1, cores() // number))}
         if sys.platform == "darwin":
-            threads["GLOO_SOCKET_IFNAME"] = "lo0"  # what a Mac's own name leads to may not listen
+            unless_set["GLOO_SOCKET_IFNAME"] = "lo0"  # what a Mac's own name leads to may not listen
         process = subprocess.Popen(
             [sys.executable, "-m", "contrascope.training.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors[rank],
             text=True,
-            env=threads | os.environ | variables,
+            env=unless_set | os.environ | variables,
             start_new_session=True,  # Ctrl-C is for us to hand on
         )
         assert process.stdin is not None and process.stdout is not None
