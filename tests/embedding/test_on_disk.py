@@ -217,7 +217,7 @@ def test_fewer_chunks_than_processes_leave_some_without_work(
 def test_a_script_or_a_notebook_has_processes_started_and_goes_on_after_a_kill(
     folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path, bytes_of: BytesOf
 ) -> None:
-    out, started = tmp_path / "cells.zarr", []
+    out, stopped, started = tmp_path / "cells.zarr", tmp_path / "stopped.zarr", []
 
     class Watched(Processes):
         def __init__(self, *arguments: Any):
@@ -235,11 +235,13 @@ def test_a_script_or_a_notebook_has_processes_started_and_goes_on_after_a_kill(
         with progress.listening(kill), pytest.raises(RunError, match=r"was killed \(SIGKILL\).*goes on"):
             embed(long_store, long_run, out=out, devices=2, **ALL)
         with progress.listening(stop), pytest.raises(KeyboardInterrupt):
-            embed(long_store, long_run, out=out, devices=2, **ALL)
+            embed(long_store, long_run, out=stopped, devices=2, **ALL)
     assert not on_disk.is_filled(out)
+    assert not on_disk.is_filled(stopped)
     assert all(process.poll() is not None for each in started for process in each.processes)
-    assert embed(long_store, long_run, out=out, devices=2, **ALL) == out
-    assert bytes_of(out) == bytes_of(folder)
+    for path in (out, stopped):
+        assert embed(long_store, long_run, out=path, devices=2, **ALL) == path
+        assert bytes_of(path) == bytes_of(folder)
 
 
 def test_chunks_hold_full_batches_and_are_few_but_never_huge() -> None:
