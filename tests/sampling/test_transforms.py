@@ -138,25 +138,27 @@ def test_only_training_cells_are_looked_at(tmp_path: Path) -> None:
     assert one.state() == same.state()
 
 
-def test_two_thousand_controls_are_enough(tmp_path: Path) -> None:
+def test_all_controls_are_looked_at_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, read = microscopy(400), []
+    store, control = store_of(images, tmp_path), np.arange(0, 400, 2)
+    monkeypatch.setattr("contrascope.sampling.transforms._PIXELS_AT_ONCE", 30 * 2 * 16 * 16 + 1)
+    monkeypatch.setattr(CropStore, "ask", lambda self, rows, ask=CropStore.ask: read.append(rows) or ask(self, rows))
+    offset = measured(store).offset.flatten().numpy()
+    assert max(map(len, read)) == 30
+    np.testing.assert_array_equal(np.concatenate(read), control)
+    np.testing.assert_allclose(offset, [np.percentile(images[control, c], 0.5) for c in (0, 1)], rtol=1e-6)
+
+
+def test_of_too_many_controls_a_sample_by_the_seed_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrascope.sampling.transforms._MEASURED_CELLS", 2000)
     images = np.random.default_rng(0).integers(0, 255, (4100, 1, 2, 2)).astype(np.uint8)
     store = store_of(images, tmp_path, np.arange(4100) > 0)
     one, same, other = (measured(store, size=2, seed=seed).state() for seed in (0, 0, 1))
     assert one == same
     assert one != other
     assert one["cofactor"][0] == pytest.approx(other["cofactor"][0], rel=0.05)
-
-
-def test_of_huge_crops_fewer_are_looked_at_and_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, read = store_of(microscopy(400), tmp_path), []
-    expected = measured(store)
-    monkeypatch.setattr("contrascope.sampling.transforms._MEASURED_PIXELS", 100 * 2 * 16 * 16 + 1)
-    monkeypatch.setattr(
-        CropStore, "read", lambda self, rows, take=CropStore.read: read.append(len(rows)) or take(self, rows)
-    )
-    found = measured(store)
-    assert read == [100]
-    torch.testing.assert_close(found.spread, expected.spread, rtol=0.1, atol=0)
 
 
 def test_a_constant_channel_is_refused_by_name(tmp_path: Path) -> None:

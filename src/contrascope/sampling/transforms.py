@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from contrascope.errors import StoreError, first_few
+from contrascope.sampling.loader import batches
+from contrascope.sampling.percentiles import percentiles
 from contrascope.sampling.resize import arcsinh, resized
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
@@ -31,8 +33,10 @@ Values = list[float] | list[list[float]]
 _LOW, _HIGH = 0.5, 99.9
 """Percentiles of the controls' pixels that are brought to -0.9 and 0.9."""
 _REACH = 0.9
-_MEASURED_CELLS, _MEASURED_PIXELS = 2000, 2**28
-"""At most so many cells are looked at, and of all channels so many pixels, which are in memory at once."""
+_MEASURED_CELLS = 100_000
+"""At most so many controls are looked at, which takes a quarter of a minute: a larger screen has no need of more."""
+_PIXELS_AT_ONCE = 2**22
+"""Pixels of all channels that are counted at a time."""
 CELLS_AT_ONCE = 32
 """On a CPU: what an operation or a layer writes must still be in the cache when the next one reads it."""
 FEWEST_CONTROLS = 10
@@ -150,10 +154,10 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
 
     Args:
         store: The cells.
-        rows: Cells that may be looked at; controls among them are, at most 2,000, fewer where crops are very large.
+        rows: Cells that may be looked at; controls among them are, or 100,000 of them where they are more.
         size: Pixels a side after resizing.
         seed: Of the choice of controls.
-        by: Fit the controls of each level of this column by themselves, at most 2,000 of each.
+        by: Fit the controls of each level of this column by themselves.
 
     Raises:
         StoreError: A channel is constant, or not all of its pixels are numbers; or a level has too few controls.
@@ -175,13 +179,12 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
 
 def _fitted(store: CropStore, controls: np.ndarray, seed: int, whose: str) -> dict[str, Any]:
     """Offset, cofactor, center and spread of each channel."""
-    most = min(_MEASURED_CELLS, _MEASURED_PIXELS // (len(store.channels) * math.prod(store.crop_size)))
-    chosen = np.random.default_rng(seed).permutation(controls)[: max(most, FEWEST_CONTROLS)]
-    pixels = store.read(np.sort(chosen))
-    channels = [pixels[:, channel] for channel in range(len(store.channels))]
-    wrong = np.array([not np.isfinite(channel).all() for channel in channels])
-    _refuse_channels(store, wrong, f"hold NaN or infinite pixels in {whose}")
-    low, middle, high = np.transpose([np.percentile(channel, [_LOW, 50, _HIGH]) for channel in channels])
+    chosen = np.sort(np.random.default_rng(seed).permutation(controls)[:_MEASURED_CELLS])
+    at_once = max(1, _PIXELS_AT_ONCE // (len(store.channels) * math.prod(store.crop_size)))
+    some = [chosen[start : start + at_once] for start in range(0, len(chosen), at_once)]
+    found = percentiles(lambda: (batch.images.numpy() for batch in batches(store, some)), [_LOW, 50, _HIGH])
+    _refuse_channels(store, np.isnan(found).any(axis=1), f"hold NaN or infinite pixels in {whose}")
+    low, middle, high = found.T
     _refuse_channels(store, high <= low, f"are constant over {whose}")
     # A channel that is mostly empty has its median at the offset; a twentieth of its range bends it then.
     cofactor = np.maximum(middle - low, (high - low) / 20)
