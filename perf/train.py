@@ -5,8 +5,9 @@
 The baseline is written plainly: float32, channels before rows, an LMDB with a key a cell and a DataFrame of labels
 behind a DataLoader with two worker processes, resizing batch by batch, torch.distributions for every density, five
 transposed convolutions in the decoder. It has networks of the same sizes, the same batches of 64 controls and 64
-perturbed cells, and Adam. Both take turns; what contrascope does besides while it trains (augmenting, validating,
+perturbed cells, and Adam. They take turns; what contrascope does besides while it trains (augmenting, validating,
 logging, saving) counts as its time, and once more with what it does once (looking at pixels, matching controls).
+Beside them stands contrascope with `encoders: shared`, whose network is a smaller one.
 """
 
 from __future__ import annotations
@@ -112,10 +113,10 @@ class Batches:
         return (rows.tolist() for rows in self.sampler.epoch(self.epoch))
 
 
-def ours(store: cs.CropStore, out: Path) -> tuple[float, float]:
+def ours(store: cs.CropStore, out: Path, encoders: str) -> tuple[float, float]:
     """Cells a second of contrascope: from the call to the run that can be used, and while it trains."""
     began = time.perf_counter()
-    outcome = cs.fit(store, model="mcvae", out=out, epochs=EPOCHS, batch_size=128).facts["outcome"]
+    outcome = cs.fit(store, out=out, encoders=encoders, epochs=EPOCHS, batch_size=128).facts["outcome"]
     return outcome["steps"] * 128 / (time.perf_counter() - began), outcome["cells_per_second"]
 
 
@@ -126,14 +127,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         store, environment = written(Path(name), cells)
         rates = np.array(
-            [(*ours(store, Path(name) / f"run{i}"), plainly(store, environment, settings)) for i in range(TURNS)]
+            [
+                (
+                    *ours(store, Path(name) / f"apart{i}", "apart"),
+                    *ours(store, Path(name) / f"shared{i}", "shared"),
+                    plainly(store, environment, settings),
+                )
+                for i in range(TURNS)
+            ]
         )
-    fast, training, plain = np.median(rates, axis=0)
+    fast, training, fast_shared, shared, plain = np.median(rates, axis=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{cells:,} cells, {EPOCHS} epochs, medians of {TURNS} turns, {torch.get_num_threads()} threads, {DEVICE}")
     print(f"  contrascope {training:7,.0f} cells/s while it trains, validations, logs and files included")
     print(f"              {fast:7,.0f} cells/s with what is done once: looking at pixels and matching controls")
     print(f"  as published {plain:6,.0f} cells/s, so {training / plain:.1f} and {fast / plain:.1f} times as fast")
+    more, once_more = shared / plain, fast_shared / plain
+    print("  with one encoder for both spaces, which is a smaller network:")
+    print(f"  contrascope {shared:7,.0f} and {fast_shared:,.0f} cells/s, {more:.1f} and {once_more:.1f} times as fast")
     print(f"  peak memory {peak:.2f} GiB")
 
 

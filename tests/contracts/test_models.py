@@ -98,6 +98,8 @@ def test_every_parameter_feels_a_gradient(member: tuple[str, str], scale: str) -
         {"control_prior": "learned"},
         {"focus": "crop"},
         {"wasserstein_weight": 0.5},
+        {"encoders": "shared"},
+        {"encoders": "shared", "independence_weight": 5.0, "decoder_knows": "technical"},
     ],
     ids=str,
 )

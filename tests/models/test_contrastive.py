@@ -41,6 +41,28 @@ def test_spaces_have_the_sizes_they_were_given(model: Make, batch: Batch) -> Non
     assert q.salient.log_variance.shape == (12, 2)
 
 
+def test_one_encoder_says_the_means_of_all_spaces_and_then_their_log_variances(model: Make, batch: Batch) -> None:
+    net = model("three-space", encoders="shared")
+    (encoder,) = net.encoders.values()
+    output, q = encoder(batch.images), net.encode(batch.images)
+    assert q.salient is not None
+    assert q.technical is not None
+    normals = (q.background, q.salient, q.technical)
+    said = torch.cat([n.mean for n in normals] + [n.log_variance for n in normals], dim=1)
+    assert torch.equal(said, output)
+    assert [n.mean.shape[1] for n in normals] == list(net.sizes.values())
+
+
+def test_the_log_variance_of_a_shared_encoder_stops_at_minus_twenty_too(model: Make, batch: Batch) -> None:
+    net = model(encoders="shared")
+    with torch.no_grad():
+        net.encoders["shared"].head.bias.fill_(-100.0)
+    q = net.encode(batch.images)
+    assert q.salient is not None
+    assert (q.salient.log_variance == -20).all()
+    assert (q.salient.mean < -90).all()
+
+
 def test_a_vae_has_no_salient_space(model: Make, batch: Batch) -> None:
     net = model("vae")
     assert not net.has_salient

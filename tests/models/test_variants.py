@@ -48,6 +48,20 @@ def test_the_two_encoders_start_differently(small: TrainingSettings) -> None:
     assert not torch.equal(background, salient)
 
 
+def test_a_shared_encoder_is_one_network_for_all_spaces(small: TrainingSettings) -> None:
+    shared = small.model_copy(update={"encoders": "shared"})
+    apart, together = (build_model("mcvae", s, channels=2, perturbations=3) for s in (small, shared))
+    assert (list(apart.encoders), list(together.encoders)) == (["background", "salient"], ["shared"])
+    assert together.sizes == apart.sizes
+
+
+def test_the_one_encoder_of_a_vae_is_the_same_by_either_setting(small: TrainingSettings) -> None:
+    shared = small.model_copy(update={"encoders": "shared"})
+    apart, together = (build_model("vae", s, channels=2, perturbations=3).state_dict() for s in (small, shared))
+    assert apart.keys() == together.keys()
+    assert all(torch.equal(apart[name], together[name]) for name in apart)
+
+
 def test_there_are_as_many_prior_means_as_perturbations(small: TrainingSettings) -> None:
     net = build_model("mcvae", small, channels=2, perturbations=7)
     assert net.priors["background"].means.shape == (7, small.background_size)

@@ -90,6 +90,7 @@ def test_a_parent_that_has_learned_more_since_is_another(
         ({"model": "cvae"}, "is a run of mcvae, and a training of cvae"),
         ({"salient_size": 2, "image_size": 24}, "image_size 16 instead of 24, salient_size 3 instead of 2. Set image_"),
         ({"likelihood_scale": "learned"}, "likelihood_scale closed-form instead of learned"),
+        ({"encoders": "shared"}, "encoders apart instead of shared"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(

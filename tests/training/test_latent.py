@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from contrascope.models.contrastive import Normal
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE
 from contrascope.training.latent import of_cells, reconstructions, statistics
 from contrascope.training.means import Means
 from contrascope.training.run import Run
 from contrascope.vocabulary import Batch
+
+Train = Callable[..., Run]
 
 
 def logged(run: Run) -> dict[str, float]:
@@ -27,7 +33,8 @@ def test_an_active_unit_tells_cells_apart_and_a_silent_one_does_not() -> None:
     output = torch.cat([mean + 5, torch.zeros(400, 3)], dim=1)
     means = Means()
     for part in output.split(150):
-        means.add(of_cells("background", part, torch.zeros(len(part), 3), control=torch.zeros(len(part)).bool()))
+        q = Normal(*part.chunk(2, dim=1))
+        means.add(of_cells("background", q, torch.zeros(len(part), 3), control=torch.zeros(len(part)).bool()))
     assert statistics(means.over_all(ALONE))["latent/active background units"] == 2
 
 
@@ -37,13 +44,21 @@ def test_kl_by_unit_is_that_of_torch_and_sees_perturbed_cells_alone_in_the_salie
     control = torch.arange(9) % 3 == 0
     q = torch.distributions.Normal(output[:, :4], torch.exp(0.5 * output[:, 4:]))
     expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(prior, 1.0))
-    torch.testing.assert_close(of_cells("background", output, prior, control=control)["KL background"], expected)
-    salient = of_cells("salient", output, prior, control=control)
+    said = Normal(*output.chunk(2, dim=1))
+    torch.testing.assert_close(of_cells("background", said, prior, control=control)["KL background"], expected)
+    salient = of_cells("salient", said, prior, control=control)
     torch.testing.assert_close(salient["KL salient"], expected[~control])
     torch.testing.assert_close(salient["salient norm of controls"], q.mean[control].square().sum(1).sqrt())
 
 
-def test_a_run_logs_what_its_model_says_of_the_held_out_cells(run: Run, store: CropStore) -> None:
+@pytest.fixture(params=["apart", "shared"])
+def logging(request: pytest.FixtureRequest, run: Run, store: CropStore, train: Train, tmp_path: Path) -> Run:
+    """A run of each kind of encoder."""
+    return run if request.param == "apart" else train(store, tmp_path / "shared", encoders="shared")
+
+
+def test_a_run_logs_what_its_model_says_of_the_held_out_cells(logging: Run, store: CropStore) -> None:
+    run = logging
     held_out = np.flatnonzero((run.split() == "validation").to_numpy())
     assert len(held_out)
     with torch.no_grad():

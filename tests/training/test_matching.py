@@ -114,3 +114,20 @@ def test_a_run_of_before_these_settings_is_embedded_as_it_was(trained_once: Run)
     write_json(trained_once.path / "run.json", facts)
     run = open_run(trained_once.path)
     assert (run.settings.views, run.settings.salient_reference, run.matched) == (1, "origin", None)
+
+
+def test_a_run_of_before_encoders_could_be_shared_has_them_apart_and_is_not_trained_again(
+    trained_once: Run, store: CropStore, train: Train
+) -> None:
+    facts = read_json(trained_once.path / "run.json")
+    assert facts["settings"].pop("encoders") == "apart"
+    write_json(trained_once.path / "run.json", facts)
+    weights = (trained_once.path / "weights.safetensors").stat()
+    again = train(store, trained_once.path)
+    assert again.settings.encoders == "apart"
+    assert (again.path / "weights.safetensors").stat() == weights
+
+
+def test_a_run_with_a_shared_encoder_is_another_one(trained_once: Run, store: CropStore, train: Train) -> None:
+    with pytest.raises(RunError, match="made from other inputs"):
+        train(store, trained_once.path, encoders="shared")

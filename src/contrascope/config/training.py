@@ -19,6 +19,9 @@ class TrainingSettings(Settings):
     Attributes:
         preset: Where the values that are not given come from.
         architecture: Encoders and decoder: ``conv5``, ``residual``, or one that another package registers.
+        encoders: ``apart`` gives each space an encoder of its own, as in the paper; ``shared`` has one with a head for
+            all spaces, which is most of the work of embedding saved, and a third of that of training. No effect on a
+            model of one space.
         image_size: Pixels a crop is resized to, with anti-aliasing.
         background_size: Z. Where it is too small for what cells do anyway, the salient space of perturbed cells is
             used to make up for it, and fills with batch and place in the field (docs/log.md).
@@ -78,6 +81,7 @@ class TrainingSettings(Settings):
 
     preset: Literal["auto", "clean", "paper"]
     architecture: str
+    encoders: Literal["apart", "shared"]
     image_size: Annotated[int, Field(ge=16, le=256)]
     background_size: Annotated[int, Field(ge=1)]
     salient_size: Annotated[int, Field(ge=1)]
@@ -140,6 +144,7 @@ class TrainingSettings(Settings):
 
 _ARCHITECTURE = {
     "architecture": "conv5",
+    "encoders": "apart",
     "image_size": 64,
     "background_size": 32,
     "salient_size": 32,

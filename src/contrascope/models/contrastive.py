@@ -1,7 +1,8 @@
 """The network: encoders q(z|x), q(s|x) and q(t|x), and one decoder p(x|z, s, t).
 
-A space is an encoder with a prior. A model has a background space, and may have a salient and a technical one;
-controls are decoded from (z, 0, t). Which prior a space has is all that tells cvae from mcvae (``variants.py``).
+A space is a posterior with a prior. A model has a background space, and may have a salient and a technical one;
+controls are decoded from (z, 0, t). Which prior a space has is all that tells cvae from mcvae (``variants.py``). Each
+space has an encoder of its own, as in the paper, or one encoder has a head for all of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+SHARED = "shared"
+"""Name of the one encoder of all spaces."""
 
 
 class Normal(NamedTuple):
@@ -54,6 +58,7 @@ class ContrastiveVAE(nn.Module):
 
     Args:
         encoders: One module a space, ``background`` and maybe ``salient`` and ``technical``: (B, C, H, W) -> (B, 2 Z).
+            Or ``shared`` alone, -> (B, 2 (Z + S + T)): the means of all spaces, then their log-variances.
         decoder: (B, Z + S + T), and what ``condition`` says behind them, -> (B, C, H, W).
         priors: One module a space -> (B, Z) means: of (B,) perturbations, the technical one of (B, F) levels.
         likelihood: (x, reconstruction) -> (B,) nats.
@@ -75,7 +80,8 @@ class ContrastiveVAE(nn.Module):
         critic: nn.Module | None = None,
     ):
         super().__init__()
-        assert encoders.keys() == priors.keys() == sizes.keys()
+        assert priors.keys() == sizes.keys()
+        assert encoders.keys() in ({SHARED}, sizes.keys())
         self.encoders, self.priors = nn.ModuleDict(encoders), nn.ModuleDict(priors)
         self.decoder, self.likelihood = decoder, likelihood
         self.condition, self.critic = condition, critic
@@ -84,17 +90,29 @@ class ContrastiveVAE(nn.Module):
     @property
     def has_salient(self) -> bool:
         """Whether there is a salient space."""
-        return "salient" in self.encoders
+        return "salient" in self.sizes
 
     @property
     def has_technical(self) -> bool:
         """Whether there is a technical space."""
-        return "technical" in self.encoders
+        return "technical" in self.sizes
 
     def encode(self, x: Tensor) -> Posterior:
         """q(z|x), q(s|x) and q(t|x) of a batch of images, in float32 whatever the encoders compute in."""
-        normals = {name: _normal(encoder(x)) for name, encoder in self.encoders.items()}
+        normals: dict[str, Normal] = {}
+        for name, encoder in self.encoders.items():
+            normals |= self.read(name, encoder(x))
         return Posterior(normals["background"], normals.get("salient"), normals.get("technical"))
+
+    def read(self, encoder: str, output: Tensor) -> dict[str, Normal]:
+        """What an encoder says of each space that it encodes into, by the name of the encoder and its output."""
+        mean, log_variance = output.float().chunk(2, dim=1)
+        log_variance = log_variance.clamp_min(-20.0)
+        if encoder != SHARED:
+            return {encoder: Normal(mean, log_variance)}
+        sizes = list(self.sizes.values())
+        parts = zip(mean.split(sizes, dim=1), log_variance.split(sizes, dim=1), strict=True)
+        return {name: Normal(*part) for name, part in zip(self.sizes, parts, strict=True)}
 
     def decode(self, z: Tensor, s: Tensor | None, t: Tensor | None = None, *, levels: Tensor | None = None) -> Tensor:
         """(B, C, H, W) mean image of (B, Z), (B, S) and (B, T); a conditioned decoder needs (B, F) levels too."""
@@ -119,12 +137,6 @@ class ContrastiveVAE(nn.Module):
         z = q.background.mean if shift is None else q.background.mean - shift
         s = None if q.salient is None else torch.where(control[:, None], 0.0, q.salient.mean)
         return self.decode(z, s, None if q.technical is None else q.technical.mean, levels=levels)
-
-
-def _normal(output: Tensor) -> Normal:
-    """The two heads of an encoder; the log-variance is clamped from below at -20."""
-    mean, log_variance = output.float().chunk(2, dim=1)
-    return Normal(mean, log_variance.clamp_min(-20.0))
 
 
 def in_channels_last(model: ContrastiveVAE) -> ContrastiveVAE:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from contrascope.config import TrainingSettings
-from contrascope.models.contrastive import Architecture, ContrastiveVAE
+from contrascope.models.contrastive import SHARED, Architecture, ContrastiveVAE
 from contrascope.models.critic import Critic
 from contrascope.models.likelihood import SCALES, cell_weights
 from contrascope.models.priors import LevelMeans, PerturbationPrior, StandardPrior
@@ -119,8 +119,9 @@ def _two_spaces(settings: TrainingSettings, background: Prior, salient: Prior) -
 def _compose(settings: TrainingSettings, facts: Facts, spaces: Spaces) -> ContrastiveVAE:
     architecture: Architecture = ARCHITECTURES[settings.architecture]
     sizes = {name: size for name, (size, _) in spaces.items()}
+    encoded = {SHARED: sum(sizes.values())} if settings.encoders == "shared" and len(sizes) > 1 else sizes
     encoders: dict[str, nn.Module] = {
-        name: architecture.encoder(facts.channels, settings.image_size, size) for name, size in sizes.items()
+        name: architecture.encoder(facts.channels, settings.image_size, size) for name, size in encoded.items()
     }
     told = _TOLD if settings.decoder_knows == "technical" else 0
     return ContrastiveVAE(

@@ -33,11 +33,12 @@ from contrascope.training.matching import is_kept, keep_matched
 from contrascope.training.module import asks_how_imaged
 from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
-from contrascope.training.run import FACTS, FORMAT, SPLIT, Run, open_run
+from contrascope.training.run import AS_IT_WAS, FACTS, FORMAT, SPLIT, Run, open_run
 from contrascope.training.trainer import RESUME, WEIGHTS, train
 
 UNFINISHED = "unfinished.json"
 """Whose training a folder holds that is not finished."""
+_UNSAID = object()
 
 
 def fit(
@@ -209,7 +210,9 @@ def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, pa
     """What a run of this model on this store would be known by, started from scratch or from another run."""
     # A run that was stopped and gone on with has other weights than before, and the same fingerprint.
     started = [] if parent is None else [parent.fingerprint, sha256(parent.path / WEIGHTS)]
-    trained = settings.model_dump(mode="json", exclude=set(OF_EMBEDDING))
+    said = settings.model_dump(mode="json", exclude=set(OF_EMBEDDING))
+    # A setting that is newer than a run and was left as it was makes no other run of it.
+    trained = {name: value for name, value in said.items() if AS_IT_WAS.get(name, _UNSAID) != value}
     return fingerprint([store.fingerprint, model, trained, *started])
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHAPING = (
     "architecture",
+    "encoders",
     "image_size",
     "background_size",
     "salient_size",

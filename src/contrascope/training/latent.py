@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from contrascope.models.contrastive import ContrastiveVAE
+from contrascope.models.contrastive import ContrastiveVAE, Normal
 from contrascope.training.distributed import World
 from contrascope.training.means import Means
 from contrascope.training.module import TrainingModule
@@ -44,7 +44,7 @@ class LatentStatistics(L.Callback):
         assert isinstance(pl_module, TrainingModule)
         self._means, model = Means(), pl_module.model
         self._listening: list[RemovableHandle] = [
-            model.encoders[name].register_forward_hook(self._listener(name, model.priors[name])) for name in model.sizes
+            encoder.register_forward_hook(self._listener(name, model)) for name, encoder in model.encoders.items()
         ]
 
     def on_validation_batch_start(
@@ -73,26 +73,26 @@ class LatentStatistics(L.Callback):
                 if name.startswith("KL ") and np.isfinite(kl).all():
                     board.experiment.add_histogram(f"latent/{name} by unit", kl, trainer.global_step)
 
-    def _listener(self, name: str, prior: nn.Module) -> Any:
+    def _listener(self, encoder: str, model: ContrastiveVAE) -> Any:
         def listen(_: nn.Module, __: Any, output: Tensor) -> None:
             m = self._batch.perturbation
-            told = self._batch.technical if name == TECHNICAL else m
-            self._means.add(of_cells(name, output.float(), prior(told), control=m == 0))
+            for name, q in model.read(encoder, output).items():
+                told = self._batch.technical if name == TECHNICAL else m
+                self._means.add(of_cells(name, q, model.priors[name](told), control=m == 0))
 
         return listen
 
 
-def of_cells(name: str, output: Tensor, prior_mean: Tensor, *, control: Tensor) -> dict[str, Tensor]:
+def of_cells(name: str, q: Normal, prior_mean: Tensor, *, control: Tensor) -> dict[str, Tensor]:
     """What the statistics of a space are means of, for each cell.
 
     Args:
         name: Of the space.
-        output: (B, 2 Z) means and log-variances of its encoder.
+        q: Diagonal normal over (B, Z), the posterior.
         prior_mean: (B, Z).
         control: (B,) whether a cell is a control.
     """
-    mean, log_variance = output.chunk(2, dim=1)
-    log_variance = log_variance.clamp_min(-20.0)
+    mean, log_variance = q
     kl = 0.5 * ((mean - prior_mean).square() + log_variance.exp() - 1 - log_variance)
     values = {f"mean {name}": mean, f"square {name}": mean.square()}
     if name != SALIENT:

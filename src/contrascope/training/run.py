@@ -46,8 +46,8 @@ FORMAT = 1
 """Of ``run.json``."""
 VIEWS = "views"
 """Key in ``matched.safetensors``: from how many sides the controls were seen."""
-_AS_IT_WAS = {"views": 1, "salient_reference": "origin"}
-"""How a run that does not say it is embedded: as all were before these could be set."""
+AS_IT_WAS = {"encoders": "apart", "views": 1, "salient_reference": "origin"}
+"""What holds for a run that does not say it: what all had before these could be set."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Run:
     @cached_property
     def settings(self) -> TrainingSettings:
         """Settings it was trained with, and is embedded with."""
-        return validated(TrainingSettings, _AS_IT_WAS | self.facts["settings"], where=str(self.path / FACTS))
+        return validated(TrainingSettings, AS_IT_WAS | self.facts["settings"], where=str(self.path / FACTS))
 
     @property
     def perturbations(self) -> list[str]:
