@@ -326,7 +326,7 @@ def verify(
 
     Example: contrascope verify cells.zarr
     """
-    from contrascope.store.store import damage_report
+    from contrascope.store.damage import damage_report
 
     with _telling(quiet):
         damage_report(store)

@@ -15,8 +15,8 @@ from contrascope.errors import StoreError
 from contrascope.screen.screen import Screen, open_screen
 from contrascope.store import shards
 from contrascope.store.crops import extract_crops
+from contrascope.store.damage import damage_report, damaged_files
 from contrascope.store.shards import shard_name
-from contrascope.store.store import damage_report, damaged_files
 
 BytesOf = Callable[[Path], dict[str, bytes]]
 WriteScreen = Callable[..., Path]

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from contrascope.errors import StoreError
 from contrascope.store import remote, shards
 from contrascope.store.arrays import store_from_arrays
+from contrascope.store.damage import damage_report
 from contrascope.store.images import StoredImages
 from contrascope.store.places import Folder
 from contrascope.store.remote import Remote
 from contrascope.store.shards import shard_name
-from contrascope.store.store import CropStore, damage_report, open_store
+from contrascope.store.store import CropStore, open_store
 
 URL = "memory://bucket/cells.zarr"
 CELLS, PER_SHARD = 40, 8

@@ -17,8 +17,9 @@ from s3fs import S3FileSystem
 from contrascope.errors import StoreError
 from contrascope.store import shards
 from contrascope.store.arrays import store_from_arrays
+from contrascope.store.damage import damage_report
 from contrascope.store.shards import shard_name
-from contrascope.store.store import CropStore, damage_report, open_store
+from contrascope.store.store import CropStore, open_store
 
 S3 = Callable[[str | Path, str], str]
 N, PER_SHARD = 200, 16

@@ -15,7 +15,8 @@ import zarr
 from contrascope.errors import StoreError
 from contrascope.store import shards
 from contrascope.store.arrays import store_from_arrays
-from contrascope.store.store import CropStore, damage_report, open_store
+from contrascope.store.damage import damage_report
+from contrascope.store.store import CropStore, open_store
 
 SHARD = "images/c/1/0/0/0"
 

@@ -7,8 +7,6 @@ cell table is read when it is asked for.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,47 +16,15 @@ import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from contrascope import vocabulary as v
-from contrascope.errors import StoreError, first_few
-from contrascope.progress import track
+from contrascope.errors import StoreError
 from contrascope.shown import html_of
-from contrascope.store.files import json_of
+from contrascope.store.damage import damaged_at
+from contrascope.store.description import Account, facts, remedy
 from contrascope.store.images import Asked, StoredImages
-from contrascope.store.places import Folder, Place, place_of
-from contrascope.store.shards import shard_name
+from contrascope.store.places import Folder, place_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-FORMAT_VERSION = 2
-CHECKSUMS = "checksums.json"
-_GROUP = "zarr.json"
-TABLES = ("cells.parquet", "dropped.parquet", "tiles.parquet", "images/zarr.json")
-"""Files that a store has besides its shards, its description and its checksums."""
-_FACTS = {"name", "channels", "dtype", "pixel_size_um", "shard_cells", "account", "fingerprint", "provenance"}
-
-
-@dataclass(frozen=True)
-class Account:
-    """Where every row of the cell table went.
-
-    Attributes:
-        rows: Cells in the table.
-        stored: Cells in the store.
-        dropped: Reason -> cells left out for it; ``rows == stored + sum(dropped.values())``.
-    """
-
-    rows: int
-    stored: int
-    dropped: dict[str, int]
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether every row is accounted for."""
-        return self.rows == self.stored + sum(self.dropped.values())
-
-    def __str__(self) -> str:
-        reasons = "".join(f", {n:,} dropped: {reason}" for reason, n in self.dropped.items())
-        return f"{self.rows:,} cells in the table = {self.stored:,} stored{reasons}"
 
 
 class CropStore:
@@ -73,7 +39,7 @@ class CropStore:
 
     def __init__(self, path: str | Path):
         self._place = place_of(path)
-        self._facts = _facts(self._place)
+        self._facts = facts(self._place)
         try:
             self._images = StoredImages(self._place, self.dtype, self.shard_cells)
         except (ValueError, TypeError) as error:
@@ -217,7 +183,7 @@ class CropStore:
 
     def damage(self) -> list[str]:
         """Names of files whose bytes are not what was written; empty if the store is sound."""
-        return _damaged_files(self._place)
+        return damaged_at(self._place)
 
     def _counted_perturbations(self) -> str:
         """How many there are, as text; or that they cannot be counted, as a store has a text whatever became of it."""
@@ -242,7 +208,7 @@ class CropStore:
     def _damaged(self, why: object) -> StoreError:
         return StoreError(
             f"The store {self._place} is damaged: {' '.join(str(why).split())[:300]}. Run `contrascope verify "
-            f"{self._place}` to see which files, then {_remedy(self._place)}."
+            f"{self._place}` to see which files, then {remedy(self._place)}."
         )
 
 
@@ -262,97 +228,3 @@ def open_store(path: str | Path) -> CropStore:
         StoreError: No store, or one that is unfinished, damaged or out of reach.
     """
     return CropStore(path)
-
-
-def _facts(place: Place) -> dict[str, Any]:
-    if not place.has(_GROUP):
-        raise _nothing_there(place)
-    facts = json_of(f"{place}/{_GROUP}", lambda: place.read(_GROUP)).get("attributes", {}).get("contrascope")
-    if not facts:
-        raise StoreError(f"{place} is a Zarr group, but no store of contrascope. Give the path of a store.")
-    if facts.get("format") != FORMAT_VERSION:
-        raise StoreError(
-            f"{place} has store format {facts.get('format')}, this version reads {FORMAT_VERSION}. "
-            f"Extract the crops again."
-        )
-    if lacking := _FACTS - facts.keys():
-        raise StoreError(f"{place}/{_GROUP} is damaged: it lacks {first_few(sorted(lacking))}. Extract again.")
-    account = facts["account"]
-    if set(account) != {"rows", "stored", "dropped"} or not Account(**account).adds_up or facts["shard_cells"] < 1:
-        raise StoreError(f"{place}/{_GROUP} is damaged: its account does not add up: {account}. Extract again.")
-    return facts
-
-
-def _nothing_there(place: Place) -> StoreError:
-    unfinished = place.has("ingest.json")
-    if place.has("run.json"):
-        return StoreError(f"{place} is a run, where a store was needed. Name the store first, then the run.")
-    what = "its extraction was not finished" if unfinished else "there is no store"
-    if isinstance(place, Folder):
-        return StoreError(f"{place} cannot be opened: {what}. Run `contrascope ingest SCREEN.yaml --out {place}`.")
-    if unfinished:
-        return StoreError(f"{place} cannot be opened: {what}. Finish it where it is made, then copy it there again.")
-    from contrascope.store.remote import ENDPOINT
-
-    return StoreError(
-        f"{place} cannot be opened: {what}, or no bucket of this name. Check the address, or copy a finished store "
-        f"there with all its files. {ENDPOINT}"
-    )
-
-
-def _remedy(place: Place) -> str:
-    """What to do about damaged files."""
-    if isinstance(place, Folder):
-        return "delete them or the store and extract the crops again"
-    return "copy those files there again from a store that is sound"
-
-
-def damaged_files(path: str | Path) -> list[str]:
-    """Names of a finished store's files whose bytes are not what was written.
-
-    Args:
-        path: The store's folder or URL.
-
-    Raises:
-        StoreError: No finished store, or its description cannot be read.
-    """
-    return _damaged_files(place_of(path))
-
-
-def _damaged_files(place: Place) -> list[str]:
-    facts = _facts(place)
-    shards = -(-facts["account"]["stored"] // facts["shard_cells"])
-    names = {*TABLES, _GROUP, *(shard_name(index) for index in range(shards))}
-    try:
-        sums = json.loads(place.read(CHECKSUMS))
-    except (ValueError, OSError):
-        return [CHECKSUMS]
-    # A name that is lacking would be a file that nobody checks; how many there must be, a sound description says.
-    described = isinstance(sums, dict) and is_sound(place, _GROUP, sums.get(_GROUP, ""))
-    if not isinstance(sums, dict) or (described and sums.keys() != names):
-        return [CHECKSUMS]
-    files = track(sums.items(), "Checking files", len(sums))
-    return [name for name, digest in files if not is_sound(place, name, digest)]
-
-
-def is_sound(place: Place, name: str, digest: str) -> bool:
-    """Whether a file is there, can be read and has this SHA-256."""
-    try:
-        return place.sha256(name) == digest
-    except OSError:
-        return False
-
-
-def damage_report(path: str | Path) -> None:
-    """Check every checksum of a finished store.
-
-    Raises:
-        StoreError: Files are damaged or missing; the message names them.
-    """
-    place = place_of(path)
-    if damaged := _damaged_files(place):
-        again = "Run the same ingest again, which makes them anew, or" if isinstance(place, Folder) else "Now"
-        raise StoreError(
-            f"{len(damaged):,} files of the store {place} are not what was written: {first_few(damaged)}. "
-            f"{again} {_remedy(place)}."
-        )

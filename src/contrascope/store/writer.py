@@ -19,6 +19,8 @@ import polars as pl
 
 from contrascope.errors import StoreError
 from contrascope.litter import is_litter
+from contrascope.store.damage import damaged_files, is_sound
+from contrascope.store.description import CHECKSUMS, FORMAT_VERSION, TABLES
 from contrascope.store.files import (
     append_line,
     half_written,
@@ -33,7 +35,7 @@ from contrascope.store.files import (
 )
 from contrascope.store.places import Folder
 from contrascope.store.shards import array_metadata, cells_per_shard, shard_name, write_shard
-from contrascope.store.store import CHECKSUMS, FORMAT_VERSION, TABLES, CropStore, damaged_files, is_sound
+from contrascope.store.store import CropStore
 
 _UNFINISHED, _JOURNAL = "ingest.json", "journal.jsonl"
 

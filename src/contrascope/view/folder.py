@@ -10,7 +10,8 @@ from pathlib import Path
 
 from contrascope.addresses import local_path
 from contrascope.errors import StoreError
-from contrascope.store.store import TABLES, CropStore
+from contrascope.store.description import TABLES
+from contrascope.store.store import CropStore
 from contrascope.view.page import with_panel
 
 REPORT, STORE = "report.html", "cells.zarr"
