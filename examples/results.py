@@ -39,6 +39,7 @@ FAMILY: dict[str, tuple[str, dict[str, object]]] = {
     "cvae-z": ("cvae-z", {}),
     "mcvae": ("mcvae", {}),
     "mcvae, settings of `clean`": ("mcvae", CLEAN),
+    "mcvae, one encoder": ("mcvae", {"encoders": "shared"}),
     "three-space": ("three-space", {}),
 }
 RAW: dict[str, dict[str, object]] = {

@@ -37,7 +37,11 @@ NUMBER, PLACES = torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonz
 RUNS = [
     {"model": m, "architecture": a} for m in ("vae", "mcvae", "three-space", "cvae-z") for a in ("conv5", "residual")
 ]
-RUNS += [{"model": "mcvae", "preset": "paper"}, {"model": "mcvae", "gain_spread": 0.2, "decoder_knows": "technical"}]
+RUNS += [
+    {"model": "mcvae", "preset": "paper"},
+    {"model": "mcvae", "gain_spread": 0.2, "decoder_knows": "technical"},
+    {"model": "three-space", "encoders": "shared"},
+]
 
 
 class Described(FakeTensorMode):
