@@ -161,6 +161,27 @@ def test_of_too_many_controls_a_sample_by_the_seed_is_looked_at(
     assert one["cofactor"][0] == pytest.approx(other["cofactor"][0], rel=0.05)
 
 
+def test_many_levels_share_the_controls_that_are_looked_at_but_each_has_its_fewest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrascope.sampling.transforms._MEASURED_CELLS", 60)
+    monkeypatch.setattr("contrascope.sampling.transforms._FEWEST_OF_LEVEL", 20)
+    number, control = np.arange(400), np.arange(400) < 200
+    name = np.where(control, "nontargeting", "a")
+    cells = pl.DataFrame({"guide": name, "perturbation": name, "control": control}).with_columns(
+        plate=pl.Series(number % 5).cast(pl.String), batch=pl.Series(number % 2).cast(pl.String)
+    )
+    store = store_from_arrays(microscopy(400), cells, tmp_path / "cells.zarr", channels=["C0", "C1"])
+    read: list[int] = []
+    monkeypatch.setattr(
+        CropStore, "ask", lambda self, rows, ask=CropStore.ask: read.append(len(rows)) or ask(self, rows)
+    )
+    for by, each in (("plate", 20), ("batch", 30)):
+        measured_transform(store, number, size=16, seed=0, by=by)
+        assert set(read) == {each}
+        read.clear()
+
+
 def test_a_constant_channel_is_refused_by_name(tmp_path: Path) -> None:
     images = microscopy(10)
     images[:, 1] = 7

@@ -14,6 +14,7 @@ from contrascope.errors import RunError
 from contrascope.models.matched import matched_controls
 from contrascope.store.files import read_json, write_json
 from contrascope.store.store import CropStore
+from contrascope.training.describe import described
 from contrascope.training.run import MATCHED, Run, open_run
 
 Train = Callable[..., Run]
@@ -114,6 +115,7 @@ def test_a_run_of_before_these_settings_is_embedded_as_it_was(trained_once: Run)
     write_json(trained_once.path / "run.json", facts)
     run = open_run(trained_once.path)
     assert (run.settings.views, run.settings.salient_reference, run.matched) == (1, "origin", None)
+    assert "views: 1" in described(run)
 
 
 def test_a_run_of_before_encoders_could_be_shared_has_them_apart_and_is_not_trained_again(
@@ -122,10 +124,11 @@ def test_a_run_of_before_encoders_could_be_shared_has_them_apart_and_is_not_trai
     facts = read_json(trained_once.path / "run.json")
     assert facts["settings"].pop("encoders") == "apart"
     write_json(trained_once.path / "run.json", facts)
-    weights = (trained_once.path / "weights.safetensors").stat()
+    files = ("weights.safetensors", "matched.safetensors", "run.json")
+    before = [(trained_once.path / name).stat() for name in files]
     again = train(store, trained_once.path)
     assert again.settings.encoders == "apart"
-    assert (again.path / "weights.safetensors").stat() == weights
+    assert [(again.path / name).stat() for name in files] == before
 
 
 def test_a_run_with_a_shared_encoder_is_another_one(trained_once: Run, store: CropStore, train: Train) -> None:

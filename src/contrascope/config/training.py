@@ -20,8 +20,7 @@ class TrainingSettings(Settings):
         preset: Where the values that are not given come from.
         architecture: Encoders and decoder: ``conv5``, ``residual``, or one that another package registers.
         encoders: ``apart`` gives each space an encoder of its own, as in the paper; ``shared`` has one with a head for
-            all spaces, which is most of the work of embedding saved, and a third of that of training. No effect on a
-            model of one space.
+            all spaces, a smaller network that is trained and embeds in less time. A model of one space has one anyway.
         image_size: Pixels a crop is resized to, with anti-aliasing.
         background_size: Z. Where it is too small for what cells do anyway, the salient space of perturbed cells is
             used to make up for it, and fills with batch and place in the field (docs/log.md).

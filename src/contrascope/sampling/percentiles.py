@@ -41,6 +41,7 @@ def _counted(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, bool
     """(C, 65,536) pixels with each value; (C,) whether all are finite; and whether it was upper halves that counted."""
     counts, finite, halves = np.zeros((0, _VALUES), np.int64), np.ones(0, bool), False
     for some in images:
+        assert some.dtype in (np.uint8, np.uint16, np.float32), some.dtype
         if not len(counts):
             counts, finite = np.zeros((some.shape[1], _VALUES), np.int64), np.ones(some.shape[1], bool)
             halves = some.dtype.kind == "f"

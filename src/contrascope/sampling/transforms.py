@@ -33,8 +33,8 @@ Values = list[float] | list[list[float]]
 _LOW, _HIGH = 0.5, 99.9
 """Percentiles of the controls' pixels that are brought to -0.9 and 0.9."""
 _REACH = 0.9
-_MEASURED_CELLS = 100_000
-"""At most so many controls are looked at, which takes a quarter of a minute: a larger screen has no need of more."""
+_MEASURED_CELLS, _FEWEST_OF_LEVEL = 100_000, 2_000
+"""At most so many controls are looked at, in less than a minute; of each of many levels still as many as the latter."""
 _PIXELS_AT_ONCE = 2**22
 """Pixels of all channels that are counted at a time."""
 CELLS_AT_ONCE = 32
@@ -157,14 +157,15 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
         rows: Cells that may be looked at; controls among them are, or 100,000 of them where they are more.
         size: Pixels a side after resizing.
         seed: Of the choice of controls.
-        by: Fit the controls of each level of this column by themselves.
+        by: Fit the controls of each level of this column by themselves; the 100,000 are those of all levels together,
+            but 2,000 of each may always be looked at.
 
     Raises:
         StoreError: A channel is constant, or not all of its pixels are numbers; or a level has too few controls.
     """
     controls = rows[store.labels[rows] == 0]
     if by is None:
-        return Transform(size, **_fitted(store, controls, seed, "the controls"))
+        return Transform(size, **_fitted(store, controls, _MEASURED_CELLS, seed, "the controls"))
     column = store.column(by).cast(pl.String)
     levels, of_controls = column.unique().sort().to_list(), column.gather(controls)
     mine = {level: controls[(of_controls == level).to_numpy()] for level in levels}
@@ -173,13 +174,14 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
             f"Pixels cannot be normalised by {by}: {first_few(few)} have fewer than {FEWEST_CONTROLS} controls to "
             f"train on. Use training.normalize_by: screen, or leave those cells out."
         )
-    fitted = [_fitted(store, found, seed, f"the controls of {level}") for level, found in mine.items()]
+    most = max(_MEASURED_CELLS // len(levels), _FEWEST_OF_LEVEL)
+    fitted = [_fitted(store, found, most, seed, f"the controls of {level}") for level, found in mine.items()]
     return Transform(size, **{name: [one[name] for one in fitted] for name in fitted[0]}, by=by, levels=levels)
 
 
-def _fitted(store: CropStore, controls: np.ndarray, seed: int, whose: str) -> dict[str, Any]:
-    """Offset, cofactor, center and spread of each channel."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(controls)[:_MEASURED_CELLS])
+def _fitted(store: CropStore, controls: np.ndarray, most: int, seed: int, whose: str) -> dict[str, Any]:
+    """Offset, cofactor, center and spread of each channel, of at most so many controls."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(controls)[:most])
     at_once = max(1, _PIXELS_AT_ONCE // (len(store.channels) * math.prod(store.crop_size)))
     some = [chosen[start : start + at_once] for start in range(0, len(chosen), at_once)]
     found = percentiles(lambda: (batch.images.numpy() for batch in batches(store, some)), [_LOW, 50, _HIGH])

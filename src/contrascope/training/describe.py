@@ -40,7 +40,8 @@ def changed_settings(run: Run) -> dict[str, Any]:
     preset = PRESETS[run.settings.preset](run.facts["store"]["cells"])
     settings = run.settings.model_dump()
     changed = [name for name, value in settings.items() if name in preset and value != preset[name]]
-    return {name: run.facts["settings"][name] for name in changed}
+    said = run.settings.model_dump(mode="json")
+    return {name: said[name] for name in changed}
 
 
 def latent_statistics(run: Run) -> dict[str, float]:

@@ -120,7 +120,7 @@ def _seen_as_asked(run: Run, store: CropStore, settings: TrainingSettings, world
     """A finished run with the settings of embedding that are asked for now."""
     asked = settings.model_dump(mode="json")
     wanted = Run(run.path, run.facts | {"settings": asked})
-    if run.facts["settings"] == asked and (not wanted.is_matched or is_kept(wanted)):
+    if run.settings.model_dump(mode="json") == asked and (not wanted.is_matched or is_kept(wanted)):
         return run
 
     def keep() -> None:
