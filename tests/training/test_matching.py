@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from contrascope.config import OF_EMBEDDING, fingerprint
 from contrascope.errors import RunError
 from contrascope.models.matched import matched_controls
 from contrascope.store.files import read_json, write_json
@@ -127,6 +128,8 @@ def test_a_run_of_before_encoders_could_be_shared_has_them_apart_and_is_not_trai
     files = ("weights.safetensors", "matched.safetensors", "run.json")
     before = [(trained_once.path / name).stat() for name in files]
     again = train(store, trained_once.path)
+    known_by = {name: value for name, value in facts["settings"].items() if name not in OF_EMBEDDING}
+    assert again.fingerprint == fingerprint([store.fingerprint, "mcvae", known_by]), "as it was without the setting"
     assert again.settings.encoders == "apart"
     assert [(again.path / name).stat() for name in files] == before
 

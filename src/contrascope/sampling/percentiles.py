@@ -62,8 +62,9 @@ def _of_ranks(counts: np.ndarray, ranks: np.ndarray, read: Callable[[], Iterable
     for some in read():
         for pixels, wanted in zip(some.swapaxes(0, 1), among, strict=True):
             ordered = _ordered(pixels)
+            halves = ordered >> 16
             for upper, lowers in wanted.items():
-                _add(lowers, ordered[ordered >> 16 == upper])
+                _add(lowers, ordered[halves == upper])
     found = np.empty(uppers.shape)
     for channel, wanted in enumerate(among):
         for i, (upper, rank) in enumerate(zip(uppers[channel].tolist(), ranks.tolist(), strict=True)):

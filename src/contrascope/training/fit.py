@@ -38,7 +38,6 @@ from contrascope.training.trainer import RESUME, WEIGHTS, train
 
 UNFINISHED = "unfinished.json"
 """Whose training a folder holds that is not finished."""
-_UNSAID = object()
 
 
 def fit(
@@ -212,7 +211,7 @@ def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, pa
     started = [] if parent is None else [parent.fingerprint, sha256(parent.path / WEIGHTS)]
     said = settings.model_dump(mode="json", exclude=set(OF_EMBEDDING))
     # A setting that is newer than a run and was left as it was makes no other run of it.
-    trained = {name: value for name, value in said.items() if AS_IT_WAS.get(name, _UNSAID) != value}
+    trained = {name: value for name, value in said.items() if (name, value) not in AS_IT_WAS.items()}
     return fingerprint([store.fingerprint, model, trained, *started])
 
 
