@@ -119,18 +119,18 @@ def test_a_run_of_before_these_settings_is_embedded_as_it_was(trained_once: Run)
     assert "views: 1" in described(run)
 
 
-def test_a_run_of_before_encoders_could_be_shared_has_them_apart_and_is_not_trained_again(
+def test_a_run_of_before_beta_and_encoders_were_settings_has_them_as_it_was_and_is_not_trained_again(
     trained_once: Run, store: CropStore, train: Train
 ) -> None:
     facts = read_json(trained_once.path / "run.json")
-    assert facts["settings"].pop("encoders") == "apart"
+    assert (facts["settings"].pop("encoders"), facts["settings"].pop("beta")) == ("apart", 1.0)
     write_json(trained_once.path / "run.json", facts)
     files = ("weights.safetensors", "matched.safetensors", "run.json")
     before = [(trained_once.path / name).stat() for name in files]
     again = train(store, trained_once.path)
     known_by = {name: value for name, value in facts["settings"].items() if name not in OF_EMBEDDING}
     assert again.fingerprint == fingerprint([store.fingerprint, "mcvae", known_by]), "as it was without the setting"
-    assert again.settings.encoders == "apart"
+    assert (again.settings.encoders, again.settings.beta) == ("apart", 1.0)
     assert [(again.path / name).stat() for name in files] == before
 
 

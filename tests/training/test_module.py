@@ -155,21 +155,32 @@ def test_channels_are_made_brighter_or_dimmer_to_train_on_and_never_to_validate_
 
 
 @pytest.mark.parametrize("warmup", [0, 100, 10_000])
-def test_validation_is_at_beta_1_whatever_the_step(warmup: int) -> None:
-    m, batch = module(beta_warmup_steps=warmup), cells(100)
+@pytest.mark.parametrize("beta", [1.0, 16.0])
+def test_validation_is_with_all_of_beta_whatever_the_step(warmup: int, beta: float) -> None:
+    m, batch = module(beta_warmup_steps=warmup, beta=beta), cells(100)
     trainer = through_lightning(m, [cells(i) for i in range(3)], [batch], every=3)
     m.eval()
     terms = objective(m.model, m.transform.batch(batch), generator=torch.Generator().manual_seed(1))
-    expected = terms.total(beta=1.0, wasserstein_weight=m.settings.wasserstein_weight).mean().item()
+    expected = terms.total(beta=beta, wasserstein_weight=m.settings.wasserstein_weight).mean().item()
     assert float(trainer.callback_metrics[VALIDATION_LOSS]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_beta_of_training_follows_the_step_and_not_the_validations() -> None:
+@pytest.mark.parametrize("beta", [1.0, 16.0])
+def test_beta_of_training_follows_the_step_and_not_the_validations(beta: float) -> None:
     logged: list[float] = []
-    m = module(beta_warmup_steps=4)
+    m = module(beta_warmup_steps=4, beta=beta)
     m.on_train_batch_end = lambda *_: logged.append(float(m.trainer.callback_metrics["beta"]))
     through_lightning(m, [cells(i) for i in range(6)], [cells(100)], every=1)
-    assert logged == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    assert logged == [beta * share for share in (0.0, 0.25, 0.5, 0.75, 1.0, 1.0)]
+
+
+def test_with_more_beta_spaces_hold_fewer_nats() -> None:
+    def nats(beta: float) -> float:
+        m = module(beta=beta, beta_warmup_steps=0, learning_rate=0.01, learning_rate_decay=False)
+        trainer = through_lightning(m, [cells(i % 4) for i in range(50)], [cells(0)], every=50)
+        return float(trainer.callback_metrics["validation/KL background"])
+
+    assert nats(16.0) < nats(4.0) < nats(1.0)
 
 
 def test_in_a_short_training_beta_takes_half_of_the_steps_and_not_all() -> None:

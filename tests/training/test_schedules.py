@@ -17,8 +17,9 @@ def test_the_papers_beta_rises_linearly_from_0_to_1_over_4500_steps() -> None:
     assert [beta_at(step, warmup_steps=warmup) for step in (0, 450, 2250, 4500, 40_000)] == [0.0, 0.1, 0.5, 1.0, 1.0]
 
 
-def test_without_warm_up_beta_is_one_from_the_start() -> None:
+def test_without_warm_up_beta_is_all_there_from_the_start() -> None:
     assert beta_at(0, warmup_steps=0) == 1.0
+    assert beta_at(0, warmup_steps=0, beta=16.0) == 16.0
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**5))

@@ -86,7 +86,7 @@ class TrainingModule(L.LightningModule):
 
     def _step(self, batch: Batch) -> Tensor:
         s = self.settings
-        beta = beta_at(self.global_step, warmup_steps=self.warmup)
+        beta = beta_at(self.global_step, warmup_steps=self.warmup, beta=s.beta)
         terms = self._terms(self._seen(batch), self._training_noise)
         loss = self._loss(terms, beta=beta)
         if not torch.isfinite(mean := mean_over_all(loss.detach())):
@@ -112,12 +112,12 @@ class TrainingModule(L.LightningModule):
         self._means = Means()
 
     def validation_step(self, batch: Batch, number: int) -> None:
-        """The objective on held-out cells, always at beta = 1."""
+        """The objective on held-out cells, always with all of beta."""
         # Noise that follows from the batch is the same each time, and whichever process is given the batch.
         place = number * self.world.size + self.world.rank
         noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED + place)
         terms = self._terms(self._told(batch), noise)
-        loss = self._loss(terms, beta=1.0)
+        loss = self._loss(terms, beta=self.settings.beta)
         self._log(terms, batch, "validation", loss=loss)
 
     def on_validation_epoch_end(self) -> None:

@@ -46,7 +46,7 @@ FORMAT = 1
 """Of ``run.json``."""
 VIEWS = "views"
 """Key in ``matched.safetensors``: from how many sides the controls were seen."""
-AS_IT_WAS = {"encoders": "apart", "views": 1, "salient_reference": "origin"}
+AS_IT_WAS = {"beta": 1.0, "encoders": "apart", "views": 1, "salient_reference": "origin"}
 """What holds for a run that does not say it: what all had before these could be set."""
 
 

@@ -6,13 +6,13 @@ import math
 
 
 def warmup_within(asked: int, *, steps: int) -> int:
-    """Steps over which beta rises: those asked for, but at most half of the training's, so that most of it is at 1."""
+    """Steps over which beta rises: those asked for, but at most half of the training's, so that most of it has it all."""
     return min(asked, steps // 2)
 
 
-def beta_at(step: int, *, warmup_steps: int) -> float:
-    """Weight of the KL terms: from 0 to 1 over the first steps, then 1."""
-    return 1.0 if warmup_steps == 0 else min(1.0, step / warmup_steps)
+def beta_at(step: int, *, warmup_steps: int, beta: float = 1.0) -> float:
+    """Weight of all but the reconstruction: from 0 to ``beta`` over the first steps, then ``beta``."""
+    return beta if warmup_steps == 0 else beta * min(1.0, step / warmup_steps)
 
 
 def learning_rate_at(step: int, *, steps: int, decay: bool) -> float:
