@@ -13,7 +13,8 @@ import contrascope
 SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
     ("errors", "vocabulary"),
-    ("allocator", "arguments", "compiled", "config", "cores", "litter", "registry", "progress", "addresses"),
+    ("addresses",),
+    ("allocator", "arguments", "compiled", "config", "cores", "litter", "registry", "progress"),
     ("shown", "tables"),
     ("screen",),
     ("store", "models"),

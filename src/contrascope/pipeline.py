@@ -36,6 +36,7 @@ from contrascope.profiles.aggregate import By
 from contrascope.profiles.maps import mapped_rows
 from contrascope.profiles.sums import sums_path
 from contrascope.progress import report as report_progress
+from contrascope.registry import ARCHITECTURES, MODELS
 from contrascope.report.quality_page import quality_figures
 from contrascope.report.sheets import INDEX, read_sheets
 from contrascope.screen.screen import Screen, open_screen
@@ -81,7 +82,8 @@ def run_screen(
         ContrascopeError: Any of its kinds; what is finished stays.
     """
     screen, out = open_screen(screen_file, overrides), local_path(out)
-    parent_run(Finished(screen.settings, out))  # before hours go into cells that it does not fit
+    _refuse_unknown(screen.settings)  # before hours go into cells
+    parent_run(Finished(screen.settings, out))  # nor into those that it does not fit
     line = Line(screen, out, say, devices)
     line.store()
     line.quality()
@@ -94,6 +96,12 @@ def run_screen(
     line.thumbnails()
     line.cards()
     return line.report()
+
+
+def _refuse_unknown(settings: ScreenSettings) -> None:
+    """Make sure that there are such a model and such an architecture."""
+    MODELS[settings.model]
+    ARCHITECTURES[training_settings(10_000, **settings.training).architecture]
 
 
 def report_again(

@@ -13,9 +13,9 @@ from contrascope.config import training_settings
 from contrascope.errors import ContrascopeError, RunError
 from contrascope.finished import Finished
 from contrascope.store.files import read_json
-from contrascope.training.fit import UNFINISHED
+from contrascope.training.files import FACTS, UNFINISHED
 from contrascope.training.inherit import refuse_misfit
-from contrascope.training.run import FACTS, Run, open_run
+from contrascope.training.run import Run, open_run
 
 
 def parent_run(made: Finished) -> Run | None:

@@ -133,6 +133,30 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_needed(
     assert all(word in message for word in words), message
 
 
+@pytest.mark.parametrize(
+    "text", ["name: a\nname: b\n", "training:\n  epochs: 3\n  seed: 4\n  epochs: 5\n", "a: {b: 1, b: 1}"]
+)
+def test_a_key_that_is_given_twice_is_refused_and_named(tmp_path: Path, text: str) -> None:
+    assert "given more than once" in complaint(tmp_path, text)
+
+
+def test_a_misspelt_key_of_a_group_that_may_be_left_out_is_named_with_the_known(tmp_path: Path) -> None:
+    message = complaint(tmp_path, SCREEN | {"features": {"featurs": "fast"}})
+    assert "'features.featurs' is not a setting; known here:" in message
+    assert "workers" in message or "features" in message.partition("known here:")[2]
+
+
+@pytest.mark.parametrize("group", [{"cells": CELLS | {"table": "~/c.csv"}}, {"annotations": {"complexes": "~/c.csv"}}])
+def test_a_tilde_is_the_home_folder_wherever_a_path_stands(tmp_path: Path, group: dict[str, Any]) -> None:
+    settings = load_screen_settings(screen_file(tmp_path, SCREEN | group))
+    assert Path.home() / "c.csv" in (settings.cells.table, settings.annotations.complexes)
+
+
+def test_a_table_at_an_url_is_refused(tmp_path: Path) -> None:
+    message = complaint(tmp_path, SCREEN | {"cells": CELLS | {"table": "s3://bucket/cells.csv"}})
+    assert "s3://bucket/cells.csv is a URL" in message
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b", "name: [", "name: {a: b", "\x00", "just words"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     assert "screen.yaml" in complaint(tmp_path, text)

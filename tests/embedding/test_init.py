@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,49 @@ def test_a_column_of_the_users_is_not_written_over(store: CropStore, run: Run, t
         embed(own, run, error=True, **folder)
     assert not (tmp_path / "cells.zarr").exists()
     assert (embed(own, run).obs["reconstruction_error"] == 1).all()
+
+
+@pytest.mark.parametrize("name", ["split", "_index", "", "."])
+def test_a_column_whose_name_embedded_cells_cannot_have_is_refused_before_any_is_embedded(
+    store: CropStore, run: Run, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CropStore, "column_names", property(lambda self: [*self.cells.columns, name]))
+    with pytest.raises(StoreError, match=f"a column called '{name}'"):
+        embed(store, run, out=tmp_path / "cells.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([dt.timedelta(seconds=i) for i in range(60)]),
+        pl.Series([1] * 60, dtype=pl.Int128),
+        pl.Series([[1]] * 60),
+    ],
+)
+def test_a_column_that_anndata_has_no_place_for_is_named(run: Run, tmp_path: Path, values: pl.Series) -> None:
+    own = small_store(tmp_path / "own.zarr", odd=values)
+    with pytest.raises(StoreError, match="The column odd of the cell table holds"):
+        embed(own, run)
+
+
+def test_labels_may_be_whole_numbers_of_any_size(run: Run, tmp_path: Path) -> None:
+    own = small_store(tmp_path / "own.zarr", tile=pl.Series([2**63 + i % 3 for i in range(60)], dtype=pl.UInt64))
+    assert embed(own, run, baselines=False).obs["tile"].tolist() == [2**63 + i % 3 for i in range(60)]
+
+
+def small_store(path: Path, **columns: pl.Series) -> CropStore:
+    """60 cells of noise, with such columns."""
+    images = np.random.default_rng(0).integers(100, 1000, (60, 2, 24, 24)).astype(np.uint16)
+    labels = ["nontargeting", "a"] * 30
+    cells = pl.DataFrame({"guide": labels, "perturbation": labels, "control": [True, False] * 30} | columns)
+    return store_from_arrays(images, cells, path, channels=["DNA", "Actin"])
+
+
+def test_a_url_to_fill_is_refused_before_the_work(store: CropStore, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contrascope.embedding.Spaces", None)
+    with pytest.raises(SettingsError, match=r"s3://bucket/cells.zarr is a URL"):
+        embed(store, run, out="s3://bucket/cells.zarr")
 
 
 @pytest.mark.parametrize("devices", [4, "auto"])

@@ -85,7 +85,9 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(make: Make) -> 
         measured_technical(make(), ["day"])
 
 
-@pytest.mark.parametrize("values", [["mon", None] * (N // 2), [0.5, None] * (N // 2), [0.5, np.nan] * (N // 2)])
+@pytest.mark.parametrize(
+    "values", [["mon", None] * (N // 2), [0.5, None] * (N // 2), [0.5, np.nan] * (N // 2), [0.5, -np.inf] * (N // 2)]
+)
 def test_cells_without_a_value_are_counted(make: Make, values: list[object]) -> None:
     with pytest.raises(StoreError, match=r"20 cells of .* have no value"):
         measured_technical(make(day=pl.Series(values, strict=False)), ["day"])

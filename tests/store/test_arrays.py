@@ -71,6 +71,8 @@ class TestStoreFromArrays:
             (np.zeros((4, 1, 8, 8), np.uint8), {"control": ["yes", "no"] * 2}, "Boolean"),
             (np.zeros((4, 1, 8, 8), np.uint8), {"control": [True, None] * 2}, "no control"),
             (np.zeros((4, 1, 8, 8), np.uint8), {"guide": ["a", None] * 2}, "no guide"),
+            (np.zeros((4, 1, 8, 8), np.uint8), {"plate": ["a", None] * 2}, "no plate"),
+            (np.zeros((4, 1, 8, 8), np.uint8), {"split": ["a", "b"] * 2}, "column split"),
         ],
     )
     def test_arrays_that_do_not_fit_are_refused(

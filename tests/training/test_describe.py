@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import yaml
 from safetensors.torch import load_file
 
 from contrascope.config import training_settings
+from contrascope.store.store import CropStore
 from contrascope.training.describe import changed_settings, described, description, latent_statistics
 from contrascope.training.run import Run
+
+Train = Callable[..., Run]
 
 
 def test_settings_that_differ_from_the_preset_make_the_run_again(run: Run) -> None:
@@ -25,6 +31,17 @@ def test_latent_statistics_are_of_the_weights_that_are_kept(run: Run) -> None:
         name: round(value, 3) for name, value in logged.items() if name.startswith("latent/")
     }
     assert "active salient units" in found
+
+
+def test_where_each_step_is_validated_they_are_not_those_of_the_next(
+    store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    trained = train(store, tmp_path / "run", validations_per_epoch=100, learning_rate=0.03, epochs=6)
+    best = trained.facts["outcome"]["best_step"]
+    logged = trained.metrics().filter(name="latent/salient norm of controls")
+    values = dict(logged.select("step", "value").iter_rows())
+    assert best in values, "there is a validation a step later"
+    assert latent_statistics(trained)["salient norm of controls"] == round(values[best - 1], 3)
 
 
 def test_the_text_can_be_read_as_yaml_after_its_first_line(run: Run) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training import distributed
 from contrascope.training import fit as fits
-from contrascope.training.distributed import ALONE, World, asked_for, launched, said_once
+from contrascope.training.distributed import ALONE, World, asked_for, joined, launched, said_once
 from contrascope.training.means import Means
 from contrascope.training.processes import Processes
 from contrascope.training.processes import _free_port as free_port
@@ -260,6 +262,43 @@ def test_whoever_is_left_says_so_where_the_first_is_gone() -> None:
         raise LostError("gone")
     with pytest.raises(SystemExit), said_once(World(rank=1, size=2)):
         raise RunError("what all find")
+
+
+def test_a_port_that_is_taken_is_no_lost_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("MASTER_ADDR", "")  # what joining sets is taken away again
+        monkeypatch.setenv("MASTER_PORT", "")
+        with pytest.raises(RunError, match=rf"port {port}: another program listens.*MASTER_PORT"):
+            with joined(World(rank=0, size=2, port=port), timedelta(seconds=20)):
+                pass
+
+
+def test_steps_of_one_job_meet_at_ports_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = set()
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    for step in range(20):
+        monkeypatch.setenv("SLURM_STEP_ID", str(step))
+        world = launched()
+        assert world is not None
+        ports.add(world.port)
+    assert len(ports) == 20
+
+
+@pytest.mark.parametrize(
+    ("variables", "changes"),
+    [(TORCHRUN, {"WORLD_SIZE": "5", "LOCAL_WORLD_SIZE": "3"}), (SRUN, {"SLURM_STEP_NUM_TASKS": "5"})],
+    ids=["torchrun", "srun"],
+)
+def test_nodes_with_more_processes_than_others_are_refused(
+    variables: dict[str, str], changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (variables | changes).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunError, match=r"5 processes, .*each node must have as many"):
+        launched()
 
 
 @pytest.mark.parametrize("variables", [TORCHRUN, SRUN], ids=["torchrun", "srun"])

@@ -16,7 +16,8 @@ from contrascope.models.matched import matched_controls
 from contrascope.store.files import read_json, write_json
 from contrascope.store.store import CropStore
 from contrascope.training.describe import described
-from contrascope.training.run import MATCHED, Run, open_run
+from contrascope.training.files import MATCHED
+from contrascope.training.run import Run, open_run
 
 Train = Callable[..., Run]
 
@@ -54,8 +55,9 @@ def test_a_file_that_is_damaged_or_gone_is_named(
 ) -> None:
     file = train(store, tmp_path).path / MATCHED
     file.write_bytes(damage(file.read_bytes())) if damage else file.unlink()
-    with pytest.raises(RunError, match=r"matched controls of the run .* cannot be read.*train again"):
+    with pytest.raises(RunError, match=r"matched controls of the run .* cannot be read.*given again, looks"):
         _ = open_run(tmp_path).matched
+    assert train(store, tmp_path).matched is not None, "the remedy that was named"
 
 
 def test_more_controls_than_are_looked_at_are_left_out(

@@ -78,6 +78,26 @@ def test_a_logger_that_cannot_be_reached_says_so_in_one_paragraph(
         train(store, tmp_path / "run", loggers=["json"])
 
 
+def test_where_the_second_logger_fails_the_first_is_ended_too(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    class Wandb(Notebook):
+        class experiment:  # noqa: N801 - what wandb's own is called
+            finish = staticmethod(lambda: ended.append("wandb"))
+
+    def unreachable(_: Path) -> Logger:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(outside, "WandbLogger", Wandb)
+    monkeypatch.setitem(outside.LOGGERS, "json", lambda _: Wandb())
+    monkeypatch.setitem(outside.LOGGERS, "csv", unreachable)
+    with pytest.raises(RunError, match="logger csv cannot be used"):
+        train(store, tmp_path / "run", loggers=["json", "csv"])
+    assert ended == ["wandb"]
+
+
 @pytest.mark.skipif(find_spec("wandb") is None, reason="needs the extra wandb")
 def test_wandb_writes_what_can_be_sent_later(
     store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

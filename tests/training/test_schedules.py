@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrascope.config import training_settings
-from contrascope.training.schedules import beta_at, learning_rate_at, warmup_within
+from contrascope.training.schedules import beta_at, learning_rate_at, validated_every, warmup_within
 
 steps_of_a_run = st.integers(1, 100_000)
 
@@ -34,6 +34,18 @@ def test_however_short_a_training_is_most_of_it_is_at_beta_1(asked: int, steps: 
     at_one = sum(beta_at(step, warmup_steps=warmup) == 1 for step in range(steps))
     assert at_one >= steps / 2
     assert warmup == asked or asked > steps / 2 - 1
+
+
+@given(steps_of_a_run, st.integers(1, 100))
+def test_no_other_interval_validates_more_nearly_as_often_as_asked(steps: int, times: int) -> None:
+    every = validated_every(steps, times=times)
+    nearest = min(abs(steps // other - times) for other in range(1, min(steps, 500) + 1))
+    assert 1 <= every <= steps
+    assert abs(steps // every - times) == nearest or every > 500
+
+
+def test_ten_validations_of_eighteen_steps_are_nine_and_not_eighteen() -> None:
+    assert [18 // validated_every(18, times=times) for times in (1, 2, 5, 10, 18, 100)] == [1, 2, 6, 9, 18, 18]
 
 
 def test_asking_does_not_advance_a_schedule() -> None:

@@ -113,6 +113,48 @@ def test_ctrl_c_leaves_a_run_that_can_be_used_and_gone_on_with(
     assert results(again) == results(undisturbed)
 
 
+def test_gone_on_with_and_killed_a_stopped_run_says_nothing_of_weights_that_are_no_more(
+    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its controls were matched by former weights: with newer ones, salient codes would be wrong without a word."""
+    improving = TWICE_AN_EPOCH | {"epochs": 12, "patience": 100, "learning_rate": 0.003}
+    for error, at, found in ((KeyboardInterrupt(), 8, RunError), (KilledError(), 80, KilledError)):
+        with monkeypatch.context() as patch, pytest.raises(found):
+            patch.setattr(TrainingModule, "training_step", ends(error, at=at))
+            train(store, tmp_path / "run", **improving)
+    with pytest.raises(RunError, match="holds no finished run"):
+        open_run(tmp_path / "run")
+    assert results(train(store, tmp_path / "run", **improving)) == results(train(store, tmp_path / "b", **improving))
+
+
+def test_gone_on_with_and_killed_before_better_weights_a_stopped_run_is_what_it_was(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, at, found in ((KeyboardInterrupt(), 8, RunError), (KilledError(), 8, KilledError)):
+        with monkeypatch.context() as patch, pytest.raises(found):
+            patch.setattr(TrainingModule, "training_step", ends(error, at=at))
+            train(store, tmp_path, **TWICE_AN_EPOCH)
+    stopped = open_run(tmp_path)
+    assert stopped.facts["outcome"]["interrupted"]
+    assert stopped.matched is not None
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_training_however_often_it_is_tried(
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = TrainingModule.on_validation_epoch_end
+
+    def wrong(self: TrainingModule) -> None:
+        right(self)
+        if self.global_step > 10:
+            self.log("validation/loss", float("nan"))
+
+    monkeypatch.setattr(TrainingModule, "on_validation_epoch_end", wrong)
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"validation loss is nan at step 13.*learning_rate"):
+            train(store, tmp_path / "run", **TWICE_AN_EPOCH)
+
+
 def test_ctrl_c_before_the_first_validation_says_that_there_is_nothing_yet(
     store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

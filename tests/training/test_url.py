@@ -9,8 +9,8 @@ import pytest
 
 from contrascope.embedding import embed
 from contrascope.store.store import CropStore, open_store
+from contrascope.training.files import WEIGHTS
 from contrascope.training.run import Run
-from contrascope.training.trainer import WEIGHTS
 
 S3 = Callable[[str | Path, str], str]
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from contrascope.addresses import local_path
 from contrascope.config.features import RivalSettings
 from contrascope.config.settings import Settings, read_yaml, validated
 from contrascope.config.training import training_settings
@@ -291,7 +292,7 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
     return settings.model_copy(
         update={
             "images": settings.images.model_copy(update={"pattern": _absolute(settings.images.pattern, folder)}),
-            "cells": settings.cells.model_copy(update={"table": folder / settings.cells.table}),
+            "cells": settings.cells.model_copy(update={"table": _file(settings.cells.table, folder)}),
             "annotations": AnnotationSettings(**files),
             "start_from": settings.start_from and _absolute(settings.start_from, folder),
             "benchmarks": {name: _files_beside(folder, options) for name, options in settings.benchmarks.items()},
@@ -301,7 +302,7 @@ def _with_absolute_paths(settings: ScreenSettings, folder: Path) -> ScreenSettin
 
 def _beside(folder: Path, annotations: Path) -> Path:
     """A path from the screen file's folder; what an installed package has stands for itself."""
-    return annotations if str(annotations).startswith("efaar:") else folder / annotations
+    return annotations if str(annotations).startswith("efaar:") else _file(annotations, folder)
 
 
 def _files_beside(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -310,6 +311,11 @@ def _files_beside(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
         key: str(folder / value) if isinstance(value, str) and value and (folder / value).is_file() else value
         for key, value in options.items()
     }
+
+
+def _file(path: Path, folder: Path) -> Path:
+    """A path from the screen file's folder, of what is read from this machine."""
+    return folder / local_path(path).expanduser()
 
 
 def _absolute(pattern: str, folder: Path) -> str:

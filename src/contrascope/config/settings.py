@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,10 +30,23 @@ def validated(kind: type[S], values: object, *, where: str) -> S:
         raise SettingsError(f"{where} cannot be used: {sentences}") from None
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key may be given once; PyYAML would take the last of several without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As PyYAML's own, of a mapping without the same key twice."""
+        given = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := sorted({key for key in given if given.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"given more than once: {', '.join(twice)}; keep one of each", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
     except FileNotFoundError:
         raise SettingsError(f"There is no file {path}. Give the path of a screen file.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -65,7 +78,9 @@ def _sentence(error: Any, kind: type[BaseModel]) -> str:
 def _keys_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
     for part in loc:
         field = kind.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]  # one of them may be None
+        groups = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if len(groups) != 1:
             return []
-        kind = field.annotation
+        kind = groups[0]
     return sorted(kind.model_fields)

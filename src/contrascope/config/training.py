@@ -38,7 +38,7 @@ class TrainingSettings(Settings):
             0 leaves it out.
         wasserstein_weight: lambda, the weight of W2^2(q(s|x), delta_0) on controls.
         control_prior: Whether the mean of controls in the background space is 0 or learned, where a model's background
-            prior knows perturbations (mcvae, cvae-z).
+            prior knows perturbations (mcvae, cvae-z, three-space).
         technical: Columns of the cell table that say how a cell was imaged: its batch, its ``field_distance``. A
             column of fractions is cut into eight levels. For models with a technical space, and the settings below.
         technical_size: T, dimensions of the technical space.
@@ -49,13 +49,13 @@ class TrainingSettings(Settings):
         independence_weight: Weight, in nats, of that dependence among perturbed cells. 0 leaves it out; it has no
             effect on a model without salient space.
         salient_technical_weight: Weight, in nats, of the dependence (HSIC) of the salient space on the technical
-            columns among perturbed cells.
+            columns among perturbed cells. It has no effect on a model without salient space.
         technical_perturbation_weight: Weight, in nats, of the dependence (HSIC) of the technical space on the
             perturbation, for a model with a technical space.
         learning_rate: Of Adam, at its highest.
         learning_rate_decay: Let the rate fall to a fiftieth along half a cosine, after a short rise; else it stays.
-        beta: Weight of all but the reconstruction (Higgins et al. 2017). 1 is the bound that the paper derives; with more, a
-            space spends nats only on what explains so many times as many of the image.
+        beta: Weight of all but the reconstruction (Higgins et al. 2017). 1 is the bound that the paper derives; with
+            more, a space spends a nat only on what explains so many of the image.
         beta_warmup_steps: Steps over which beta rises from 0; of a training of few steps, half of them at most.
         epochs: Passes over the perturbed cells of the training part; a rest that fills no batch waits for the next.
         batch_size: Cells a step, half of them controls.
@@ -72,8 +72,8 @@ class TrainingSettings(Settings):
             what controls vary in together in all spaces is gone from it (``models/matched.py``).
         split: Shares of cells to train on, to validate on while training, and to test on.
         split_by: What is split: single cells, or whole guides, wells or plates.
-        validations_per_epoch: How often the validation loss is looked at: with all of beta, and a mean over held-out
-            cells as the screen has them, where batches of training are half controls.
+        validations_per_epoch: How often the validation loss is looked at, as nearly as whole steps allow: with all of
+            beta, and a mean over held-out cells as the screen has them, where batches of training are half controls.
         patience: Validations without a lower loss after which training stops early.
         precision: ``bf16`` computes in bfloat16 where the device has it in hardware, and in float32 where it has not
             and would be many times slower; ``fp32`` always in float32.
@@ -117,7 +117,7 @@ class TrainingSettings(Settings):
     split: tuple[float, float, float]
     split_by: Literal["cell", "guide", "well", "plate"]
     precision: Literal["bf16", "fp32"]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
 
     @model_validator(mode="after")
     def _papers_normalization_is_the_screens(self) -> TrainingSettings:

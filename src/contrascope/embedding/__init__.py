@@ -23,6 +23,7 @@ import zarr
 from torch import distributed
 
 from contrascope import vocabulary as v
+from contrascope.addresses import local_path
 from contrascope.config import fingerprint
 from contrascope.embedding.observations import Observations
 from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, is_filled, tidy
@@ -34,9 +35,9 @@ from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
+from contrascope.training.files import MATCHED, WEIGHTS
 from contrascope.training.processes import Processes
-from contrascope.training.run import MATCHED, Run, open_run
-from contrascope.training.trainer import WEIGHTS
+from contrascope.training.run import Run, open_run
 
 __all__ = ["embed", "embed_to_file"]
 
@@ -92,9 +93,10 @@ def embed(
         RunError: The store has other channels or crops than the run; ``out`` holds something else.
         StoreError: The run normalised pixels by batch, and the store has batches it was not trained on; the cell
             table has a column that AnnData has no place for, or one of what is to be written; no space or permission.
-        SettingsError: Several devices without ``out``, or none.
+        SettingsError: Several devices without ``out``, or none; or ``out`` is a URL.
         LostError: Another of several processes is gone; the same call goes on from the chunks that are kept.
     """
+    out = None if out is None else local_path(out)
     world = None if out is None else launched()
     number = asked_for(devices, 1, world)
     if number > 1 and out is None:
@@ -113,12 +115,12 @@ def embed(
     made_from = fingerprint([version("contrascope"), facts, files, spaces.sizes, error])
     plan = Plan(len(store), spaces.sizes, error, facts, made_from)
     if world is not None or number == 1:
-        _fill(CellsOnDisk(Path(out), plan, observations), spaces, store, world or ALONE)
-    elif _is_wanted(Path(out), plan, spaces):  # nobody is started for nothing
+        _fill(CellsOnDisk(out, plan, observations), spaces, store, world or ALONE)
+    elif _is_wanted(out, plan, spaces):  # nobody is started for nothing
         wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
-        arguments = {"run": str(run.path.absolute()), "out": str(Path(out).absolute())} | wanted
+        arguments = {"run": str(run.path.absolute()), "out": str(out.absolute())} | wanted
         Processes("contrascope.embedding:embed_share", store, arguments, number).wait()
-    return Path(out)
+    return out
 
 
 def embed_share(store: CropStore, *, run: str, out: str, **wanted: bool) -> None:

@@ -20,12 +20,18 @@ import pandas as pd
 import polars as pl
 
 from contrascope import vocabulary as v
-from contrascope.errors import StoreError
+from contrascope.errors import StoreError, first_few
 from contrascope.store.store import CropStore
-from contrascope.training.run import SPLIT, Run
+from contrascope.training.files import SPLIT
+from contrascope.training.run import Run
 
 _LABELS = (v.PLATE, v.WELL, v.TILE, v.BATCH, v.GUIDE, v.PERTURBATION, v.STAGE, v.SPLIT)
 _INDEX = "_index"
+_TAKEN = (v.SPLIT, _INDEX, "", ".")
+"""The run's part of each cell, AnnData's name for the cells' names, and what no array on disk can be called."""
+_WITHOUT_PLACE = (pl.Binary, pl.Object, pl.Duration, pl.Int128)
+_WHOLE = {"i": pl.Int64, "u": pl.UInt64}
+"""Kind of whole numbers in numpy -> the widest of them in polars."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,12 @@ class Observations:
         run: The run they are embedded by.
 
     Raises:
-        StoreError: A column holds lists or other values that AnnData has no place for.
+        StoreError: A column holds lists or other values that AnnData has no place for, or has a name that it cannot
+            have, or that of the part that is to stand beside it.
     """
 
     def __init__(self, store: CropStore, run: Run):
+        _refuse_names(store)
         self._tables = [_scanned(store)]
         if run.facts["store"]["fingerprint"] == store.fingerprint:
             self._tables.append(pl.scan_parquet(run.path / SPLIT, glob=False))
@@ -76,7 +84,7 @@ class Observations:
 
     def _column(self, table: pl.LazyFrame, name: str) -> Column:
         dtype, values = table.collect_schema()[name], pl.col(name)
-        if dtype.is_nested() or dtype == pl.Binary or dtype == pl.Object:
+        if dtype.is_nested() or dtype in _WITHOUT_PLACE:
             raise StoreError(
                 f"The column {name} of the cell table holds {dtype}, which AnnData has no place for. Leave it out of "
                 f"the cell table, or make texts or numbers of it, and extract the crops again."
@@ -98,6 +106,14 @@ class Observations:
         return Column(name, _code(len(categories)), categories)
 
 
+def _refuse_names(store: CropStore) -> None:
+    if taken := [name for name in store.column_names if name in _TAKEN]:
+        raise StoreError(
+            f"The cell table of {store.path} has a column called {first_few([repr(name) for name in taken])}, a name "
+            f"that embedded cells need for something else or cannot have. Call it otherwise and make the store again."
+        )
+
+
 def restored(values: np.ndarray, column: Column) -> Any:
     """A column as pandas has it, of what ``rows`` gives."""
     if column.categories is None:
@@ -107,9 +123,7 @@ def restored(values: np.ndarray, column: Column) -> Any:
 
 def _encoded(values: pl.Series, column: Column) -> np.ndarray:
     if column.categories is not None:
-        known = pl.Series(
-            column.categories.tolist(), dtype=pl.Int64 if column.categories.dtype.kind in "iu" else pl.String
-        )
+        known = pl.Series(column.categories.tolist(), dtype=_WHOLE.get(column.categories.dtype.kind, pl.String))
         code = pl.int_range(len(known), eager=True)
         codes = values.cast(known.dtype).replace_strict(known, code, default=-1, return_dtype=pl.Int64)
         return codes.fill_null(-1).to_numpy().astype(column.dtype)

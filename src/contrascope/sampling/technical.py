@@ -139,11 +139,11 @@ def _column(store: CropStore, name: str) -> pl.Series:
             f"{', '.join(known)}."
         )
     values = store.column(name)
-    empty = values.is_null() | values.is_nan() if values.dtype.is_float() else values.is_null()
+    empty = ~values.is_finite().fill_null(False) if values.dtype.is_float() else values.is_null()
     if lacking := int(empty.sum()):
         raise StoreError(
-            f"training.technical names {name}, and {lacking:,} cells of {store.path} have no value there. Give them "
-            f"one in the cell table, or name another column."
+            f"training.technical names {name}, and {lacking:,} cells of {store.path} have no value there, or an "
+            f"infinite one. Give them one in the cell table, or name another column."
         )
     return values
 

@@ -35,7 +35,7 @@ def store_from_arrays(
     Args:
         images: (N, C, H, W) uint8, uint16 or float32.
         cells: N rows; ``guide``, ``perturbation`` and ``control`` are needed, ``plate well tile`` taken
-            as ``1`` where absent, all other columns kept.
+            as ``1`` where absent, all other columns kept; none may be called ``split``.
         out: The store's folder.
         channels: C names.
         name: Name of the screen.
@@ -57,10 +57,15 @@ def store_from_arrays(
         raise StoreError(f"Images of shape {images.shape} hold no pixels. A crop of at least one pixel was needed.")
     if images.dtype.name not in ("uint8", "uint16", "float32"):
         raise StoreError(f"Images are {images.dtype}; uint8, uint16 or float32 was needed.")
+    if v.SPLIT in cells.columns:
+        raise StoreError(
+            "The table of cells has a column split, where a run says what it trained on. Call it otherwise."
+        )
     if lacking := [c for c in (v.GUIDE, v.PERTURBATION, v.CONTROL) if c not in cells.columns]:
         raise StoreError(f"The table of cells lacks {', '.join(lacking)}. Add these columns.")
     labels = cells.select(v.GUIDE, v.PERTURBATION, v.CONTROL)
-    if empty := [name for name in labels.columns if labels[name].null_count()]:
+    needed = [*labels.columns, *(name for name in (v.PLATE, v.WELL) if name in cells.columns)]
+    if empty := [name for name in needed if cells[name].null_count()]:
         raise StoreError(f"The table of cells has no {', '.join(empty)} for some cells. Fill these columns.")
     if labels.schema[v.CONTROL] != pl.Boolean:
         raise StoreError(

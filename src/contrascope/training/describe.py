@@ -8,8 +8,8 @@ import polars as pl
 import yaml
 
 from contrascope.config import PRESETS
+from contrascope.training.files import METRICS, WEIGHTS
 from contrascope.training.run import Run
-from contrascope.training.trainer import METRICS, WEIGHTS
 
 
 def described(run: Run) -> str:
@@ -49,7 +49,9 @@ def latent_statistics(run: Run) -> dict[str, float]:
     if not (run.path / METRICS).is_file():
         return {}
     logged = run.metrics().filter(
-        pl.col("name").str.starts_with("latent/"), pl.col("step") <= run.facts["outcome"]["best_step"]
+        # Lightning counts the steps that are logged from 0.
+        pl.col("name").str.starts_with("latent/"),
+        pl.col("step") < run.facts["outcome"]["best_step"],
     )
     last = logged.filter(pl.col("step") == pl.col("step").max()) if len(logged) else logged
     values = last.select(pl.col("name").str.strip_prefix("latent/"), pl.col("value").round(3))

@@ -26,6 +26,8 @@ PATIENCE = timedelta(hours=2)
 """How long processes wait for one another: the first may have work of its own. One that is gone is noticed at once."""
 _GONE = re.compile(r"connection (closed|reset) by peer|broken pipe|connect(ion)? refused|timed out", re.IGNORECASE)
 """What torch's backend for CPUs says then, in a RuntimeError; that for GPUs has an error of its own."""
+_TAKEN = re.compile(r"EADDRINUSE|address already in use|failed to listen", re.IGNORECASE)
+"""What torch says where the port is another program's."""
 
 
 class World(NamedTuple):
@@ -65,23 +67,29 @@ def launched() -> World | None:
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         size, here = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
+        _refuse_uneven(size, here, f"{here} on this machine")
         rank, local = int(env["RANK"]), int(env["LOCAL_RANK"])
         world = World(rank, size, local, size // here, env["MASTER_ADDR"], int(env["MASTER_PORT"]))
     elif "SLURM_STEP_NUM_TASKS" in env:  # srun sets it; within sbatch alone it is not there
         size, nodes = int(env["SLURM_STEP_NUM_TASKS"]), int(env.get("SLURM_STEP_NUM_NODES", "1"))
+        _refuse_uneven(size, nodes, f"on {nodes} nodes")
         address = SLURMEnvironment.resolve_root_node_address(env.get("SLURM_STEP_NODELIST", "127.0.0.1"))
-        port = 15_000 + int(env.get("SLURM_JOB_ID", "0")) % 10_000  # the same for all tasks of a job
+        job, step = int(env.get("SLURM_JOB_ID", "0")), int(env.get("SLURM_STEP_ID", "0"))
+        port = 15_000 + (job + 997 * step) % 10_000  # the same for all tasks of a step
         rank, local = int(env["SLURM_PROCID"]), int(env["SLURM_LOCALID"])
         address, port = env.get("MASTER_ADDR", address), int(env.get("MASTER_PORT", port))
         world = World(rank, size, local, nodes, address, port)
     else:
         return None
-    if world.size % world.nodes:
-        raise RunError(
-            f"{world.size} processes on {world.nodes} nodes were found: each node must have as many as any other. "
-            f"Start as many tasks on each, one for each device."
-        )
     return world if world.size > 1 else None
+
+
+def _refuse_uneven(size: int, parts: int, what: str) -> None:
+    if size % parts:
+        raise RunError(
+            f"{size} processes, {what}, were found: each node must have as many as any other. Start as many tasks on "
+            f"each, one for each device."
+        )
 
 
 def asked_for(devices: Devices, nodes: int, world: World | None) -> int:
@@ -133,6 +141,7 @@ def joined(world: World, patience: timedelta = PATIENCE) -> Iterator[None]:
 
     Raises:
         LostError: One of the others is gone, seen as soon as this one waits for it.
+        RunError: Another program listens where this one should.
     """
     if world.size == 1:
         yield
@@ -170,6 +179,11 @@ def _losses_told() -> Iterator[None]:
         said = str(error)
         if not isinstance(error, distributed.DistError) and not ("gloo" in said and _GONE.search(said)):
             raise
+        if _TAKEN.search(said):
+            raise RunError(
+                f"The processes cannot meet at {os.environ['MASTER_ADDR']}, port {os.environ['MASTER_PORT']}: another "
+                f"program listens there. Set MASTER_PORT to a free one, the same for all of them."
+            ) from None
         raise LostError(
             f"Another process of those that share this work was killed or cannot be reached any more: its own machine "
             f"says why, want of memory maybe. What was kept until now is sound; the same command goes on from there. "

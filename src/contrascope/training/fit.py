@@ -28,15 +28,15 @@ from contrascope.sampling.transforms import Transform, measured_transform, paper
 from contrascope.store.files import half_written, read_json, remove, sha256, write_json, write_parquet
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
+from contrascope.training.files import FACTS, RESUME, SPLIT, UNFINISHED, WEIGHTS
 from contrascope.training.inherit import inherit, refuse_misfit
 from contrascope.training.matching import is_kept, keep_matched
 from contrascope.training.module import asks_how_imaged
 from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
-from contrascope.training.run import AS_IT_WAS, FACTS, FORMAT, SPLIT, Run, open_run
-from contrascope.training.trainer import RESUME, WEIGHTS, train
+from contrascope.training.run import AS_IT_WAS, FORMAT, Run, open_run
+from contrascope.training.trainer import train
 
-UNFINISHED = "unfinished.json"
 """Whose training a folder holds that is not finished."""
 
 

@@ -16,7 +16,8 @@ from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
 from contrascope.store.files import appearing
 from contrascope.store.store import CropStore
-from contrascope.training.run import MATCHED, VIEWS, Run
+from contrascope.training.files import MATCHED
+from contrascope.training.run import VIEWS, Run
 
 _BATCH_SIZE = 128
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,18 +69,15 @@ def opened(names: Sequence[str], out: Path, facts: dict[str, Any]) -> Iterator[l
     Raises:
         RunError: A logger cannot reach its server, or wants somebody to log in.
     """
-    loggers = [_opened(name, out, facts) for name in names]
-    try:
-        yield loggers
-    finally:
-        for logger in loggers:
-            if isinstance(logger, WandbLogger):  # of itself it would go on into the next training of this process
-                logger.experiment.finish()
+    with ExitStack() as ended:
+        yield [_opened(name, out, facts, ended) for name in names]
 
 
-def _opened(name: str, out: Path, facts: dict[str, Any]) -> Logger:
+def _opened(name: str, out: Path, facts: dict[str, Any], ended: ExitStack) -> Logger:
     try:
         logger = LOGGERS[name](out)
+        if isinstance(logger, WandbLogger):  # of itself it would go on into the next training of this process
+            ended.callback(logger.experiment.finish)
         logger.log_hyperparams(facts)
     except Exception as error:  # they have errors of many kinds, and all of them are about a machine or an account
         raise RunError(

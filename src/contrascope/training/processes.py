@@ -48,7 +48,13 @@ class Processes:
         self.told: queue.Queue[dict[str, Any]] = queue.Queue()
         self._errors = [tempfile.TemporaryFile("w+", errors="replace") for _ in range(number)]  # noqa: SIM115 - closed at the end
         port = _free_port()
-        self.processes = [self._started(task, rank, number, port) for rank in range(number)]
+        self.processes: list[subprocess.Popen[str]] = []
+        try:
+            for rank in range(number):
+                self.processes.append(self._started(task, rank, number, port))
+        except OSError:
+            self._end()
+            raise
 
     def wait(self) -> None:
         """Until all are done.

@@ -39,9 +39,8 @@ from contrascope.sampling.transforms import Transform
 from contrascope.shown import html_of
 from contrascope.store.files import read_json
 from contrascope.store.store import CropStore
-from contrascope.training.trainer import METRICS, WEIGHTS
+from contrascope.training.files import FACTS, MATCHED, METRICS, SPLIT, WEIGHTS
 
-FACTS, SPLIT, MATCHED = "run.json", "split.parquet", "matched.safetensors"
 FORMAT = 1
 """Of ``run.json``."""
 VIEWS = "views"
@@ -101,7 +100,7 @@ class Run:
             RunError: Its weights are missing or damaged.
         """
         model = self.untrained(seed=self.settings.seed)
-        with self._readable("weights"):
+        with self._readable("weights", "Delete the run and train again"):
             model.load_state_dict(load_file(self.path / WEIGHTS))
         return model.eval()
 
@@ -119,7 +118,7 @@ class Run:
         """
         if not self.is_matched:
             return None
-        with self._readable("matched controls"):
+        with self._readable("matched controls", "The command that trained it, given again, looks at them anew"):
             with safe_open(self.path / MATCHED, "pt") as file:
                 views = (file.metadata() or {}).get(VIEWS)
             found = MatchedControls(**load_file(self.path / MATCHED))
@@ -131,13 +130,12 @@ class Run:
         return found
 
     @contextmanager
-    def _readable(self, what: str) -> Iterator[None]:
+    def _readable(self, what: str, remedy: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+        except (OSError, SafetensorError, RuntimeError, TypeError, pl.exceptions.PolarsError) as error:
             raise RunError(
-                f"The {what} of the run {self.path} cannot be read: {' '.join(str(error).split())[:300]}. "
-                f"Delete the run and train again."
+                f"The {what} of the run {self.path} cannot be read: {' '.join(str(error).split())[:300]}. {remedy}."
             ) from None
 
     def untrained(self, *, seed: int) -> ContrastiveVAE:
@@ -153,12 +151,22 @@ class Run:
         return in_channels_last(model.eval())
 
     def metrics(self) -> pl.DataFrame:
-        """Columns ``step name value``: everything that was logged."""
-        return pl.read_csv(self.path / METRICS, glob=False)
+        """Columns ``step name value``: everything that was logged.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        with self._readable("metrics", "The run can be used without them; copy it with all of its files to have them"):
+            return pl.read_csv(self.path / METRICS, glob=False)
 
     def split(self) -> pl.Series:
-        """Part of each cell of the store, as text."""
-        return pl.read_parquet(self.path / SPLIT, glob=False)[v.SPLIT]
+        """Part of each cell of the store, as text.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        with self._readable("split", "Copy the run with all of its files, or delete it and train again"):
+            return pl.read_parquet(self.path / SPLIT, glob=False)[v.SPLIT]
 
     def check_fits(self, store: CropStore) -> None:
         """Make sure a store has what the run was trained on.
@@ -177,7 +185,12 @@ class Run:
                 )
 
     def images(self, store: CropStore, rows: np.ndarray) -> np.ndarray:
-        """(B, C, H, W) cells as the model sees them."""
+        """(B, C, H, W) cells as the model sees them.
+
+        Raises:
+            RunError: The store has other channels or crops than the run.
+        """
+        self.check_fits(store)
         return self._seen(store, rows).numpy()
 
     def reconstruct(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

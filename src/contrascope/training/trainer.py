@@ -35,12 +35,13 @@ from contrascope.store.store import CropStore
 from contrascope.training.checkpoint import SafeCheckpoints
 from contrascope.training.data import TrainingStream, ValidationStream
 from contrascope.training.distributed import ALONE, Environment, World
+from contrascope.training.files import FACTS, MATCHED, METRICS, RESUME, WEIGHTS
 from contrascope.training.latent import LatentStatistics
 from contrascope.training.logs import TidyMetrics
 from contrascope.training.module import VALIDATION_LOSS, TrainingModule
 from contrascope.training.quiet import quietly
+from contrascope.training.schedules import validated_every
 
-WEIGHTS, METRICS, RESUME = "weights.safetensors", "metrics.csv", "resume.safetensors"
 CHECKPOINT_SECONDS = 300.0
 """A crash costs at most this much training."""
 _STEPS_BETWEEN_WORDS = 10
@@ -98,7 +99,7 @@ def train(
     )
     if module.independence:  # a matter of a batch, which must not be cells of one well as they lie in the store
         held_out = np.random.default_rng(settings.seed).permutation(held_out)
-    best, clock, resume = _BestWeights(out / WEIGHTS), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
+    best, clock, resume = _BestWeights(out), _Checkpoints(out / RESUME, CHECKPOINT_SECONDS), out / RESUME
     start, bf16 = _steps_taken(resume), in_bfloat16(settings.precision, _device())
     with quietly(), repeatable(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
@@ -106,7 +107,7 @@ def train(
             max_epochs=settings.epochs,
             **_placed(world),
             precision="bf16-mixed" if bf16 else "32-true",
-            val_check_interval=1.0 / settings.validations_per_epoch,
+            val_check_interval=validated_every(len(sampler), times=settings.validations_per_epoch),
             logger=[
                 TidyMetrics(out / METRICS, start=start),
                 TensorBoardLogger(out, name="", version="tensorboard", purge_step=start or None),
@@ -115,7 +116,9 @@ def train(
             callbacks=[
                 LatentStatistics(world),
                 best,
-                _Stopping(VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False),
+                _Stopping(
+                    VALIDATION_LOSS, patience=settings.patience, check_on_train_epoch_end=False, check_finite=False
+                ),
                 _Progress(steps),
                 clock,
             ],
@@ -134,7 +137,7 @@ def train(
             DataLoader(ValidationStream(store, held_out, settings.batch_size, world.share), batch_size=None),
             resume,
         )
-    _refuse_no_weights(best, trainer.global_step, settings, interrupted=interrupted)
+    _refuse_no_weights(best, trainer.global_step)
     if not interrupted:
         progress.report("Training", steps, steps)
     taken = int(trainer.global_step)
@@ -199,18 +202,12 @@ def _steps_taken(resume: Path) -> int:
         ) from None
 
 
-def _refuse_no_weights(best: _BestWeights, step: int, settings: TrainingSettings, *, interrupted: bool) -> None:
-    if math.isfinite(best.loss):
-        return
-    if interrupted:
+def _refuse_no_weights(best: _BestWeights, step: int) -> None:
+    if not math.isfinite(best.loss):
         raise RunError(
             f"Training was stopped at step {step:,}, before its first validation: there are no weights to use yet. "
             f"The same command starts it again."
         )
-    raise RunError(
-        f"Training gave no finite validation loss in {step} steps. Look for crops with NaN or infinite pixels, or "
-        f"lower training.learning_rate (it is {settings.learning_rate:g})."
-    )
 
 
 class _Stopping(EarlyStopping):
@@ -224,20 +221,30 @@ class _Stopping(EarlyStopping):
 
 
 class _BestWeights(L.Callback):
-    """Keeps the weights of the lowest validation loss, each time as a whole file."""
+    """Keeps the weights of the lowest validation loss, each time as a whole file.
 
-    def __init__(self, path: Path):
-        self.path, self.loss, self.step = path, float("inf"), 0
+    In the folder of a training that was stopped and is gone on with, what is said of its former weights goes with them.
+    """
+
+    def __init__(self, out: Path):
+        self.out, self.loss, self.step = out, float("inf"), 0
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
         loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        if not math.isfinite(loss):
+            raise RunError(
+                f"The validation loss is {loss} at step {trainer.global_step:,}. Look for crops with NaN or infinite "
+                f"pixels, or lower training.learning_rate (it is {pl_module.settings.learning_rate:g})."
+            )
         if loss < self.loss:
             self.loss, self.step = loss, trainer.global_step
             if not trainer.is_global_zero:
                 return
-            assert isinstance(pl_module, TrainingModule)
             weights = {name: w.contiguous().cpu() for name, w in pl_module.model.state_dict().items()}
-            with appearing(self.path) as beside:
+            for of_the_former in (FACTS, MATCHED):
+                (self.out / of_the_former).unlink(missing_ok=True)
+            with appearing(self.out / WEIGHTS) as beside:
                 save_file(weights, beside)
 
     def state_dict(self) -> dict[str, Any]:
