@@ -85,12 +85,10 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(make: Make) -> 
         measured_technical(make(), ["day"])
 
 
-@pytest.mark.parametrize(
-    "values", [["mon", None] * (N // 2), [0.5, None] * (N // 2), [0.5, np.nan] * (N // 2), [0.5, -np.inf] * (N // 2)]
-)
+@pytest.mark.parametrize("values", [["mon", None], [0.5, None], [0.5, np.nan], [0.5, -np.inf]])
 def test_cells_without_a_value_are_counted(make: Make, values: list[object]) -> None:
     with pytest.raises(StoreError, match=r"20 cells of .* have no value"):
-        measured_technical(make(day=pl.Series(values, strict=False)), ["day"])
+        measured_technical(make(day=pl.Series(values * (N // 2), strict=False)), ["day"])
 
 
 def test_a_column_that_names_every_cell_is_no_way_of_imaging(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

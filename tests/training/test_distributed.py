@@ -269,9 +269,9 @@ def test_a_port_that_is_taken_is_no_lost_process(monkeypatch: pytest.MonkeyPatch
         port = taken.getsockname()[1]
         monkeypatch.setenv("MASTER_ADDR", "")  # what joining sets is taken away again
         monkeypatch.setenv("MASTER_PORT", "")
-        with pytest.raises(RunError, match=rf"port {port}: another program listens.*MASTER_PORT"):
-            with joined(World(rank=0, size=2, port=port), timedelta(seconds=20)):
-                pass
+        said = pytest.raises(RunError, match=rf"port {port}: another program listens.*MASTER_PORT")
+        with said, joined(World(rank=0, size=2, port=port), timedelta(seconds=20)):
+            pass
 
 
 def test_steps_of_one_job_meet_at_ports_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
