@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from anndata import AnnData
 
-from contrascope.errors import BenchmarkError
+from contrascope.errors import BenchmarkError, SettingsError
 from contrascope.tables import read_anndata, read_embedding, write_anndata
 
 TABLE = pl.DataFrame(
@@ -71,3 +71,11 @@ def test_tables_of_a_wrong_kind_are_named(tmp_path: Path) -> None:
     (tmp_path / "not.h5ad").write_text("no anndata")
     with pytest.raises(BenchmarkError, match=r"not.h5ad cannot be read as AnnData"):
         read_anndata(tmp_path / "not.h5ad")
+
+
+@pytest.mark.parametrize("ending", ["h5ad", "zarr"])
+def test_a_name_with_a_slash_is_refused_and_nothing_is_left_behind(tmp_path: Path, ending: str) -> None:
+    cells = AnnData(obs=pd.DataFrame({"340/380": [1, 2]}, index=["a", "b"]))
+    with pytest.raises(SettingsError, match=r"no place for names with a slash, obs\['340/380'\]"):
+        write_anndata(cells, tmp_path / f"cells.{ending}")
+    assert not list(tmp_path.iterdir())

@@ -111,8 +111,7 @@ class Finished:
     @property
     def not_asked(self) -> dict[str, str]:
         """Benchmarks that the data did not allow, and why."""
-        left_out = judging.questions(self.settings).keys() - self.results.keys()
-        names = [name for name in judging.questions(self.settings) if name in left_out]
+        names = [name for name in judging.questions(self.settings) if name not in self.results]
         return {name: judging.why_not(name, self.out / "benchmarks") for name in names}
 
     @property

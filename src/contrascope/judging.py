@@ -36,6 +36,16 @@ def questions(settings: ScreenSettings) -> dict[str, dict[str, Any]]:
     return {name: asked[name] for name in sorted(asked, key=lambda name: (*(name != one for one in FIRST), name))}
 
 
+def unasked(settings: ScreenSettings) -> dict[str, str]:
+    """Benchmark that the screen file does not ask for -> what it would have to give."""
+    asked = questions(settings)
+    return {
+        name: f"The screen file does not give what it needs: {', '.join(needed_by(name))}."
+        for name in BENCHMARKS
+        if name not in asked
+    }
+
+
 def files_digest(options: Mapping[str, Any]) -> list[str]:
     """What the files that options name hold, so that another content is another question."""
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(options)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contrascope import judging
 from contrascope import vocabulary as v
 from contrascope.finished import Finished
 from contrascope.pictures import farthest, mapped_spaces
@@ -34,7 +35,7 @@ def screen_page(made: Finished) -> str:
             sections.maps_section(_maps(made)),
             sections.spaces_section(made.judged[1]),
             *(sections.benchmark_section(result, made.out / "benchmarks") for result in results.values()),
-            *sections.not_asked_section(not_asked),
+            *sections.not_asked_section(not_asked | judging.unasked(made.settings)),
             sections.provenance_section(
                 {
                     "screen": made.settings.model_dump(mode="json"),

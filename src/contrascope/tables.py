@@ -94,18 +94,33 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     """Write ``.h5ad`` or ``.zarr``, by the name's ending; what was there is replaced once the new is whole.
 
     Raises:
-        SettingsError: Another ending, or a URL.
+        SettingsError: Another ending, or a URL; or a name with a slash, which AnnData has no place for.
     """
     path = local_path(path)
+    parts = {
+        "obs": data.obs.columns,
+        "var": data.var.columns,
+        "obsm": data.obsm,
+        "uns": data.uns,
+        "layers": data.layers,
+    }
+    if slashed := [f"{part}['{name}']" for part, names in parts.items() for name in names if "/" in str(name)]:
+        raise SettingsError(
+            f"{path} cannot be written: AnnData has no place for names with a slash, {first_few(slashed)}. Rename them."
+        )
     if path.suffix not in (".h5ad", ".zarr"):
         raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"writing-{path.name}")
     _remove(beside)
-    if path.suffix == ".zarr":
-        _write_zarr(data, beside)
-    else:
-        data.write_h5ad(beside)
+    try:
+        if path.suffix == ".zarr":
+            _write_zarr(data, beside)
+        else:
+            data.write_h5ad(beside)
+    except BaseException:
+        _remove(beside)
+        raise
     _remove(path)
     beside.replace(path)
     return path

@@ -149,7 +149,7 @@ def test_profiles_of_zeros_rank_nothing() -> None:
 
 def test_notes_tell_what_was_judged_and_what_was_unknown() -> None:
     vectors = np.random.default_rng(0).normal(size=(10, 5))
-    judged, unknown = complexes(profiles(vectors), annotations=SETS).notes
+    judged, unknown, _ = complexes(profiles(vectors), annotations=SETS).notes
     assert judged.startswith("Judged 6 genes of 3 complexes")
     assert "1 of 7 annotated genes are unknown" in unknown
     assert "4 of 10 genes of the screen are in no set" in unknown
@@ -210,3 +210,14 @@ def test_intervals_stand_beside_the_headline_numbers() -> None:
     bounded = table[~single & ~alone]
     assert (bounded["low"] <= bounded["value"] + 1e-12).all() and (bounded["value"] <= bounded["high"] + 1e-12).all()
     assert table.loc[single | alone, ["low", "high"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(("complexes_", "said"), [(5, True), (6, False)])
+def test_genes_so_few_that_the_diagonal_fills_the_tail_are_noted(complexes_: int, said: bool) -> None:
+    data, sets = planted(0.1, complexes_=complexes_)
+    result = complexes(data, annotations=sets)
+    assert any("no two genes can be called alike" in note for note in result.notes) == said
+    if said:
+        at_p95 = result.table[(result.table["metric"] == "recall") & (result.table["percentile"] == 95)]
+        assert at_p95["value"].item() == 0
+        assert values(result.table, "average precision").item() > 0.9

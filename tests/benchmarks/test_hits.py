@@ -218,3 +218,14 @@ def test_cells_whitened_on_the_controls_they_are_compared_with_are_refused_where
     few.obsm["salient"] = few.obsm["salient"][:, :6]
     for how, given in (("tvn-whiten", few), ("sphere", cells), ("standardise-batch", cells)):
         hits(corrected(given, how), permutations=19)
+
+
+@pytest.mark.parametrize(("genes", "permutations", "said"), [(8, 999, False), (40, 99, True)])
+def test_what_retrieval_can_say_at_best_is_noted_where_it_takes_many(genes: int, permutations: int, said: bool) -> None:
+    result = hits(screen(genes=genes, acting=3, effect=30.0), permutations=permutations)
+    rows = perturbations(result)
+    least = rows.loc[rows["map"] == 1, "p_map"].min()
+    notes = [note for note in result.notes if "p_map is" in note]
+    assert bool(notes) == said == (least * genes >= 0.05)
+    if said:
+        assert f"takes {int(least * genes / 0.05) + 1} of {genes} such perturbations" in notes[0]

@@ -22,6 +22,7 @@ from contrascope.embedding.spaces import intensity_statistics
 from contrascope.errors import RunError, SettingsError, StoreError
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
+from contrascope.tables import read_anndata
 from contrascope.training.fit import fit
 from contrascope.training.run import Run
 
@@ -305,3 +306,14 @@ def test_several_devices_do_not_fill_a_file_that_is_made_in_memory(
     with pytest.raises(SettingsError, match=r"4 devices cannot fill .*cells.h5ad. Name it .zarr, or take one device"):
         embed_to_file(store, run, tmp_path / "cells.h5ad", devices=devices, **wanted)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_slash_in_a_name_becomes_what_anndata_has_a_place_for(run: Run, tmp_path: Path) -> None:
+    numbers = pl.Series(range(60))
+    own = small_store(tmp_path / "own.zarr", **{"340/380": numbers, "340_380": -numbers, "a/b/c": ["x", "y"] * 30})
+    cells = embed(str(own.path), str(run.path), baselines=False)
+    assert cells.obs["340_380_"].tolist() == numbers.to_list()
+    assert cells.obs["340_380"].tolist() == (-numbers).to_list()
+    assert cells.obs["a_b_c"].tolist() == ["x", "y"] * 30
+    there = embed(own, run, baselines=False, out=tmp_path / "cells.zarr")
+    assert list(read_anndata(there).obs.columns) == list(cells.obs.columns)

@@ -15,6 +15,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from contrascope import embedding, progress
 from contrascope.embedding import embed, on_disk, prediction
@@ -24,7 +25,7 @@ from contrascope.profiles.sums import sums_path
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.processes import Processes
-from contrascope.training.run import Run
+from contrascope.training.run import Run, open_run
 
 ALL = {"uncertainty": True, "error": True}
 BytesOf = Callable[[Path], dict[str, bytes]]
@@ -276,3 +277,15 @@ def test_two_processes_write_the_bytes_of_one(
     assert len(done.stdout.splitlines()) == 1
     assert bytes_of(out) == bytes_of(folder)
     assert bytes_of(sums_path(out)) == bytes_of(sums_path(folder))
+
+
+def test_cells_of_other_weights_of_the_same_run_are_others(
+    folder: Path, long_store: CropStore, long_run: Run, tmp_path: Path
+) -> None:
+    """A training that was stopped and gone on with has the fingerprint that it had."""
+    shutil.copytree(long_run.path, tmp_path / "run")
+    shutil.copytree(folder, tmp_path / folder.name)
+    weights = tmp_path / "run" / "weights.safetensors"
+    save_file({name: -w if "head" in name else w for name, w in load_file(weights).items()}, weights)
+    with pytest.raises(RunError, match="embedded from other inputs"):
+        embed(long_store, open_run(tmp_path / "run"), out=tmp_path / folder.name, uncertainty=True, error=True)

@@ -130,3 +130,16 @@ def test_a_vae_has_deviations_and_errors_too(long_store: CropStore, tmp_path: Pa
     cells = embed(long_store, run, baselines=False, uncertainty=True, error=True)
     assert {name: values.shape[1] for name, values in cells.obsm.items()} == {"background": 7, "background_sd": 7}
     assert np.isfinite(cells.obs["reconstruction_error"]).all()
+
+
+def test_errors_are_of_the_cell_as_it_lies_by_a_decoder_that_is_told(
+    long_store: CropStore, long_run: Run, tmp_path: Path
+) -> None:
+    settings = {"views": 8, "salient_reference": "matched", "decoder_knows": "technical"}
+    as_it_was = {name: value for name, value in long_run.settings if name != "preset"}
+    run = fit(long_store, out=tmp_path / "run", **(as_it_was | settings | {"learning_rate": 0.01}))
+    cells = embed(long_store, run, baselines=False, error=True)
+    images, decoded = run.reconstruct(long_store, ROWS)
+    errors = np.square(images - decoded).mean((1, 2, 3))
+    np.testing.assert_allclose(cells.obs["reconstruction_error"].to_numpy()[ROWS], errors, rtol=1e-4)
+    assert cells.uns["contrascope"]["views"] == 8

@@ -301,3 +301,14 @@ def test_any_table_is_accounted_for_or_refused_in_one_paragraph(
 def test_an_unknown_preset_is_a_matter_of_settings(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
     with pytest.raises(SettingsError):
         read(tmp_path, toy_cells, preset="cellprofiler")
+
+
+def test_a_row_that_stands_twice_is_refused_where_cells_have_no_id_of_their_own(
+    tmp_path: Path, toy_cells: pl.DataFrame
+) -> None:
+    table = toy_cells.drop("cell_id", strict=False)
+    once = read(tmp_path, table)
+    message = refusal(tmp_path, pl.concat([table, table[[3]]]))
+    assert message.startswith("2 rows of") and f"y {once['y'][3]:g}, x {once['x'][3]:g}" in message
+    moved = table[[3]].with_columns(pl.col("x") + 1)
+    assert read(tmp_path, pl.concat([table, moved])).height == table.height + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,3 +154,19 @@ def test_a_told_decoder_needs_cells_that_were_imaged_as_those_it_knows(
     with pytest.raises(StoreError, match=r"has P9.*, which it was not trained on"):
         told.reconstruct(stranger, rows)
     assert "technical" in embed(stranger, told, baselines=False).obsm  # encoders need not be told
+
+
+@pytest.mark.parametrize("asked", [[10**6], [-1], [], [0.5], [[0, 1]]])
+def test_rows_that_are_not_there_are_refused_in_words(run: Run, store: CropStore, asked: list[Any]) -> None:
+    for look in (run.images, run.reconstruct, run.counterfactual):
+        with pytest.raises(RunError, match=r"whole numbers from 0 to 119; .* was given"):
+            look(store, np.array(asked))
+
+
+def test_a_store_of_other_channels_shows_no_images(run: Run, make_store: Any, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="has channels"):
+        run.images(make_store(tmp_path, channels=["DNA"]), np.array([0]))
+
+
+def test_a_dimension_may_be_set_to_a_single_value(run: Run, store: CropStore) -> None:
+    np.testing.assert_array_equal(run.traverse(store, 1, 0, 0.5), run.traverse(store, 1, 0, np.array([0.5])))

@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from contrascope.models.contrastive import Normal
 from contrascope.store.store import CropStore
 from contrascope.training.distributed import ALONE
-from contrascope.training.latent import of_cells, reconstructions, statistics
+from contrascope.training.latent import LatentStatistics, of_cells, reconstructions, statistics
 from contrascope.training.means import Means
+from contrascope.training.module import TrainingModule
 from contrascope.training.run import Run
 from contrascope.vocabulary import Batch
 
@@ -94,3 +95,21 @@ def test_a_picture_has_a_column_for_each_cell_and_three_rows_for_each_channel(ru
     for channel, row, cell, seen in ((0, 0, 1, images.numpy()), (1, 1, 2, actual), (1, 2, 0, without)):
         expected = ((seen[cell, channel] + 1) / 2).clip(0, 1)
         np.testing.assert_allclose(tiles[channel, row, :, cell], expected, atol=1e-6)
+
+
+def test_kl_is_taken_from_the_mean_of_each_perturbations_prior(run: Run, store: CropStore) -> None:
+    rows = np.arange(60)
+    images, m = torch.from_numpy(run.images(store, rows)), torch.from_numpy(store.labels[rows]).long()
+    model, statistics_ = run.untrained(seed=0), LatentStatistics(ALONE)
+    module = TrainingModule(model, run.transform, run.settings, steps=1)
+    means = torch.arange(6.0).reshape(2, 3)
+    with torch.no_grad():
+        model.priors["salient"].means.copy_(means)
+        statistics_.on_validation_epoch_start(None, module)  # type: ignore[arg-type]
+        statistics_.on_validation_batch_start(None, module, Batch(images, m, torch.from_numpy(rows)), 0)  # type: ignore[arg-type]
+        q = model.encode(images).salient
+    assert q is not None
+    posterior = torch.distributions.Normal(q.mean, torch.exp(0.5 * q.log_variance))
+    prior = torch.distributions.Normal(torch.cat([torch.zeros(1, 3), means])[m], 1.0)
+    expected = torch.distributions.kl_divergence(posterior, prior)[m > 0].mean(0)
+    np.testing.assert_allclose(statistics_._means.over_all(ALONE)["KL salient"], expected, rtol=1e-4)

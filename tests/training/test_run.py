@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -367,3 +369,39 @@ def test_brackets_in_a_path_are_letters_like_any_other(store: CropStore, run: Ru
     assert again.cells.equals(store.cells)
     assert moved.metrics().equals(run.metrics())
     assert moved.split().equals(run.split())
+
+
+def test_runs_and_stores_are_found_after_a_change_of_folder(
+    run: Run, store: CropStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(store.path, Path)
+    shutil.copytree(store.path, tmp_path / "cells.zarr")
+    shutil.copytree(run.path, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    cells, copy = open_store("cells.zarr"), open_run("run")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(copy.images(cells, np.arange(3)), run.images(store, np.arange(3)))
+    assert copy.matched is not None
+    assert len(cells.cells) == len(store.cells)
+
+
+def test_a_run_can_be_made_and_read_by_paths(run: Run, store: CropStore, train: Any, tmp_path: Path) -> None:
+    again = train(str(store.path), tmp_path / "run")
+    assert again.fingerprint == run.fingerprint
+
+
+def test_weights_can_be_read_by_whoever_may_read_the_rest(run: Run) -> None:
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in run.path.iterdir() if file.is_file()}
+    assert len(set(modes.values())) == 1, modes
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "split.parquet"])
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_file_of_a_run_that_is_gone_is_named_with_what_to_do(
+    run: Run, tmp_path: Path, name: str, damage: str
+) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run" / name).unlink() if damage == "gone" else (tmp_path / "run" / name).write_bytes(b"")
+    copy = open_run(tmp_path / "run")
+    with pytest.raises(RunError, match=r"The (metrics|split) of the run .* cannot be read.* [Cc]opy"):
+        copy.metrics() if name == "metrics.csv" else copy.split()

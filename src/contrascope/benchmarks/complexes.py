@@ -45,7 +45,7 @@ from contrascope.benchmarks.relations.evidence import (
     metrics,
     once,
 )
-from contrascope.benchmarks.relations.judged import Space, judge, look_at
+from contrascope.benchmarks.relations.judged import Judged, Space, judge, look_at
 from contrascope.benchmarks.relations.ranking import average_precision, each_complex, shuffled_precision
 from contrascope.benchmarks.relations.similarity import cosine_similarity
 from contrascope.benchmarks.relations.sweep import PERCENTILES
@@ -107,7 +107,7 @@ def complexes(
     judged = judge(profiles, annotations, options, aliases)
     _check_groups(groups, judged.truth)
     rows: list[dict[str, Any]] = []
-    notes = [_scope(judged.truth), *judged.notes]
+    notes = [_scope(judged.truth), *judged.notes, *_full_tail(judged)]
     for space in chosen_spaces(profiles, spaces):
         vectors = embedding(profiles, space)
         notes += constant_note(vectors[judged.rows], space)
@@ -116,6 +116,18 @@ def complexes(
         rows += [{SPACE: space} | row for row in found]
     table = tidy(rows, extra=EXTRA)
     return Result("complexes", table, _headline(table), tuple(notes))
+
+
+def _full_tail(judged: Judged) -> list[str]:
+    """A note where the diagonal leaves no place in the lower tail of the sweep for pairs of different genes."""
+    genes = len(judged.rows)
+    if genes * (100 - HEADLINE_PERCENTILE) > 100:
+        return []
+    return [
+        f"The sweep takes percentiles of all distances, those of {genes} genes to themselves among them, which fill "
+        f"the lower tail at p{HEADLINE_PERCENTILE}: no two genes can be called alike there, in any space. Read average "
+        f"precision instead."
+    ]
 
 
 def _check_groups(groups: Mapping[str, str] | None, truth: Truth) -> None:

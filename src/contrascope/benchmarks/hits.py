@@ -120,7 +120,23 @@ def hits(
             f"Mean average precision was left out: by '{replicates}' no perturbation has two replicates, or the "
             "controls have not."
         )
+    notes += _least_of_retrieval(table, len(plan.perturbations))
     return Result("hits", table, headline(table, level=LEVEL), tuple(notes))
+
+
+def _least_of_retrieval(table: pd.DataFrame, count: int) -> Iterator[str]:
+    """A note on what retrieval can say at best: the p-value of replicates that are found before all else."""
+    perfect = table[table["map"] > 1 - 1e-9]
+    if perfect.empty:
+        return
+    least = float(perfect["p_map"].min())
+    needed = math.floor(least * count / LEVEL) + 1
+    if needed > 1:
+        reach = f"q < {LEVEL} takes {needed:,} of {count:,} such perturbations" if needed <= count else "none is a hit"
+        yield (
+            f"Where all replicates of a perturbation are found before any control p_map is {least:.2g}, so {reach} by "
+            f"retrieval. More replicates would lower it."
+        )
 
 
 @dataclass(frozen=True)

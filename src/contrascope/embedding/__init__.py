@@ -32,7 +32,7 @@ from contrascope.embedding.spaces import Spaces
 from contrascope.errors import SettingsError, StoreError
 from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
-from contrascope.store.store import CropStore
+from contrascope.store.store import CropStore, as_store
 from contrascope.tables import write_anndata
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
 from contrascope.training.files import MATCHED, WEIGHTS
@@ -50,8 +50,8 @@ def embed(
 
 @overload
 def embed(
-    store: CropStore,
-    run: Run,
+    store: CropStore | str | Path,
+    run: Run | str | Path,
     *,
     baselines: bool = True,
     uncertainty: bool = False,
@@ -62,8 +62,8 @@ def embed(
 
 
 def embed(
-    store: CropStore,
-    run: Run,
+    store: CropStore | str | Path,
+    run: Run | str | Path,
     *,
     baselines: bool = True,
     uncertainty: bool = False,
@@ -74,8 +74,8 @@ def embed(
     """Posterior means of every cell of a store.
 
     Args:
-        store: The cells.
-        run: A model trained on this store, or one of the same channels and crop size.
+        store: The cells, or where their store is.
+        run: A model trained on this store, or one of the same channels and crop size; or where the run is.
         baselines: Also embed the cells by an untrained model and by intensity statistics.
         uncertainty: Also posterior standard deviations, ``obsm["background_sd"]`` and ``obsm["salient_sd"]``.
         error: Also ``obs["reconstruction_error"]``, (1 / C H W) sum over pixels of (x - x^)^2 in the model's range.
@@ -96,6 +96,7 @@ def embed(
         SettingsError: Several devices without ``out``, or none; or ``out`` is a URL.
         LostError: Another of several processes is gone; the same call goes on from the chunks that are kept.
     """
+    store, run = as_store(store), open_run(run) if isinstance(run, str | Path) else run
     out = None if out is None else local_path(out)
     world = None if out is None else launched()
     number = asked_for(devices, 1, world)

@@ -6,12 +6,13 @@ What a column becomes is decided once, from a scan of the whole table that holds
     other texts                                     texts
     numbers, true or false                          as they are; floats where some are missing
 
-These are AnnData's own choices, so that rows written one after another are the file that it would write of all.
+A slash in a column's name becomes ``_``. The rest are AnnData's own choices, so that rows written one after another
+are the file that it would write of all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,18 @@ class Observations:
         if run.facts["store"]["fingerprint"] == store.fingerprint:
             self._tables.append(pl.scan_parquet(run.path / SPLIT, glob=False))
         self._cells = len(store)
-        self.columns = [self._column(table, name) for table in self._tables for name in table.collect_schema()]
+        stored = [(table, name) for table in self._tables for name in table.collect_schema()]
+        called = _without_slashes([name for _, name in stored])
+        columns = [self._column(table, name) for table, name in stored]
+        self.columns = [replace(column, name=name) for column, name in zip(columns, called, strict=True)]
 
     def rows(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """Values, codes or texts of some rows, a column each; under ``_index`` the names of the cells."""
         tables = [table.slice(start, stop - start).collect() for table in self._tables]
         table = pl.concat(tables, how="horizontal")
-        found = {column.name: _encoded(table[column.name], column) for column in self.columns}
+        found = {
+            column.name: _encoded(table[name], column) for name, column in zip(table.columns, self.columns, strict=True)
+        }
         return {_INDEX: _texts(table[v.CELL_ID])} | found
 
     def frame(self) -> pd.DataFrame:
@@ -112,6 +118,17 @@ def _refuse_names(store: CropStore) -> None:
             f"The cell table of {store.path} has a column called {first_few([repr(name) for name in taken])}, a name "
             f"that embedded cells need for something else or cannot have. Call it otherwise and make the store again."
         )
+
+
+def _without_slashes(names: list[str]) -> list[str]:
+    """What columns are called in ``obs``, each by a name of its own."""
+    called: list[str] = []
+    for name in names:
+        without = name.replace("/", "_")
+        while without != name and without in (*names, *called):
+            without += "_"
+        called.append(without)
+    return called
 
 
 def restored(values: np.ndarray, column: Column) -> Any:

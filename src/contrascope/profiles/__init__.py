@@ -51,10 +51,18 @@ def profile(
     Returns:
         ``obs``: perturbation, control, n_guides, n_cells (and guide, by guide), named by what ``by`` says.
         ``obsm``: the keys of ``cells``, float64, without unit, about -3 to 3; perturbed rows have mean 0 and
-        standard deviation 1 in each feature, features that do not vary are 0.
+        standard deviation 1 in each feature, features that do not vary are 0. So 0 is the average perturbation, and
+        the controls, as far from it as they are, have a row like any other: what lies between them and a perturbation
+        is the difference of the two rows, or in the units of the embedding ``centred(averaged(cells))``.
+        ``uns["contrascope"]``: what the cells say they are of, and under ``profile`` how the profiles were made.
 
     Raises:
         BenchmarkError: No controls or too few, a missing column, a guide of two perturbations, NaN in an embedding.
         SettingsError: There is no such correction, or it takes no ridge.
     """
-    return zscored(centred(averaged(corrected_sums(cells, correct, batch=batch, ridge=ridge), by=by)))
+    sums = corrected_sums(cells, correct, batch=batch, ridge=ridge)
+    profiles = zscored(centred(averaged(sums, by=by)))
+    of_cells = {key: fact for key, fact in sums.uns.get("contrascope", {}).items() if key not in ("holds", "features")}
+    made = {"by": by, "correct": correct, "batch": batch} | ({} if ridge is None else {"ridge": ridge})
+    profiles.uns["contrascope"] = of_cells | {"profile": made}
+    return profiles

@@ -230,7 +230,12 @@ def not_asked_section(left_out: Mapping[str, str]) -> list[Section]:
     if not left_out:
         return []
     table = pd.DataFrame({"benchmark": list(left_out), "why it was left out": list(left_out.values())})
-    return [Section("What was not asked", [Table(table, "Questions that this screen does not allow.")])]
+    return [
+        Section(
+            "What was not asked",
+            [Table(table, "Questions that this screen does not allow, or that its file does not ask.")],
+        )
+    ]
 
 
 def provenance_section(settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:

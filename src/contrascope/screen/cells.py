@@ -48,6 +48,7 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
     cells = _renamed(table, preset, settings)
     _refuse_unplaced(cells, settings.table)
     _refuse_duplicates(cells, settings.table)
+    _refuse_repeated(cells, settings.table)
     cells = cells.with_columns(_is_control(cells, table, preset, settings).alias(v.CONTROL))
     refuse_mixed_guides(cells, where=str(settings.table))
     return cells
@@ -167,7 +168,22 @@ def _refuse_duplicates(cells: pl.DataFrame, path: Path) -> None:
         raise TableError(
             f"{n:,} cells of {path} share their cell_id with another: {first_few(ids, 3)}. "
             f"Each cell needs an id of its own. Name another column as cell_id, or several that together tell cells "
-            f"apart (cells.columns: {{cell_id: [plate, well, tile, cell]}})."
+            f"apart (cells.columns: {{cell_id: [plate, well, tile, cell]}}), or take repeated rows out of the table."
+        )
+
+
+def _refuse_repeated(cells: pl.DataFrame, path: Path) -> None:
+    """Make sure that no row stands twice, which an id that we gave would hide."""
+    told = cells.drop(v.CELL_ID)
+    hashes = told.hash_rows().sort()
+    if not (hashes[1:] == hashes[:-1]).any():
+        return
+    if n := int((repeated := told.is_duplicated()).sum()):
+        place = cells.filter(repeated).row(0, named=True)
+        raise TableError(
+            f"{n:,} rows of {path} are in every column what another is (plate {place[v.PLATE]}, well {place[v.WELL]}, "
+            f"tile {place[v.TILE]}, y {place[v.Y]:g}, x {place[v.X]:g} for instance): one cell would be counted as "
+            f"several. Take repeated rows out of the table."
         )
 
 

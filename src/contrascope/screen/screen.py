@@ -68,9 +68,10 @@ class Screen:
 
     def __repr__(self) -> str:
         control = int(self.cells[v.CONTROL].sum())
+        perturbations = self.cells.filter(~pl.col(v.CONTROL))[v.PERTURBATION].drop_nulls().n_unique()
         return (
             f"Screen '{self.settings.name}': {self.cells.height:,} cells ({control:,} controls), "
-            f"{self.cells[v.PERTURBATION].n_unique():,} perturbations, {self.tiles.height:,} tiles, "
+            f"{perturbations:,} perturbations, {self.tiles.height:,} tiles, "
             f"channels {', '.join(self.settings.images.channel_names)}"
         )
 

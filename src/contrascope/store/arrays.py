@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 
 from contrascope import vocabulary as v
@@ -23,7 +24,7 @@ from contrascope.store.writer import StorePlan, StoreWriter, claim
 
 def store_from_arrays(
     images: np.ndarray,
-    cells: pl.DataFrame,
+    cells: pl.DataFrame | pd.DataFrame,
     out: str | Path,
     *,
     channels: list[str],
@@ -34,8 +35,8 @@ def store_from_arrays(
 
     Args:
         images: (N, C, H, W) uint8, uint16 or float32.
-        cells: N rows; ``guide``, ``perturbation`` and ``control`` are needed, ``plate well tile`` taken
-            as ``1`` where absent, all other columns kept; none may be called ``split``.
+        cells: N rows, of polars or pandas; ``guide``, ``perturbation`` and ``control`` are needed, ``plate well tile``
+            taken as ``1`` where absent, all other columns kept; none may be called ``split``.
         out: The store's folder.
         channels: C names.
         name: Name of the screen.
@@ -46,6 +47,7 @@ def store_from_arrays(
         StoreError: Shapes, types or columns do not fit, or ``out`` holds something else.
     """
     out = local_path(out)
+    cells = cells if isinstance(cells, pl.DataFrame) else pl.from_pandas(cells)
     if images.ndim != 4 or len(images) != cells.height or images.shape[1] != len(channels):
         raise StoreError(
             f"Images of shape {images.shape} do not fit {cells.height} cells and channels {channels}: (N, C, H, W) "

@@ -25,7 +25,7 @@ from contrascope.addresses import local_path
 from contrascope.config import fingerprint
 from contrascope.errors import TableError
 from contrascope.screen.cells import as_text
-from contrascope.screen.screen import TILE_INDEX, Screen, of_cells
+from contrascope.screen.screen import TILE_INDEX, Screen, of_cells, open_screen
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.files import write_parquet
 from contrascope.store.measure import READABLE, Each, measured_tiles
@@ -46,14 +46,16 @@ _SHARDS_A_TASK = 4
 """Shards that a worker of a cluster is given at a time."""
 
 
-def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, scheduler: str | None = None) -> CropStore:
+def extract_crops(
+    screen: Screen | str | Path, out: str | Path, *, workers: int = 1, scheduler: str | None = None
+) -> CropStore:
     """Cut every cell out of its tile into a crop store.
 
     Started again after a crash it goes on where it stopped. Over a finished store of the same inputs it
     checks every file, and makes again exactly those that are damaged.
 
     Args:
-        screen: Tiles and cells.
+        screen: Tiles and cells, or the screen file that tells of them.
         out: The store's folder, ``NAME.zarr``.
         workers: Processes; 1 works in this one.
         scheduler: Address of a Dask scheduler, whose workers are used instead. Started with the variables
@@ -61,11 +63,11 @@ def extract_crops(screen: Screen, out: str | Path, *, workers: int = 1, schedule
             have about half the work: see ``local_cluster``.
 
     Raises:
-        SettingsError: ``out`` is a URL.
+        SettingsError: ``out`` is a URL, or there is no such screen file.
         StoreError: ``out`` holds a store made from other inputs, or cannot be written.
         TileError: Tiles cannot be read.
     """
-    out = local_path(out)
+    screen, out = screen if isinstance(screen, Screen) else open_screen(screen), local_path(out)
     made_from = store_fingerprint(screen)
     if (finished := claim(out, made_from)) is not None:
         return finished

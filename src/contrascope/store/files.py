@@ -33,7 +33,10 @@ def appearing(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{uuid4().hex}{_WRITING}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        beside.touch()
+        mode = beside.stat().st_mode
         yield beside
+        beside.chmod(mode)  # safetensors would keep others from reading, whatever the umask says
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)

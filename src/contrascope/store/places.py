@@ -127,7 +127,7 @@ def place_of(path: str | Path) -> Place:
         StoreError: The URL needs a package that is not installed, or is none that fsspec knows.
     """
     if not is_url(path):
-        return Folder(Path(path))
+        return Folder(Path(path).absolute())  # a notebook may change its folder
     from contrascope.store.remote import place_behind  # only those who need it load what it needs
 
     return place_behind(str(path))

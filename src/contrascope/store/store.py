@@ -216,6 +216,11 @@ def _perturbations(cells: pl.DataFrame) -> list[str]:
     return cells.filter(~pl.col(v.CONTROL))[v.PERTURBATION].unique().sort().to_list()
 
 
+def as_store(store: CropStore | str | Path) -> CropStore:
+    """A store, or the one at a path or URL (``open_store``)."""
+    return store if isinstance(store, CropStore) else open_store(store)
+
+
 def open_store(path: str | Path) -> CropStore:
     """A finished crop store.
 

@@ -14,7 +14,7 @@ from contrascope.training.run import Run
 
 def described(run: Run) -> str:
     """A run as text."""
-    return f"{run}\n{yaml.safe_dump(description(run), sort_keys=False)}"
+    return f"{run}\n{yaml.safe_dump(description(run), sort_keys=False, allow_unicode=True)}"
 
 
 def description(run: Run) -> dict[str, Any]:

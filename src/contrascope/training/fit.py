@@ -26,7 +26,7 @@ from contrascope.sampling.split import SPLIT_NAMES, TRAIN, VALIDATION, split_cel
 from contrascope.sampling.technical import Technical, measured_technical
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, sha256, write_json, write_parquet
-from contrascope.store.store import CropStore
+from contrascope.store.store import CropStore, as_store
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
 from contrascope.training.files import FACTS, RESUME, SPLIT, UNFINISHED, WEIGHTS
 from contrascope.training.inherit import inherit, refuse_misfit
@@ -41,7 +41,7 @@ from contrascope.training.trainer import train
 
 
 def fit(
-    store: CropStore,
+    store: CropStore | str | Path,
     *,
     model: str = "mcvae",
     out: str | Path,
@@ -64,7 +64,7 @@ def fit(
     folders that all of them see. Models and architectures must then be known by entry points or to the script.
 
     Args:
-        store: The cells.
+        store: The cells, or where their store is.
         model: Name in ``registry.MODELS``.
         out: The run's folder.
         preset: ``auto`` fits the screen at hand, ``paper`` is the authors'.
@@ -80,8 +80,11 @@ def fit(
         SettingsError: Unknown model, preset or setting, or ``out`` is a URL.
         RunError: ``out`` holds something else, be it finished or not; the store has too few cells to split, the
             devices cannot share its batches, or training diverged or was stopped by Ctrl-C.
-        StoreError: The store is damaged.
+        StoreError: The store is damaged, or lacks what the settings ask for: technical columns, controls in each
+            batch; or the disk is full.
+        LostError: Another of several processes is gone; the same call goes on from where the training was.
     """
+    store = as_store(store)
     out, settings = local_path(out), training_settings(len(store), preset=preset, **changes)
     parent = open_run(start_from) if isinstance(start_from, str | Path) else start_from
     if parent is not None:

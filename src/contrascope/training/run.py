@@ -184,13 +184,23 @@ class Run:
                     f"Extract the crops again with the run's settings, or train on this store."
                 )
 
+    def _check_rows(self, store: CropStore, rows: np.ndarray) -> None:
+        self.check_fits(store)
+        asked = np.asarray(rows)
+        whole = asked.ndim == 1 and (asked.dtype.kind in "iu" or not len(asked))
+        if not whole or not len(asked) or asked.min() < 0 or asked.max() >= len(store):
+            raise RunError(
+                f"Rows of {store.path} were to be an array of one or more whole numbers from 0 to {len(store) - 1:,}; "
+                f"{' '.join(np.array2string(asked, threshold=6).split())} was given."
+            )
+
     def images(self, store: CropStore, rows: np.ndarray) -> np.ndarray:
         """(B, C, H, W) cells as the model sees them.
 
         Raises:
-            RunError: The store has other channels or crops than the run.
+            RunError: The store has other channels or crops than the run, or no such rows.
         """
-        self.check_fits(store)
+        self._check_rows(store, rows)
         return self._seen(store, rows).numpy()
 
     def reconstruct(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +212,11 @@ class Run:
 
         Returns:
             Images and reconstructions, (B, C, H, W) float32 each, in the model's range.
+
+        Raises:
+            RunError: The store has other channels or crops than the run, or no such rows.
         """
+        self._check_rows(store, rows)
         return self._decoded(store, rows, without_salient=store.labels[rows] == 0)
 
     def counterfactual(
@@ -224,7 +238,8 @@ class Run:
             Two (B, C, H, W) float32 in the model's range; their difference is what the model lays to the perturbation.
 
         Raises:
-            RunError: The model has no salient space, or an effect of another size than its background space.
+            RunError: The model has no salient space, or an effect of another size than its background space; or the
+                store has other channels or crops than the run, or no such rows.
         """
         if not self.model.has_salient:
             raise RunError(f"A {self.model_name} has no salient space. Train an mcvae, or another with that space.")
@@ -248,25 +263,27 @@ class Run:
             store: The cells.
             row: The cell; all its other dimensions stay at their posterior mean, also if it is a control.
             dim: Which dimension of the space.
-            values: (V,) what it is set to, in latent units: those of the encoder, whatever the embedding's salient
-                space is measured from (``salient_reference``).
+            values: (V,) what it is set to, or one number, in latent units: those of the encoder, whatever the
+                embedding's salient space is measured from (``salient_reference``).
             space: ``background``, ``salient`` or ``technical``.
 
         Returns:
             (V, C, H, W) float32 in the model's range.
 
         Raises:
-            RunError: The model has no such space, or the space no such dimension.
+            RunError: The model has no such space, or the space no such dimension; or the store has other channels or
+                crops than the run, or no such row.
         """
         sizes = self.model.sizes
         if dim not in range(sizes.get(space, 0)):
             spaces = " and ".join(f"{name} with dimensions 0 to {size - 1}" for name, size in sizes.items())
             raise RunError(f"The run {self.path} has no dimension {dim} of '{space}'. It has {spaces}.")
-        self.check_fits(store)
+        self._check_rows(store, np.array([row]))
+        values = np.atleast_1d(values)
         with torch.inference_mode():
             q = self.model.encode(self._seen(store, np.array([row])))
             means = {name: normal.mean.repeat(len(values), 1) for name, normal in q._asdict().items() if normal}
-            means[space][:, dim] = torch.as_tensor(np.asarray(values), dtype=torch.float32)
+            means[space][:, dim] = torch.as_tensor(values, dtype=torch.float32)
             levels = self._levels(store, np.full(len(values), row))
             latent = (means[v.BACKGROUND], means.get(v.SALIENT), means.get(v.TECHNICAL))
             return self.model.decode(*latent, levels=levels).numpy()
@@ -313,7 +330,6 @@ class Run:
     def _decoded(
         self, store: CropStore, rows: np.ndarray, *, without_salient: np.ndarray, effect: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        self.check_fits(store)
         shift = None if effect is None else torch.as_tensor(np.asarray(effect), dtype=torch.float32)
         with torch.inference_mode():
             images = self._seen(store, rows)
@@ -340,7 +356,7 @@ def open_run(path: str | Path) -> Run:
         RunError: There is none, it was not finished, or its format is not ours.
         SettingsError: A URL.
     """
-    path = local_path(path)
+    path = local_path(path).absolute()  # a notebook may change its folder
     if not (path / FACTS).is_file():
         raise RunError(f"{path} holds no finished run. Train one with `contrascope train STORE --out {path}`.")
     facts = read_json(path / FACTS)
