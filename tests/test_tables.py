@@ -73,9 +73,8 @@ def test_tables_of_a_wrong_kind_are_named(tmp_path: Path) -> None:
         read_anndata(tmp_path / "not.h5ad")
 
 
-@pytest.mark.parametrize("ending", ["h5ad", "zarr"])
-def test_a_name_with_a_slash_is_refused_and_nothing_is_left_behind(tmp_path: Path, ending: str) -> None:
+def test_a_name_with_a_slash_is_refused_where_it_has_no_place_and_nothing_is_left_behind(tmp_path: Path) -> None:
     cells = AnnData(obs=pd.DataFrame({"340/380": [1, 2]}, index=["a", "b"]))
-    with pytest.raises(SettingsError, match=r"no place for names with a slash, obs\['340/380'\]"):
-        write_anndata(cells, tmp_path / f"cells.{ending}")
+    with pytest.raises(SettingsError, match=r"no place in a .zarr, obs\['340/380'\]"):
+        write_anndata(cells, tmp_path / "cells.zarr")
     assert not list(tmp_path.iterdir())

@@ -94,22 +94,16 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     """Write ``.h5ad`` or ``.zarr``, by the name's ending; what was there is replaced once the new is whole.
 
     Raises:
-        SettingsError: Another ending, or a URL; or a name with a slash, which AnnData has no place for.
+        SettingsError: Another ending, or a URL; or a name with a slash, for which a .zarr has no place.
     """
     path = local_path(path)
-    parts = {
-        "obs": data.obs.columns,
-        "var": data.var.columns,
-        "obsm": data.obsm,
-        "uns": data.uns,
-        "layers": data.layers,
-    }
-    if slashed := [f"{part}['{name}']" for part, names in parts.items() for name in names if "/" in str(name)]:
-        raise SettingsError(
-            f"{path} cannot be written: AnnData has no place for names with a slash, {first_few(slashed)}. Rename them."
-        )
     if path.suffix not in (".h5ad", ".zarr"):
         raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
+    if path.suffix == ".zarr" and (slashed := _slashed(data)):
+        raise SettingsError(
+            f"{path} cannot be written: names with a slash have no place in a .zarr, {first_few(slashed)}. Rename "
+            f"them, or write .h5ad."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"writing-{path.name}")
     _remove(beside)
@@ -124,6 +118,13 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     _remove(path)
     beside.replace(path)
     return path
+
+
+def _slashed(data: ad.AnnData) -> list[str]:
+    """Names of columns and matrices that hold a slash."""
+    frames = {f"obsm['{key}']": m.columns for key, m in data.obsm.items() if isinstance(m, pd.DataFrame)}
+    named = {"obs": data.obs.columns, "var": data.var.columns, "obsm": data.obsm, "uns": data.uns} | frames
+    return [f"{part}['{name}']" for part, names in named.items() for name in names if "/" in str(name)]
 
 
 def _write_zarr(data: ad.AnnData, path: Path) -> None:

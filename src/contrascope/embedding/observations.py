@@ -22,6 +22,7 @@ import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
+from contrascope.store.export import without_slashes
 from contrascope.store.store import CropStore
 from contrascope.training.files import SPLIT
 from contrascope.training.run import Run
@@ -69,7 +70,7 @@ class Observations:
             self._tables.append(pl.scan_parquet(run.path / SPLIT, glob=False))
         self._cells = len(store)
         stored = [(table, name) for table in self._tables for name in table.collect_schema()]
-        called = _without_slashes([name for _, name in stored])
+        called = without_slashes([name for _, name in stored])
         columns = [self._column(table, name) for table, name in stored]
         self.columns = [replace(column, name=name) for column, name in zip(columns, called, strict=True)]
 
@@ -118,17 +119,6 @@ def _refuse_names(store: CropStore) -> None:
             f"The cell table of {store.path} has a column called {first_few([repr(name) for name in taken])}, a name "
             f"that embedded cells need for something else or cannot have. Call it otherwise and make the store again."
         )
-
-
-def _without_slashes(names: list[str]) -> list[str]:
-    """What columns are called in ``obs``, each by a name of its own."""
-    called: list[str] = []
-    for name in names:
-        without = name.replace("/", "_")
-        while without != name and without in (*names, *called):
-            without += "_"
-        called.append(without)
-    return called
 
 
 def restored(values: np.ndarray, column: Column) -> Any:

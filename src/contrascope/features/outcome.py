@@ -27,6 +27,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from contrascope import vocabulary as v
 from contrascope.errors import StoreError
 from contrascope.features.segment import OK
+from contrascope.store.export import without_slashes
 from contrascope.store.files import appearing, write_parquet
 from contrascope.store.store import CropStore
 from contrascope.tables import write_anndata
@@ -174,5 +175,6 @@ def observations_of_measured(store: CropStore, rows: pl.Series, masks: pl.Series
     """The cell table of cells that were measured, by cell id, with what is said of each cell's mask."""
     obs = store.cells[rows].to_pandas()
     obs.index = pd.Index(obs[v.CELL_ID].astype(str).tolist(), dtype=object)
+    obs.columns = pd.Index(without_slashes(list(obs.columns)))
     obs[MASK] = pd.Categorical(masks.to_list())
     return obs

@@ -7,6 +7,7 @@ it can be imported again. Lazily, the images are a Dask array with a shard of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +54,22 @@ def to_anndata(store: CropStore, *, lazy: bool = True) -> ad.AnnData:
     return cells
 
 
+def without_slashes(names: Sequence[str]) -> list[str]:
+    """What columns are called in ``obs``, each by a name of its own: AnnData has no place for a slash."""
+    called: list[str] = []
+    for name in names:
+        without = name.replace("/", "_")
+        while without != name and without in (*names, *called):
+            without += "_"
+        called.append(without)
+    return called
+
+
 def observations(store: CropStore) -> pd.DataFrame:
     """The cell table with labels as categories and ids as index."""
     obs = store.cells.to_pandas()
     obs.index = pd.Index(obs[v.CELL_ID].astype(str), name=None)
+    obs.columns = pd.Index(without_slashes(list(obs.columns)))
     for name in _LABELS:
         if name in obs:
             obs[name] = obs[name].astype("category")
