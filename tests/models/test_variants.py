@@ -90,3 +90,22 @@ def test_an_unknown_model_is_named_together_with_those_there_are(small: Training
 def test_an_unknown_architecture_is_named_together_with_those_there_are(small: TrainingSettings) -> None:
     with pytest.raises(SettingsError, match=r"'resnet'.*conv5"):
         build_model("vae", small.model_copy(update={"architecture": "resnet"}), channels=2, perturbations=3)
+
+
+@pytest.mark.parametrize("scale", ["learned", "closed-form"])
+def test_pixels_at_the_rim_weigh_less_where_the_cell_is_in_focus(small: TrainingSettings, scale: str) -> None:
+    def prices(focus: str) -> list[float]:
+        changed = small.model_copy(update={"focus": focus, "likelihood_scale": scale})
+        likelihood = build_model("mcvae", changed, channels=2, perturbations=3).likelihood.eval()
+        x, side = torch.zeros(1, 2, small.image_size, small.image_size), small.image_size
+        found = []
+        for place in (0, side // 2):
+            drawn = x.clone()
+            drawn[..., place, place] = 1.0
+            found.append((likelihood(x, drawn) - likelihood(x, x)).item())
+        return found
+
+    rim, middle = prices("cell")
+    assert 0 <= rim < middle / 2
+    rim, middle = prices("crop")
+    assert rim == pytest.approx(middle, rel=1e-4)

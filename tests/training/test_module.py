@@ -24,6 +24,7 @@ from contrascope.sampling.transforms import paper_transform
 from contrascope.store.store import CropStore
 from contrascope.training.module import VALIDATION_LOSS, TrainingModule
 from contrascope.training.run import Run
+from contrascope.training.schedules import learning_rate_at
 from contrascope.vocabulary import Batch
 
 Train = Callable[..., Run]
@@ -181,6 +182,16 @@ def test_with_more_beta_spaces_hold_fewer_nats() -> None:
         return float(trainer.callback_metrics["validation/KL background"])
 
     assert nats(16.0) < nats(4.0) < nats(1.0)
+
+
+@pytest.mark.parametrize("decay", [True, False])
+def test_the_learning_rate_of_each_step_is_that_of_the_schedule(decay: bool) -> None:
+    used: list[float] = []
+    m = module(learning_rate=0.01, learning_rate_decay=decay)
+    m.on_train_batch_start = lambda *_: used.append(m.trainer.optimizers[0].param_groups[0]["lr"])
+    through_lightning(m, [cells(i) for i in range(6)], [cells(100)], every=6)
+    np.testing.assert_allclose(used, [0.01 * learning_rate_at(step, steps=50, decay=decay) for step in range(6)])
+    assert (len(set(used)) > 1) == decay
 
 
 def test_in_a_short_training_beta_takes_half_of_the_steps_and_not_all() -> None:

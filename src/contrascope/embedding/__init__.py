@@ -4,6 +4,7 @@
     obsm["background"]  (N, Z) posterior means of q(z|x)
     obsm["salient"]     (N, S) posterior means of q(s|x), if the model has that space; with the run's
                         ``salient_reference: matched`` less what controls of the same background have
+    obsm["technical"]   (N, T) posterior means of q(t|x), if the model has that space
     obsm["untrained"]   the same encoders with random weights
     obsm["intensity"]   mean, standard deviation and percentiles of each channel
 

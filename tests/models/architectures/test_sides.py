@@ -46,7 +46,10 @@ def test_a_doubling_and_its_gradients_are_those_of_a_transposed_convolution(
         found.append([made, here.grad, layer.weight.grad, layer.bias.grad])
     for one, other in zip(*found, strict=True):
         assert one.dtype == other.dtype
-        torch.testing.assert_close(one, other, **({"rtol": 0.02, "atol": 0.1} if rounded else {}))
+        # A bias has the sum of hundreds of numbers for its gradient, in another order.
+        torch.testing.assert_close(
+            one, other, **({"rtol": 0.02, "atol": 0.1} if rounded else {"rtol": 1e-4, "atol": 1e-4})
+        )
 
 
 def test_a_doubling_has_the_gradients_of_finite_differences() -> None:
