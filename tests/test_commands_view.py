@@ -53,8 +53,9 @@ def test_ctrl_c_ends_it_while_somebody_waits(tiny_store: CropStore, started: Sta
         with socket.create_connection(("127.0.0.1", port)) as waiting:
             waiting.sendall(b"GET /")
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0
-        process.communicate()
+            process.wait(timeout=30)
+        _, said = process.communicate()
+    assert process.returncode == 0, said
 
 
 def test_a_port_that_is_given_is_taken_or_refused(tiny_store: CropStore, started: Started, tmp_path: Path) -> None:
