@@ -129,6 +129,18 @@ def test_a_run_that_cannot_be_started_from_is_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"model": "mcave"}, "models has no 'mcave'"), ({"training.architecture": "resnet"}, "has no 'resnet'")],
+)
+def test_a_model_that_is_not_there_is_refused_before_the_work(
+    tiny_screen: Path, tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=changes)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_to_start_from_is_no_url(tiny_screen: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="s3://bucket/run is a URL"):
         pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=SMALL | {"start_from": "s3://bucket/run"})

@@ -82,8 +82,9 @@ def run_screen(
         ContrascopeError: Any of its kinds; what is finished stays.
     """
     screen, out = open_screen(screen_file, overrides), local_path(out)
-    _refuse_unknown(screen.settings)  # before hours go into cells
-    parent_run(Finished(screen.settings, out))  # nor into those that it does not fit
+    # Before hours go into cells that could not be trained on, or that the run to start from does not fit.
+    _refuse_unknown(screen.settings)
+    parent_run(Finished(screen.settings, out))
     line = Line(screen, out, say, devices)
     line.store()
     line.quality()

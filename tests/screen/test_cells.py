@@ -310,5 +310,7 @@ def test_a_row_that_stands_twice_is_refused_where_cells_have_no_id_of_their_own(
     once = read(tmp_path, table)
     message = refusal(tmp_path, pl.concat([table, table[[3]]]))
     assert message.startswith("2 rows of") and f"y {once['y'][3]:g}, x {once['x'][3]:g}" in message
+    named = pl.concat([table, table[[3]]]).with_row_index("cell_id")
+    assert read(tmp_path, named).height == table.height + 1, "they have ids of their own"
     moved = table[[3]].with_columns(pl.col("x") + 1)
     assert read(tmp_path, pl.concat([table, moved])).height == table.height + 1

@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_used_and_gone_on_with(
 
 
 def test_gone_on_with_and_killed_a_stopped_run_says_nothing_of_weights_that_are_no_more(
-    undisturbed: Run, store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its controls were matched by former weights: with newer ones, salient codes would be wrong without a word."""
     improving = TWICE_AN_EPOCH | {"epochs": 12, "patience": 100, "learning_rate": 0.003}

@@ -46,9 +46,10 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
     preset = preset_named(settings.preset) if settings.preset is not None else _OUR_OWN
     table = scan_table(settings.table, key=settings.key)
     cells = _renamed(table, preset, settings)
+    have_ids = v.CELL_ID in cells.columns
+    cells = cells if have_ids else _numbered(cells)
     _refuse_unplaced(cells, settings.table)
-    _refuse_duplicates(cells, settings.table)
-    _refuse_repeated(cells, settings.table)
+    (_refuse_duplicates if have_ids else _refuse_repeated)(cells, settings.table)
     cells = cells.with_columns(_is_control(cells, table, preset, settings).alias(v.CONTROL))
     refuse_mixed_guides(cells, where=str(settings.table))
     return cells
@@ -89,12 +90,14 @@ def _renamed(table: pl.LazyFrame, preset: TablePreset, settings: CellTableSettin
     ours = {name: column.cast(pl.Categorical) if name in LABELS else column for name, column in ours.items()}
     used = {c[0] for c in mapping.values() if len(c) == 1}
     rest = {name: pl.col(c) for c, name in _names_of_rest([c for c in schema if c not in used]).items()}
-    cells = collected(table.select(**{name: ours[name] for name in _OURS if name in ours}, **rest), settings.table)
-    if v.CELL_ID in ours:
-        return cells
-    # Cells without an id are called by their row.
+    return collected(table.select(**{name: ours[name] for name in _OURS if name in ours}, **rest), settings.table)
+
+
+def _numbered(cells: pl.DataFrame) -> pl.DataFrame:
+    """Cells without an id, called by their row."""
     cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
-    return cells.select(*[name for name in _OURS if name in cells.columns], *rest)
+    ours = [name for name in _OURS if name in cells.columns]
+    return cells.select(*ours, pl.exclude(ours))
 
 
 def _names_of_rest(columns: list[str]) -> dict[str, str]:
