@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from contrascope import cli, pipeline
 from contrascope.errors import RunError, SettingsError
+from contrascope.judging import questions, unasked
 from contrascope.pipeline import Line
+from contrascope.registry import BENCHMARKS
 from contrascope.screen.screen import open_screen
 from contrascope.training import trainer
 from contrascope.training.run import open_run
@@ -286,3 +289,18 @@ def test_two_processes_train_what_one_trains(tiny_screen: Path, tmp_path: Path) 
     assert runs[0].fingerprint == runs[1].fingerprint
     losses = [run.facts["outcome"]["best_validation_loss"] for run in runs]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_the_report_names_what_the_screen_file_does_not_ask(tiny_screen: Path) -> None:
+    settings = open_screen(tiny_screen).settings
+    left_out = unasked(settings)
+    assert not left_out.keys() & questions(settings).keys()
+    assert set(left_out) | questions(settings).keys() == set(BENCHMARKS)
+    assert left_out["dose"] == "The screen file does not give what it needs: dose, negative, positive, fit, test."
+
+
+def test_controls_are_no_perturbation_of_a_screen(tiny_screen: Path) -> None:
+    screen = open_screen(tiny_screen)
+    perturbed = set(screen.cells.filter(~screen.cells["control"])["perturbation"].cast(pl.String))
+    assert f", {len(perturbed)} perturbations, " in repr(screen)
+    assert "nontargeting" not in perturbed
