@@ -144,6 +144,13 @@ def test_a_model_that_is_not_there_is_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_technical_columns_that_are_not_there_are_refused_before_the_work(tiny_screen: Path, tmp_path: Path) -> None:
+    wrong = {"training.technical": ["batch", "humidity"]}
+    with pytest.raises(SettingsError, match=r"names humidity, which .* does not have\. Choose from: .*field_distance"):
+        pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=wrong)
+    assert not (tmp_path / "out" / "cells.zarr").exists()
+
+
 def test_a_run_to_start_from_is_no_url(tiny_screen: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="s3://bucket/run is a URL"):
         pipeline.run_screen(tiny_screen, tmp_path / "out", overrides=SMALL | {"start_from": "s3://bucket/run"})

@@ -26,7 +26,7 @@ from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, traini
 from contrascope.cores import cores
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
-from contrascope.errors import RunError
+from contrascope.errors import RunError, SettingsError
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
 from contrascope.finished import Finished
@@ -83,7 +83,7 @@ def run_screen(
     """
     screen, out = open_screen(screen_file, overrides), local_path(out)
     # Before hours go into cells that could not be trained on, or that the run to start from does not fit.
-    _refuse_unknown(screen.settings)
+    _refuse_unknown(screen)
     parent_run(Finished(screen.settings, out))
     line = Line(screen, out, say, devices)
     line.store()
@@ -99,10 +99,16 @@ def run_screen(
     return line.report()
 
 
-def _refuse_unknown(settings: ScreenSettings) -> None:
-    """Make sure that there are such a model and such an architecture."""
-    MODELS[settings.model]
-    ARCHITECTURES[training_settings(10_000, **settings.training).architecture]
+def _refuse_unknown(screen: Screen) -> None:
+    """Make sure that there are such a model, such an architecture and such technical columns."""
+    training = training_settings(10_000, **screen.settings.training)
+    MODELS[screen.settings.model]
+    ARCHITECTURES[training.architecture]
+    if lacking := [name for name in training.technical if name not in screen.cells.columns]:
+        raise SettingsError(
+            f"training.technical names {', '.join(lacking)}, which {screen.settings.cells.table} does not have. Choose "
+            f"from: {', '.join(screen.cells.columns)}."
+        )
 
 
 def report_again(

@@ -83,6 +83,14 @@ def test_names_are_those_of_every_cell(tiny_store: CropStore, plan: Plan) -> Non
         assert sorted(found) == feature_names(CHANNELS, which)
 
 
+def test_no_feature_has_a_slash_in_its_name_and_no_two_channels_share_one() -> None:
+    names = feature_names(("a/b", "a_b"), "full")
+    assert "Cells_Intensity_MeanIntensity_a_b_" in names
+    assert "Cells_Intensity_MeanIntensity_a_b" in names
+    assert not [name for name in names if "/" in name]
+    assert len(names) == len(feature_names(("DNA", "GFP"), "full"))
+
+
 def test_a_drawn_cell_measures_what_was_drawn() -> None:
     nucleus, cell = np.zeros((2, 64, 64), bool)
     nucleus[disk((32, 30), 6)], cell[disk((32, 32), 15)] = True, True

@@ -211,6 +211,16 @@ def test_the_best_weights_are_kept_and_not_the_last(store: CropStore, train: Tra
     assert wild.facts["outcome"]["best_step"] == best["step"] + 1  # Lightning logs the step before
 
 
+def test_a_batch_that_asks_for_more_cells_than_there_are_holds_those_and_the_run_says_so(
+    run: Run, store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    large = train(store, tmp_path / "run", batch_size=512)
+    assert (large.facts["outcome"]["batch_size"], large.facts["outcome"]["steps"]) == (112, 2)
+    assert "2 steps of 112 cells, for there are too few for 512," in repr(large)
+    assert run.facts["outcome"]["batch_size"] == 32
+    assert " steps, best" in repr(run)
+
+
 def test_early_stopping_stops(store: CropStore, train: Train, tmp_path: Path) -> None:
     """Nothing improves at a learning rate of almost nothing but the running scale, and that only at first."""
     stopped = train(store, tmp_path / "run", likelihood_scale="learned", learning_rate=1e-30, epochs=50, patience=2)

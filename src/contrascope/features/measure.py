@@ -26,6 +26,7 @@ from cp_measure.core.numba.measuretexture import get_texture
 
 from contrascope.features import names
 from contrascope.features.segment import Mask
+from contrascope.store.export import without_slashes
 
 Measurement = Callable[..., dict[str, Any]]
 OBJECTS = ("Cells", "Cytoplasm", "Nuclei")
@@ -71,9 +72,10 @@ def measured(pixels: np.ndarray, mask: Mask, channels: tuple[str, ...], which: s
         greys: Steps from 0 to the white level that the camera told apart, for Costes' threshold.
 
     Returns:
-        Name -> value, NaN where it is not defined; the names are those of ``feature_names``.
+        Name -> value, NaN where it is not defined; the names are those of ``feature_names``. A slash in a channel's
+        name becomes ``_``: AnnData has no place for one.
     """
-    values = {}
+    values, channels = {}, tuple(without_slashes(channels))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # undefined results are NaN, which says the same
         for objects, labels in _label_images(mask):

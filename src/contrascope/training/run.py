@@ -339,9 +339,11 @@ class Run:
         return images.numpy(), decoded.numpy()
 
     def __repr__(self) -> str:
-        outcome = self.facts["outcome"]
+        outcome, size = self.facts["outcome"], self.settings.batch_size
+        taken = outcome.get("batch_size", size)
+        fewer = f" of {taken:,} cells, for there are too few for {size:,}" if taken < size else ""
         return (
-            f"Run of {self.model_name} in {self.path}: {outcome['steps']:,} steps, best validation loss "
+            f"Run of {self.model_name} in {self.path}: {outcome['steps']:,} steps{fewer}, best validation loss "
             f"{outcome['best_validation_loss']:.1f} nats, {len(self.perturbations):,} perturbations"
         )
 

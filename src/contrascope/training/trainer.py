@@ -143,6 +143,7 @@ def train(
     taken = int(trainer.global_step)
     return {
         "steps": taken,
+        "batch_size": 2 * sampler.half,
         "epochs": math.ceil(taken / len(sampler)),
         "beta_warmup_steps": module.warmup,
         "interrupted": interrupted,
