@@ -28,10 +28,11 @@ def logged(run: Run) -> dict[str, float]:
     return {name: value for name, value in metrics.select("name", "value").iter_rows() if name.startswith("latent/")}
 
 
-def test_an_active_unit_tells_cells_apart_and_a_silent_one_does_not() -> None:
+@pytest.mark.parametrize("unit", [1.0, 0.03], ids=["in units of the prior", "in a space that was made small"])
+def test_an_active_unit_tells_cells_apart_and_a_silent_one_does_not(unit: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    mean = torch.randn(400, 3, generator=generator) * torch.tensor([1.0, 0.2, 0.05])
-    output = torch.cat([mean + 5, torch.zeros(400, 3)], dim=1)
+    mean = torch.randn(400, 3, generator=generator) * torch.tensor([1.0, 0.2, 0.05]) * unit
+    output = torch.cat([mean + 5, torch.full((400, 3), 2 * np.log(unit))], dim=1)
     means = Means()
     for part in output.split(150):
         q = Normal(*part.chunk(2, dim=1))
@@ -69,8 +70,8 @@ def test_a_run_logs_what_its_model_says_of_the_held_out_cells(logging: Run, stor
     control = store.labels[held_out] == 0
     assert q.salient is not None
     for name, normal in (("background", q.background), ("salient", q.salient)):
-        active = (normal.mean.numpy().var(axis=0) > 0.01).sum()
-        assert found[f"latent/active {name} units"] == active
+        between, within = normal.mean.numpy().var(axis=0), normal.log_variance.exp().numpy().mean(axis=0)
+        assert found[f"latent/active {name} units"] == (between / (between + within) > 0.01).sum()
         assert 0 <= found[f"latent/KL of the median {name} unit"] <= found[f"latent/KL of the largest {name} unit"]
     norms = np.linalg.norm(q.salient.mean.numpy(), axis=1)
     assert found["latent/salient norm of controls"] == pytest.approx(norms[control].mean(), rel=1e-3)

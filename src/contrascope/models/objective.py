@@ -117,8 +117,13 @@ def kl_to_unit_normal(q: Normal, prior_mean: Tensor) -> Tensor:
     Returns:
         (B,), >= 0.
     """
+    return kl_by_dimension(q, prior_mean).sum(1)
+
+
+def kl_by_dimension(q: Normal, prior_mean: Tensor) -> Tensor:
+    """(B, Z) nats of ``kl_to_unit_normal``, each dimension's own."""
     square = (q.mean - prior_mean).square() + q.log_variance.exp()
-    return 0.5 * (square - 1 - q.log_variance).sum(1)
+    return 0.5 * (square - 1 - q.log_variance)
 
 
 def squared_wasserstein_to_zero(q: Normal) -> Tensor:

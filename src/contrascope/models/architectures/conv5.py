@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from contrascope.models.architectures.gelu import Gelu
+from contrascope.models.architectures.initial import he, near_the_prior
 from contrascope.models.architectures.sides import doubling, sides
 from contrascope.models.contrastive import Architecture
 
@@ -36,9 +37,7 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(_WIDTHS[-1] * sides(image_size, _HALVINGS)[-1] ** 2, 2 * latent_size)
         _initialise(self.layers)
-        # The first posteriors are close to the prior, so that no cell starts with a huge KL.
-        nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
+        near_the_prior(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 2 Z) of (B, C, H, W)."""
@@ -78,9 +77,7 @@ def _initialise(layers: nn.Module) -> None:
     """He initialisation of every convolution."""
     for layer in layers.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            he(layer)
 
 
 conv5 = Architecture(Encoder, Decoder)

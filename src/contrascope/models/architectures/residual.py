@@ -9,16 +9,13 @@ light of the others in its batch.
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 
 from contrascope.models.architectures.gelu import Gelu, gelu
+from contrascope.models.architectures.initial import he, near_the_prior
 from contrascope.models.architectures.sides import doubling, sides
 from contrascope.models.contrastive import Architecture
-
-Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
 
 _WIDTHS = (32, 64, 128)
 _BLOCKS = 2
@@ -38,12 +35,10 @@ class Encoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, width in zip((channels, *_WIDTHS[:-1]), _WIDTHS, strict=True):
-            layers += [_started(nn.Conv2d(before, width, 3, stride=2, padding=1)), *_blocks(width)]
+            layers += [he(nn.Conv2d(before, width, 3, stride=2, padding=1)), *_blocks(width)]
         self.layers = nn.Sequential(*layers, Gelu())
         self.head = nn.Linear(_WIDTHS[-1] * sides(image_size, len(_WIDTHS))[-1] ** 2, 2 * latent_size)
-        # The first posteriors are close to the prior, so that no cell starts with a huge KL.
-        nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
+        near_the_prior(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 2 Z) of (B, C, H, W)."""
@@ -66,7 +61,7 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [nn.Unflatten(1, (_WIDTHS[-1], side, side))]
         for width, after, large in zip(_WIDTHS[::-1], (*_WIDTHS[-2::-1], channels), larger, strict=True):
             enlarging = doubling(width, after, small=side, large=large)
-            layers += [*_blocks(width), Gelu(), _started(enlarging)]
+            layers += [*_blocks(width), Gelu(), he(enlarging)]
             side = large
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
@@ -84,8 +79,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.first = _started(nn.Conv2d(width, width, 3, padding=1))
-        self.second = _started(nn.Conv2d(width, width, 3, padding=1))
+        self.first = he(nn.Conv2d(width, width, 3, padding=1))
+        self.second = he(nn.Conv2d(width, width, 3, padding=1))
         with torch.no_grad():
             self.second.weight.mul_(_SMALL)
 
@@ -96,14 +91,6 @@ class Block(nn.Module):
 
 def _blocks(width: int) -> list[nn.Module]:
     return [Block(width) for _ in range(_BLOCKS)]
-
-
-def _started(layer: Convolution) -> Convolution:
-    """The layer as He et al. initialise it."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 residual = Architecture(Encoder, Decoder)
