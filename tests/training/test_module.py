@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from contrascope.config import TrainingSettings, training_settings
 from contrascope.errors import RunError
-from contrascope.models.objective import objective
+from contrascope.models.objective import BACKGROUND_SALIENT, Terms, objective
 from contrascope.models.variants import build_model
 from contrascope.sampling.transforms import paper_transform
 from contrascope.store.store import CropStore
@@ -195,7 +195,7 @@ def test_the_learning_rate_of_each_step_is_that_of_the_schedule(decay: bool) -> 
 
 
 def test_in_a_short_training_beta_takes_half_of_the_steps_and_not_all() -> None:
-    m = module(beta_warmup_steps=1_000)  # of 50 steps
+    m = module(beta=1.0, beta_warmup_steps=1_000)  # of 50 steps
     logged: list[float] = []
     m.on_train_batch_end = lambda *_: logged.append(float(m.trainer.callback_metrics["beta"]))
     through_lightning(m, [cells(i) for i in range(4)], [cells(100)], every=1)
@@ -204,7 +204,7 @@ def test_in_a_short_training_beta_takes_half_of_the_steps_and_not_all() -> None:
 
 def test_what_is_logged_is_of_the_steps_that_are_written_down() -> None:
     seen: list[tuple[int, float]] = []
-    m = module(beta_warmup_steps=8)
+    m = module(beta=1.0, beta_warmup_steps=8)
     m.log_every = 3
     m.on_train_batch_end = lambda *_: seen.append((m.global_step, float(m.trainer.callback_metrics.get("beta", -1))))
     through_lightning(m, [cells(i) for i in range(7)], [cells(100)], every=7, logged_every=3)
@@ -242,6 +242,17 @@ def test_a_weight_on_dependence_is_felt_and_logged() -> None:
     assert "validation/dependence background-salient" in logged[1e4]
     assert not [name for name in logged[0.0] if "dependence" in name]
     assert not torch.equal(weights[0.0], weights[1e4])
+
+
+@pytest.mark.parametrize("beta", [1.0, 16.0])
+def test_the_weight_on_dependence_rises_with_beta_to_what_was_asked_whatever_beta_is(beta: float) -> None:
+    with_it, without = (module(beta=beta, beta_warmup_steps=4, independence_weight=weight) for weight in (100.0, 0.0))
+    with_it.independence = {BACKGROUND_SALIENT: 100.0}
+    ones = torch.ones(8)
+    terms = Terms(ones, ones, ones, ones, ones, {BACKGROUND_SALIENT: torch.tensor(0.5)})
+    for share in (0.0, 0.25, 1.0):
+        added = with_it._loss(terms, beta=share * beta) - without._loss(terms, beta=share * beta)
+        assert added.item() == pytest.approx(share * 50.0)
 
 
 def test_a_loss_that_is_not_a_number_is_an_error_that_says_what_to_do() -> None:

@@ -5,7 +5,8 @@
 
 A member of the family differs in its priors p(z|m) and p(s|m) alone; the vae has no s. A technical space t adds
 KL(q(t|x) || p(t|d)) for every cell, with d how it was imaged, and the decoder sees it. Beyond the paper, weights may be
-put on how much spaces depend on each other, on d, or on m, over the cells of a batch (``independence.py``).
+put on how much spaces depend on each other, on d, or on m, over the cells of a batch (``independence.py``); they stand
+beside beta, and rise with it while it rises.
 """
 
 from __future__ import annotations
@@ -56,14 +57,15 @@ class Terms(NamedTuple):
         """(B,) the objective of each cell; its mean is the loss.
 
         Args:
-            beta: Weight of all but the reconstruction.
-            wasserstein_weight: lambda, of the leak.
-            independence: Weight, in nats, of each dependence that was asked for.
+            beta: Weight of what the spaces hold: the KLs and the leak.
+            wasserstein_weight: lambda, of the leak, within beta.
+            independence: Weight, in nats, of each dependence that was asked for; beta does not count for them.
         """
-        prior = self.background + self.salient + self.technical + wasserstein_weight * self.leak
+        held = self.background + self.salient + self.technical + wasserstein_weight * self.leak
+        total = self.reconstruction + beta * held
         for name, weight in (independence or {}).items():
-            prior = prior + weight * self.dependence[name]
-        return self.reconstruction + beta * prior
+            total = total + weight * self.dependence[name]
+        return total
 
 
 class _Sample(NamedTuple):

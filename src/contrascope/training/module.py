@@ -140,8 +140,9 @@ class TrainingModule(L.LightningModule):
         return objective(self.model, batch, generator=noise, independence=self.independence)
 
     def _loss(self, terms: Terms, *, beta: float) -> Tensor:
-        weight = self.settings.wasserstein_weight
-        return terms.total(beta=beta, wasserstein_weight=weight, independence=self.independence).mean()
+        s, risen = self.settings, beta / self.settings.beta
+        independence = {name: risen * weight for name, weight in self.independence.items()}
+        return terms.total(beta=beta, wasserstein_weight=s.wasserstein_weight, independence=independence).mean()
 
     def configure_optimizers(self) -> Any:
         """Adam, with the learning rate of the schedule at each step."""

@@ -11,7 +11,7 @@ def warmup_within(asked: int, *, steps: int) -> int:
 
 
 def beta_at(step: int, *, warmup_steps: int, beta: float = 1.0) -> float:
-    """Weight of all but the reconstruction: from 0 to ``beta`` over the first steps, then ``beta``."""
+    """Weight of what the spaces hold: from 0 to ``beta`` over the first steps, then ``beta``."""
     return beta if warmup_steps == 0 else beta * min(1.0, step / warmup_steps)
 
 
