@@ -36,6 +36,7 @@ def test_the_paper_preset_reads_like_the_paper() -> None:
     assert s.split == (0.83, 0.02, 0.15)
     # lambda 8; beta from 0 to 1 over 4,500 steps; gradient values clipped at 0.5, of a sum over pairs.
     assert s.wasserstein_weight == 8.0
+    assert s.beta == 1
     assert s.beta_warmup_steps == 4500
     assert s.gradient_clip == 0.5
     assert s.loss_scale == 2.0
@@ -52,6 +53,7 @@ def test_the_auto_preset_is_valid_for_a_screen_of_any_size(n_cells: int) -> None
     assert s.preset == "auto"
     assert s.normalization == "measured"
     assert s.likelihood_scale == "closed-form"
+    assert s.beta == 16
     assert s.split[1] > 0
 
 

@@ -54,8 +54,9 @@ class TrainingSettings(Settings):
             perturbation, for a model with a technical space.
         learning_rate: Of Adam, at its highest.
         learning_rate_decay: Let the rate fall to a fiftieth along half a cosine, after a short rise; else it stays.
-        beta: Weight of all but the reconstruction (Higgins et al. 2017). 1 is the bound that the paper derives; with
-            more, a space spends a nat only on what explains so many of the image.
+        beta: Weight of what the spaces hold, the KLs and the leak (Higgins et al. 2017); dependences have
+            weights of their own, which rise with it. 1 is the bound that the paper derives; with
+            more, a space spends a nat only on what explains so many of the image (docs/log.md, "What a nat costs").
         beta_warmup_steps: Steps over which beta rises from 0; of a training of few steps, half of them at most.
         epochs: Passes over the perturbed cells of the training part; a rest that fills no batch waits for the next.
         batch_size: Cells a step, half of them controls.
@@ -204,6 +205,7 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
         "likelihood_scale": "closed-form",
         "focus": "cell",
         "normalization": "measured",
+        "beta": 16.0,
         "augment": True,
         "views": 8,
         "salient_reference": "matched",

@@ -181,7 +181,7 @@ def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
                 f"Training {ending}: {outcome['steps']:,} steps, {outcome['cells_per_second']:,.0f} "
                 f"cells a second. The "
                 f"weights of step {outcome['best_step']:,} are kept, where the validation loss was lowest "
-                f"({outcome['best_validation_loss']:,.1f} nats a cell, every term in full)."
+                f"({outcome['best_validation_loss']:,.1f} nats a cell, beta in full)."
             ),
             Picture(
                 figures / "training.png",
