@@ -122,14 +122,15 @@ def test_a_run_of_before_these_settings_is_embedded_as_it_was(trained_once: Run)
 
 
 def test_a_run_of_before_beta_and_encoders_were_settings_has_them_as_it_was_and_is_not_trained_again(
-    trained_once: Run, store: CropStore, train: Train
+    store: CropStore, train: Train, tmp_path: Path
 ) -> None:
-    facts = read_json(trained_once.path / "run.json")
+    trained = train(store, tmp_path / "run", beta=1.0)
+    facts = read_json(trained.path / "run.json")
     assert (facts["settings"].pop("encoders"), facts["settings"].pop("beta")) == ("apart", 1.0)
-    write_json(trained_once.path / "run.json", facts)
+    write_json(trained.path / "run.json", facts)
     files = ("weights.safetensors", "matched.safetensors", "run.json")
-    before = [(trained_once.path / name).stat() for name in files]
-    again = train(store, trained_once.path)
+    before = [(trained.path / name).stat() for name in files]
+    again = train(store, trained.path, beta=1.0)
     known_by = {name: value for name, value in facts["settings"].items() if name not in OF_EMBEDDING}
     assert again.fingerprint == fingerprint([store.fingerprint, "mcvae", known_by]), "as it was without the setting"
     assert (again.settings.encoders, again.settings.beta) == ("apart", 1.0)
