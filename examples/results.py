@@ -41,8 +41,6 @@ FAMILY: dict[str, tuple[str, dict[str, object]]] = {
     "mcvae, settings of `clean`": ("mcvae", CLEAN),
     "mcvae, one encoder": ("mcvae", {"encoders": "shared"}),
     "three-space": ("three-space", {}),
-    "vae, beta 1": ("vae", {"beta": 1.0}),
-    "cvae, beta 1": ("cvae", {"beta": 1.0}),
     "mcvae, beta 1": ("mcvae", {"beta": 1.0}),
 }
 RAW: dict[str, dict[str, object]] = {

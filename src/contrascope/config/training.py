@@ -225,7 +225,7 @@ def auto_preset(n_cells: int) -> dict[str, Any]:
 CLEAN: dict[str, Any] = {
     "normalize_by": "batch",
     "technical": ["batch", "field_distance"],
-    "salient_technical_weight": 300.0,
+    "salient_technical_weight": 50.0,
 }
 """What ``clean`` has beyond ``auto``."""
 
