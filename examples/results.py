@@ -41,7 +41,6 @@ FAMILY: dict[str, tuple[str, dict[str, object]]] = {
     "mcvae, settings of `clean`": ("mcvae", CLEAN),
     "mcvae, one encoder": ("mcvae", {"encoders": "shared"}),
     "three-space": ("three-space", {}),
-    "mcvae, beta 1": ("mcvae", {"beta": 1.0}),
 }
 RAW: dict[str, dict[str, object]] = {
     "mcvae, all sides, no controls taken off": {"salient_reference": "origin"},
