@@ -34,7 +34,7 @@ def _nothing_is_remembered() -> Iterator[None]:
 @pytest.fixture
 def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def has(*, one_dnn: bool = True, **instructions: bool) -> None:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True} | instructions)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True} | instructions, raising=False)
         monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: one_dnn, raising=False)
 
     return has
@@ -70,7 +70,7 @@ def test_an_older_torch_is_asked_in_its_own_words(
     cpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, has: bool
 ) -> None:
     cpu()
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     assert in_bfloat16("bf16", "cpu") == has

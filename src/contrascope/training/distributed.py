@@ -177,13 +177,13 @@ def _losses_told() -> Iterator[None]:
         yield
     except RuntimeError as error:
         said = str(error)
-        if not isinstance(error, distributed.DistError) and not ("gloo" in said and _GONE.search(said)):
-            raise
-        if _TAKEN.search(said):
+        if _TAKEN.search(said):  # with torch 2.6 an error of no kind of its own
             raise RunError(
                 f"The processes cannot meet at {os.environ['MASTER_ADDR']}, port {os.environ['MASTER_PORT']}: another "
                 f"program listens there. Set MASTER_PORT to a free one, the same for all of them."
             ) from None
+        if not isinstance(error, distributed.DistError) and not ("gloo" in said and _GONE.search(said)):
+            raise
         raise LostError(
             f"Another process of those that share this work was killed or cannot be reached any more: its own machine "
             f"says why, want of memory maybe. What was kept until now is sound; the same command goes on from there. "
