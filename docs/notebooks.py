@@ -93,6 +93,7 @@ def main(demo: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "demo").symlink_to(Path(demo).resolve())
             text, pictures = page(executed(path, Path(folder)), path.stem)
+            text = text.replace(f"{Path(folder).resolve()}/", "")  # a run says where it lies
         for old in FOLDER.glob(f"{path.stem}-*.webp"):
             old.unlink()
         for file, picture in pictures.items():
