@@ -26,7 +26,7 @@ from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, traini
 from contrascope.cores import cores
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
-from contrascope.errors import RunError, SettingsError
+from contrascope.errors import RunError, SettingsError, first_few
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
 from contrascope.finished import Finished
@@ -107,7 +107,7 @@ def _refuse_unknown(screen: Screen) -> None:
     if lacking := [name for name in training.technical if name not in screen.cells.columns]:
         raise SettingsError(
             f"training.technical names {', '.join(lacking)}, which {screen.settings.cells.table} does not have. Choose "
-            f"from: {', '.join(screen.cells.columns)}."
+            f"from: {first_few(screen.cells.columns, 30)}."
         )
 
 

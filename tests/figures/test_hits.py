@@ -50,3 +50,11 @@ def test_every_statistic_can_be_drawn() -> None:
     for metric in ("probe AUC", "Hotelling's T2"):
         drawn = table(("salient", "untrained"), metric=metric)
         ranked_hits(drawn.assign(value=drawn["value"] + 1)).canvas.draw()
+
+
+def test_names_stand_above_all_points() -> None:
+    for metric in ("energy distance", "probe AUC"):
+        for axes in ranked_hits(table(("background", "salient"), metric=metric)).axes[:2]:
+            axes.figure.canvas.draw()
+            top = axes.transAxes.inverted().transform(axes.transData.transform((1, 1.0)))[1]
+            assert all(text.get_position()[1] > top for text in axes.texts)

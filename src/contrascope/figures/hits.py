@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,6 +16,8 @@ from contrascope.benchmarks.hits_table import METRICS
 from contrascope.figures.style import GREY, INK, PALE, colours, grid_of_axes, label_below, rows_of, styled
 
 NAMED = 5
+STEP = 0.07
+"""From name to name, as a share of the panel's height."""
 LEVEL = 0.05
 _OF_GUIDES = ", control guide"
 
@@ -31,7 +35,8 @@ def ranked_hits(table: pd.DataFrame) -> Figure:
     perturbed = rows_of(table, *METRICS.values())
     metric, spaces = str(perturbed["metric"].iloc[0]), list(dict.fromkeys(perturbed["space"]))
     # T^2 grows with the number of features, so each space has a scale of its own.
-    figure, panels = grid_of_axes(len(spaces), height=2.3, sharey=not metric.startswith("Hotelling"))
+    together = not metric.startswith("Hotelling")
+    figure, panels = grid_of_axes(len(spaces), height=2.3, sharey=together)
     guides_known = bool(table["p_guides"].notna().any())
     for axes, (space, colour) in zip(panels, colours(spaces).items(), strict=True):
         _scale(axes, metric, table)
@@ -42,6 +47,7 @@ def ranked_hits(table: pd.DataFrame) -> Figure:
         _points(axes, own["value"].to_numpy(), hit, (own["q_cells"] < LEVEL).to_numpy(), colour)
         axes.set_title(f"{space}: {int(hit.sum())} of {len(own)}")
         _name(axes, own["value"].to_numpy(), own["perturbation"].to_numpy(), hit)
+    _make_room(panels[:1] if together else panels)
     label_below(panels, "perturbations by rank")
     figure.supylabel(metric, fontsize=8)
     figure.legend(handles=_keys(guides_known), loc="outside lower center", ncols=4 if len(spaces) > 1 else 2)
@@ -78,14 +84,29 @@ def _name(axes: Axes, values: np.ndarray, names: np.ndarray, hit: np.ndarray) ->
         label = axes.annotate(
             str(name),
             (rank + 1, values[rank]),
-            (0.5, 0.95 - 0.09 * line),
+            (0.5, 0.97 - STEP * line),
             textcoords="axes fraction",
             fontsize=6.5,
             va="center",
             color=INK,
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 2},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": GREY,
+                "linewidth": 0.5,
+                "shrinkA": 2,
+                "shrinkB": 2,
+                "relpos": (0, 0.5),
+            },
         )
         label.set_in_layout(False)
+
+
+def _make_room(panels: Sequence[Axes]) -> None:
+    """Move all points below the names, by the scale's upper end."""
+    for axes in panels:
+        to_scale = axes.yaxis.get_transform()
+        low, high = to_scale.transform(np.array(axes.get_ylim()))
+        axes.set_ylim(top=float(to_scale.inverted().transform(low + (high - low) / (1 - STEP * NAMED))))
 
 
 def _scale(axes: Axes, metric: str, table: pd.DataFrame) -> None:
