@@ -105,3 +105,9 @@ def test_profiles_are_asked_what_profiles_allow(files: dict[str, Path]) -> None:
     )
     assert "complexes" in facts["benchmarks"]
     assert (files["out"] / "complexes_differences.csv").exists()
+
+
+def test_an_embedding_whose_name_has_a_blank_is_judged(files: dict[str, Path]) -> None:
+    facts, _ = benchmark(files["mcvae.h5ad"], "artifacts", out=files["out"], beside=[f"my cvae={files['cvae.h5ad']}"])
+    judged = {row["space"] for row in facts["headline"]}
+    assert {"salient", "my cvae background", "my cvae salient"} <= judged

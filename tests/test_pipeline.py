@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from contrascope import cli, pipeline
-from contrascope.errors import RunError, SettingsError
+from contrascope.errors import BenchmarkError, RunError, SettingsError
 from contrascope.judging import questions, unasked
 from contrascope.pipeline import Line
 from contrascope.registry import BENCHMARKS
@@ -234,6 +234,30 @@ def test_each_benchmark_that_the_screen_file_names_gets_what_it_takes(tiny_scree
     results = line.results()
     assert "guides of" in results["functions"].notes[0]
     assert (tmp_path / "out" / "benchmarks" / "functions.png").exists()
+
+
+def test_a_benchmark_that_the_screen_file_names_is_not_left_out_in_silence(tiny_screen: Path, tmp_path: Path) -> None:
+    line = to_profiles(tiny_screen, tmp_path / "out", benchmarks={"stages": {}}, annotations={})
+    with pytest.raises(BenchmarkError):  # the tiny screen has too few controls in mitosis
+        line.results()
+
+
+def test_the_report_is_written_again_when_the_screen_file_says_something_else(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "screen_page", lambda made: f"{made.settings.name}: {sorted(made.results)}")
+    monkeypatch.setattr("contrascope.judging.needed_by", lambda name: [] if name == "artifacts" else ["all"])
+    complexes = str(tiny_screen.parent / "complexes.gmt")
+
+    def report(**changes: object) -> str:
+        line = to_profiles(tiny_screen, tmp_path / "out", **changes)
+        line.results()
+        return line.report().read_text()
+
+    asked: dict[str, object] = {"annotations": {}, "benchmarks": {"complexes": {"annotations": complexes}}, "name": "a"}
+    assert report(**asked) == "a: ['artifacts', 'complexes']"
+    assert report(**asked | {"name": "b"}) == "b: ['artifacts', 'complexes']"
+    assert report(**asked | {"benchmarks": {}}) == "a: ['artifacts']"
 
 
 def test_what_cellprofiler_measures_is_judged_beside_the_learned_spaces_on_the_same_cells(

@@ -23,6 +23,14 @@ def test_a_stage_is_done_when_it_was_made_from_the_same_and_its_outcomes_are_the
     assert not stages.is_done("figures", key("figures", 2), outcome)
 
 
+def test_stages_of_a_kind_that_are_not_wanted_any_more_are_forgotten(tmp_path: Path) -> None:
+    stages = _stages(tmp_path / "out")
+    for stage in ("store", "benchmark hits", "benchmark mitosis"):
+        stages.set(stage, "abc")
+    stages.keep("benchmark ", ["hits"])
+    assert stages.others("inputs") == {"store": "abc", "benchmark hits": "abc"}
+
+
 def test_what_is_made_is_known_to_who_opens_the_folder_next(tmp_path: Path) -> None:
     _stages(tmp_path / "out").set("store", "abc")
     again = _stages(tmp_path / "out")

@@ -75,9 +75,9 @@ def benchmark(
     cells = read_embedding(data, key=key)
     spaces = changes.pop("spaces", None)
     if beside:
-        own = chosen_spaces(cells, None)
+        own, before = chosen_spaces(cells, None), set(cells.obsm)
         cells, notes = _with_others(cells, beside, key)
-        spaces = spaces or [*own, *(space for space in cells.obsm if space.split(" ")[0] in _names(beside))]
+        spaces = spaces or [*own, *(space for space in cells.obsm if space not in before)]
     else:
         notes = ()
     with same_colours([*cells.obsm, *_names(beside), _model_of(cells)]):

@@ -7,7 +7,7 @@ the last, one that the data do not allow is left out, and ``NAME_notes.json`` sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,18 @@ def unasked(settings: ScreenSettings) -> dict[str, str]:
     }
 
 
-def files_digest(options: Mapping[str, Any]) -> list[str]:
-    """What the files that options name hold, so that another content is another question."""
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(options)]
+def is_named(name: str, settings: ScreenSettings) -> bool:
+    """Whether the screen file asks this question, so that it must be computable."""
+    return name in settings.benchmarks or name in settings.annotations.by_benchmark
+
+
+def told_apart(options: Any) -> Any:
+    """Options with what their files hold in place of where they lie: another content is another question."""
+    if isinstance(options, Mapping):
+        return {name: told_apart(value) for name, value in options.items()}
+    if isinstance(options, str | Path) and Path(options).is_file():
+        return hashlib.sha256(Path(options).read_bytes()).hexdigest()
+    return options
 
 
 def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path, *, named: bool) -> Result | None:
@@ -72,13 +81,12 @@ def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path, *
     except BenchmarkError as error:
         if named:
             raise
-        for file in folder.glob(f"{name}.*"):
-            file.unlink()
+        for file in [*folder.glob(f"{name}.*"), folder / f"{name}_headline.csv"]:
+            file.unlink(missing_ok=True)
         write_json(folder / f"{name}_notes.json", [str(error)])
         return None
     with same_colours(data.obsm):
         result.save(folder)
-    write_json(folder / f"{name}_notes.json", list(result.notes))
     return result
 
 
@@ -92,11 +100,3 @@ def answered(name: str, folder: Path) -> Result | None:
 def why_not(name: str, folder: Path) -> str:
     """Why a question that the data did not allow was left out."""
     return " ".join(read_json(folder / f"{name}_notes.json"))
-
-
-def _files(value: Any) -> Iterator[Path]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _files(item)
-    elif isinstance(value, str | Path) and Path(value).is_file():
-        yield Path(value)

@@ -277,13 +277,15 @@ class Line:
     def results(self) -> dict[str, Result]:
         """The benchmarks that the screen file names, and those that the data allow."""
         folder = self.out / "benchmarks"
+        self._stages.keep("benchmark ", judging.questions(self.settings))
         for name, options in judging.questions(self.settings).items():
-            made_from = key(name, self._stages["profiles"], options, judging.files_digest(options), *self._rival)
+            named = judging.is_named(name, self.settings)
+            made_from = key(name, self._stages["profiles"], judging.told_apart(options), named, *self._rival)
             if self._stages.is_done(f"benchmark {name}", made_from, folder / f"{name}_notes.json"):
                 self.say(f"benchmark {name}: done before")
                 continue
             report_progress(f"Benchmark {name}", 0, 1)
-            result = judging.answer(name, self.made.judged[0].for_(name), options, folder, named=bool(options))
+            result = judging.answer(name, self.made.judged[0].for_(name), options, folder, named=named)
             report_progress(f"Benchmark {name}", 1, 1)
             self._stages.set(f"benchmark {name}", made_from)
             self.say(f"benchmark {name}: {'left out' if result is None else f'{len(result.table):,} numbers'}")
@@ -343,7 +345,8 @@ class Line:
     def report(self) -> Path:
         """The page that shows it all."""
         path = self.out / "report.html"
-        made_from = key("report", self._stages.others("report"))
+        shown = self.settings.model_dump(mode="json")  # with the screen's name, and what is not asked any more
+        made_from = key("report", self._stages.others("report"), shown)
         if self._stages.is_done("report", made_from, path):
             self.say("report: done before")
             return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,6 +61,11 @@ class Stages:
         """A stage is made from this; said before the work where what is unfinished is gone on with."""
         self._made[stage] = made_from
         self._save()
+
+    def keep(self, kind: str, names: Iterable[str]) -> None:
+        """Forget the stages whose name begins with ``kind``, but for these."""
+        wanted = {f"{kind}{name}" for name in names}
+        self._made = {stage: m for stage, m in self._made.items() if not stage.startswith(kind) or stage in wanted}
 
     def forget(self, stage: str) -> None:
         """Have a stage done again, whatever it was made from."""

@@ -10,7 +10,7 @@ import pytest
 from anndata import AnnData
 
 from contrascope.benchmarks import Result, benchmark
-from contrascope.benchmarks.result import tidy
+from contrascope.benchmarks.result import read_result, tidy
 from contrascope.errors import SettingsError
 
 
@@ -23,10 +23,12 @@ def data(*spaces: str) -> AnnData:
 SETS = {"one": ["A", "B"], "two": ["C", "D", "E"]}
 
 
-def test_saving_writes_the_same_four_files_each_time(tmp_path: Path) -> None:
+def test_saving_writes_the_same_five_files_each_time(tmp_path: Path) -> None:
     result = benchmark(data("background", "salient"), "complexes", annotations=SETS)
     first = result.save(tmp_path / "first")
-    names = ["complexes.csv", "complexes_headline.csv", "complexes.png", "complexes.svg"]
+    names = [
+        "complexes.csv", "complexes_headline.csv", "complexes_notes.json", "complexes.png", "complexes.svg"
+    ]  # fmt: skip
     assert [path.name for path in first] == names
     for one, two in zip(first, result.save(tmp_path / "second"), strict=True):
         assert one.read_bytes() == two.read_bytes()
@@ -36,9 +38,17 @@ def test_saving_writes_the_same_four_files_each_time(tmp_path: Path) -> None:
 def test_a_result_without_a_figure_saves_its_tables(tmp_path: Path) -> None:
     table = tidy([{"space": "mine", "metric": "score", "value": 1.0, "chance": 0.5, "n": 3}])
     result = Result("outside", table, table)
-    assert [path.name for path in result.save(tmp_path)] == ["outside.csv", "outside_headline.csv"]
+    files = ["outside.csv", "outside_headline.csv", "outside_notes.json"]
+    assert [path.name for path in result.save(tmp_path)] == files
     with pytest.raises(SettingsError, match="figures has no 'outside'"):
         result.plot()
+
+
+def test_a_result_that_was_saved_is_read_with_its_notes(tmp_path: Path) -> None:
+    table = tidy([{"space": "mine", "metric": "score", "value": 1.0, "chance": 0.5, "n": 3}])
+    for notes in (("Genes β1 and β2 were left out.", "Few cells."), ()):
+        Result("outside", table, table, notes).save(tmp_path)
+        assert read_result(tmp_path / "outside.csv").notes == notes
 
 
 def test_a_result_shows_its_headline_and_notes() -> None:

@@ -114,3 +114,16 @@ def test_wells_of_one_name_on_two_plates_are_two_replicates() -> None:
         (0, 1),
         (0, 1),
     ]
+
+
+def test_rankings_are_drawn_once_for_each_number_of_replicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def counted(replicates: int, controls: int, null_size: int, seed: int) -> NDArray:
+        drawn.append(replicates)
+        return random_rankings(replicates, controls, null_size, seed)
+
+    monkeypatch.setattr(retrieval, "random_rankings", counted)
+    own = {f"G{i}": profiles(1.0, k=2 + i % 2, seed=i)[0] for i in range(6)}
+    assert len(mean_average_precisions(own, profiles(0.0)[1], null_size=20, seed=0)) == 6
+    assert sorted(drawn) == [2, 3]

@@ -76,7 +76,7 @@ class Result:
         return figure
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write NAME.csv, NAME_headline.csv and, where the benchmark has a figure, NAME.png and NAME.svg.
+        """Write NAME.csv, NAME_headline.csv, NAME_notes.json and, where there is a figure, NAME.png and NAME.svg.
 
         Equal results give equal files.
 
@@ -86,9 +86,12 @@ class Result:
         folder = local_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         table, headline = folder / f"{self.name}.csv", folder / f"{self.name}_headline.csv"
+        notes = folder / f"{self.name}_notes.json"
         self.table.to_csv(table, index=False)
         self.headline.to_csv(headline, index=False)
-        return [table, headline, *(save_figure(self.plot(), folder / self.name) if self.name in FIGURES else [])]
+        notes.write_text(json.dumps(list(self.notes), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        drawn = save_figure(self.plot(), folder / self.name) if self.name in FIGURES else []
+        return [table, headline, notes, *drawn]
 
     def __repr__(self) -> str:
         wide = self.headline.to_string(index=False, float_format=lambda value: f"{value:.3f}")

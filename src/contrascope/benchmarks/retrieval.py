@@ -90,11 +90,13 @@ def mean_average_precisions(own: dict[str, Matrix], controls: Matrix, *, null_si
     own = {name: profiles for name, profiles in own.items() if len(profiles) >= MIN_REPLICATES}
     rows: dict[str, dict[str, float]] = {}
     if len(controls) >= MIN_REPLICATES:
-        nulls: dict[tuple[int, int], Matrix] = {}
+        nulls: dict[int, Matrix] = {}
         for block in _blocks(own, len(controls)):
             for name, found in _average_precisions(block, controls).items():
                 k = len(own[name])
-                null = nulls.setdefault((k, len(controls)), random_rankings(k, len(controls), null_size, seed))
+                if k not in nulls:
+                    nulls[k] = random_rankings(k, len(controls), null_size, seed)
+                null = nulls[k]
                 # Rankings are float32.
                 p = (1 + int((null >= found - 1e-6).sum())) / (1 + null_size)
                 rows[name] = {MAP: found, CHANCE_MAP: float(null.mean()), P_MAP: p, N_REPLICATES: k}
