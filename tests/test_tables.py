@@ -78,3 +78,32 @@ def test_a_name_with_a_slash_is_refused_where_it_has_no_place_and_nothing_is_lef
     with pytest.raises(SettingsError, match=r"no place in a .zarr, obs\['340/380'\]"):
         write_anndata(cells, tmp_path / "cells.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_name_of_a_row_is_what_is_written(tmp_path: Path) -> None:
+    table = TABLE.with_columns(pl.Series("cell_id", ["001", "1", "1.0"]))
+    assert read_embedding(written(table, tmp_path / "measured.csv")).obs_names.tolist() == ["001", "1", "1.0"]
+
+
+@pytest.mark.parametrize("ending", ["h5ad", "zarr"])
+def test_a_file_is_there_at_every_moment_of_its_replacement(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"cells.{ending}"
+    for name in "ab":
+        write_anndata(AnnData(obs=pd.DataFrame(index=[name])), path)
+        assert read_anndata(path).obs_names.tolist() == [name]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+    move = Path.replace
+
+    def stop(this: Path, target: Path) -> Path:
+        if target == path:
+            raise KeyboardInterrupt
+        return move(this, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_anndata(AnnData(obs=pd.DataFrame(index=["c"])), path)
+    former = path if path.exists() else tmp_path / f"before-{path.name}"
+    assert read_anndata(former).obs_names.tolist() == ["b"]

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something a user can put right (one paragraph), 2 wrong us
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
@@ -396,7 +397,16 @@ def main() -> None:
     except ContrascopeError as error:
         _complain(f"{type(error).__name__}: {error}")
     except OSError as error:  # no permission, no space: a matter of the machine, not of the program
-        _complain(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. Check its permissions.")
+        _complain(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. {_advice(error)}".strip())
+
+
+def _advice(error: OSError) -> str:
+    """What to do about what the machine refused; nothing where we do not know."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Check its permissions."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room, or write elsewhere; what is finished is kept."
+    return ""
 
 
 def _complain(text: str) -> None:

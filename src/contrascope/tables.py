@@ -60,7 +60,7 @@ def read_embedding(path: str | Path, *, key: str = "cell_id") -> ad.AnnData:
     path = local_path(path)
     if path.suffix not in _TABLES:
         return read_anndata(path)
-    table = _read_table(path)
+    table = _read_table(path, key)
     if key not in table:
         raise BenchmarkError(
             f"{path} has no column '{key}' that names its rows. It has {first_few(table.columns, 8)}. "
@@ -78,14 +78,15 @@ def read_embedding(path: str | Path, *, key: str = "cell_id") -> ad.AnnData:
     return ad.AnnData(obs=pd.DataFrame(index=index), obsm={"features": features}, uns={"left_out": left_out})
 
 
-def _read_table(path: Path) -> pl.DataFrame:
+def _read_table(path: Path, key: str) -> pl.DataFrame:
     if not path.exists():
         raise BenchmarkError(f"There is no {path}. A table of features was needed.")
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path, glob=False)
         separator = "\t" if path.suffix == ".tsv" else ","
-        return pl.read_csv(path, separator=separator, infer_schema_length=None, glob=False)
+        names = {key: pl.String}  # the cell 007 is not 7
+        return pl.read_csv(path, separator=separator, infer_schema_length=None, schema_overrides=names, glob=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path} cannot be read as a table: {' '.join(str(error).split())}.") from None
 
@@ -115,9 +116,18 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     except BaseException:
         _remove(beside)
         raise
-    _remove(path)
-    beside.replace(path)
+    _put_in_place(beside, path)
     return path
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Move what is whole where it belongs. A folder cannot be moved onto anything: what is there steps aside first."""
+    before = path.with_name(f"before-{path.name}")
+    if path.exists() and (path.is_dir() or new.is_dir()):
+        _remove(before)
+        path.rename(before)
+    new.replace(path)
+    _remove(before)
 
 
 def _slashed(data: ad.AnnData) -> list[str]:

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from contrascope.errors import BenchmarkError
 from contrascope.profiles import aggregate, averaged
+from contrascope.profiles.aggregate import rows_of_each
 
 
 def cells(n: int = 300, seed: int = 0) -> AnnData:
@@ -150,3 +151,13 @@ def test_cells_that_make_no_profiles_are_refused_with_the_reason(
     spoil(data)
     with pytest.raises(BenchmarkError, match=message):
         averaged(data)
+
+
+def test_rows_of_each_name_are_what_a_loop_finds() -> None:
+    random = np.random.default_rng(0)
+    names, wanted = pd.Series(random.choice(["b", "NA", "a1", "7"], 50), dtype=object), random.random(50) < 0.7
+    found = rows_of_each(names, wanted)
+    assert list(found) == sorted(found)
+    for name, rows in found.items():
+        assert rows.tolist() == [i for i in range(50) if names[i] == name and wanted[i]]
+    assert rows_of_each(names, np.zeros(50, dtype=bool)) == {}

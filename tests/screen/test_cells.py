@@ -46,7 +46,7 @@ def test_our_columns_come_first_and_all_others_stay(tmp_path: Path, toy_cells: p
     cells = read(tmp_path, table.select(reversed(table.columns)))
     assert cells.columns[:7] == list(v.REQUIRED)
     assert cells[v.CONTROL].to_list() == (toy_cells["perturbation"] == "control").to_list()
-    assert cells["batch"].unique().sort().to_list() == ["P1_A1", "P1_A2"]
+    assert cells["batch"].unique().sort().to_list() == ["P1_A01", "P1_A02"]
     assert cells.select(table.columns).equals(table.with_columns(pl.col("tile").cast(pl.String)))
 
 
@@ -314,3 +314,25 @@ def test_a_row_that_stands_twice_is_refused_where_cells_have_no_id_of_their_own(
     assert read(tmp_path, named).height == table.height + 1, "they have ids of their own"
     moved = table[[3]].with_columns(pl.col("x") + 1)
     assert read(tmp_path, pl.concat([table, moved])).height == table.height + 1
+
+
+def test_a_well_that_is_spelled_in_two_ways_is_one_batch(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    spelled = (
+        pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("well")).otherwise(pl.col("well").str.replace("A", "a0"))
+    )
+    cells = read(tmp_path, toy_cells.with_columns(spelled))
+    assert cells["well"].n_unique() == 4
+    assert cells["batch"].unique().sort().to_list() == ["P1_A01", "P1_A02"]
+
+
+def test_labels_of_a_csv_are_what_is_written(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    number = {"control": "00", "GENE1": "01", "GENE2": "1"}
+    table = toy_cells.with_columns(
+        pl.col("perturbation").replace_strict(number).alias("perturbation"),
+        pl.format("0{}", pl.int_range(pl.len())).alias("cell_id"),
+        pl.col("perturbation").replace_strict(number).alias("guide"),
+    )
+    cells = read(tmp_path, table, name="cells.csv", control="00")
+    for name in ("perturbation", "guide", "cell_id"):
+        assert cells[name].cast(pl.String).to_list() == table[name].to_list()
+    assert cells["control"].sum() == (table["perturbation"] == "00").sum()

@@ -102,7 +102,7 @@ def test_a_pipelines_table_is_read_by_its_preset(
 def test_a_batch_of_cytomining_is_a_plate_and_of_others_a_well(tmp_path: Path, cells: pl.DataFrame) -> None:
     table = renamed(cells, CYTOMINING, Metadata_pert_type=role("negcon"))
     assert read(tmp_path, table, "cytomining")["batch"].unique().to_list() == ["P1"]
-    assert read(tmp_path, renamed(cells, FUNK), "funk2022")["batch"][0] == "P1_A1"
+    assert read(tmp_path, renamed(cells, FUNK), "funk2022")["batch"][0] == "P1_A01"
 
 
 def test_an_id_of_the_standard_is_made_by_its_own_rule_if_it_is_not_there(tmp_path: Path, cells: pl.DataFrame) -> None:

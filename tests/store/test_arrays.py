@@ -88,3 +88,9 @@ class TestStoreFromArrays:
             store_from_arrays(
                 np.zeros((0, 1, 8, 8), np.uint8), self.cells(2).clear(), tmp_path / "s.zarr", channels=["a"]
             )
+
+    def test_a_guide_of_two_perturbations_is_refused(self, tmp_path: Path) -> None:
+        cells = self.cells(6).with_columns(pl.lit("g").alias("guide"))
+        with pytest.raises(TableError, match="1 guides of the table of cells have more than one perturbation"):
+            store_from_arrays(np.ones((6, 1, 4, 4), np.uint8), cells, tmp_path / "s.zarr", channels=["a"])
+        assert not (tmp_path / "s.zarr").exists()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,15 +151,13 @@ def _blocks(parts: list[Path], ids: pl.Series) -> Iterator[pl.DataFrame]:
 
 
 def _write_table(out: Path, blocks: Iterator[pl.DataFrame], made: str) -> None:
-    with appearing(out) as beside:
+    with appearing(out) as beside, ExitStack() as opened:
         writer = None
         for block in blocks:
             table = block.to_arrow(compat_level=pl.CompatLevel.oldest())
             table = table.replace_schema_metadata({MADE: made})
-            writer = writer or pq.ParquetWriter(beside, table.schema, compression="zstd")
+            writer = writer or opened.enter_context(pq.ParquetWriter(beside, table.schema, compression="zstd"))
             writer.write_table(table)
-        if writer is not None:
-            writer.close()
 
 
 def _write_anndata(

@@ -131,6 +131,15 @@ def rows_by_name(index: pd.Index) -> NDArray[np.intp]:
     return order
 
 
+def rows_of_each(names: pd.Series, wanted: NDArray[np.bool_]) -> dict[str, NDArray[np.intp]]:
+    """Name -> the wanted rows that bear it, in order; names by the alphabet, in one pass however many there are."""
+    rows = np.flatnonzero(wanted)
+    found, codes = np.unique(names.to_numpy(dtype=object)[rows].astype(str), return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(rows[order], np.cumsum(np.bincount(codes, minlength=len(found)))[:-1])
+    return dict(zip(found.tolist(), parts, strict=False))
+
+
 def flags(column: pd.Series) -> NDArray[np.bool_]:
     """A column of true and false, (N,).
 

@@ -17,7 +17,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.aggregate import flags
+from contrascope.profiles.aggregate import flags, rows_of_each
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
 
@@ -82,8 +82,7 @@ def _members(guides: AnnData) -> dict[str, NDArray[np.intp]]:
             f"{first_few(sorted(set(names[names.duplicated()])))}: guides with several rows, which are cells, or "
             "batches. Give profile(cells, by='guide')."
         )
-    perturbation, control = guides.obs[PERTURBATION].astype(str).to_numpy(), flags(guides.obs[CONTROL])
-    found = {str(name): np.flatnonzero((perturbation == name) & ~control) for name in np.unique(perturbation[~control])}
+    found = rows_of_each(guides.obs[PERTURBATION], ~flags(guides.obs[CONTROL]))
     if all(len(rows) < 2 for rows in found.values()):
         raise BenchmarkError(
             f"None of the {len(found):,} perturbations has two guides, so no guides can agree. Give guide profiles of "

@@ -22,7 +22,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.errors import BenchmarkError
-from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SUMS, averaged, flags, rows_by_name
+from contrascope.profiles.aggregate import N_CELLS, ROWS_AT_ONCE, SUMS, averaged, flags, rows_by_name, rows_of_each
 from contrascope.profiles.normalize import ROUNDING
 from contrascope.vocabulary import CONTROL, GUIDE, PERTURBATION
 
@@ -64,8 +64,7 @@ class Guides:
                 f"{int(control.sum()):,} of {len(control):,} guides are controls; perturbed guides and controls to see "
                 "them from were needed. Name the control label of the screen, so that obs['control'] is true for them."
             )
-        names = table[PERTURBATION].to_numpy(dtype=object)
-        members = {str(name): np.flatnonzero((names == name) & ~control) for name in sorted(set(names[~control]))}
+        members = rows_of_each(table[PERTURBATION], ~control)
         of_cell = table.index.get_indexer(cells.obs[GUIDE].astype(str))
         return Guides(table, of_cell, members, rows_by_name(cells.obs_names))
 

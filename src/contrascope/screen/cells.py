@@ -20,6 +20,7 @@ from contrascope.errors import SettingsError, TableError, first_few
 from contrascope.screen.guides import refuse_mixed_guides
 from contrascope.screen.presets import TablePreset, preset_control, preset_named, preset_sources
 from contrascope.screen.table_files import collected, scan_table
+from contrascope.screen.tiles import canonical_name, canonical_well
 
 _INTERNAL = (v.CONTROL, v.FIELD_DISTANCE, v.SPLIT, "tile_index", "height", "width", "reason")
 """Names that later stages give to columns of their own."""
@@ -45,7 +46,9 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
     """
     preset = preset_named(settings.preset) if settings.preset is not None else _OUR_OWN
     table = scan_table(settings.table, key=settings.key)
-    cells = _renamed(table, preset, settings)
+    mapping = _mapping(table.collect_schema().names(), preset, settings)
+    table = _with_texts(table, mapping, settings)
+    cells = _with_batch(_renamed(table, mapping, preset, settings))
     have_ids = v.CELL_ID in cells.columns
     cells = cells if have_ids else _numbered(cells)
     _refuse_unplaced(cells, settings.table)
@@ -76,26 +79,60 @@ def _mapping(columns: list[str], preset: TablePreset, settings: CellTableSetting
     return {k: c for k, c in found.items() if k not in settings.constants}
 
 
-def _renamed(table: pl.LazyFrame, preset: TablePreset, settings: CellTableSettings) -> pl.DataFrame:
+def _with_texts(table: pl.LazyFrame, mapping: dict[str, list[str]], settings: CellTableSettings) -> pl.LazyFrame:
+    """The table, its labels as they are written: of a CSV, types are told by looks, and the guide 007 looks like 7."""
     schema = table.collect_schema()
-    mapping = _mapping(schema.names(), preset, settings)
+    texts = {c for name in (*LABELS, v.CELL_ID) for c in mapping.get(name, ())}
+    changed = [c for c in texts if c in schema and schema[c] != pl.String]
+    return scan_table(settings.table, key=settings.key, texts=changed) if changed else table
+
+
+def _renamed(
+    table: pl.LazyFrame, mapping: dict[str, list[str]], preset: TablePreset, settings: CellTableSettings
+) -> pl.DataFrame:
+    schema = table.collect_schema()
     _refuse_missing(schema.names(), mapping, settings)
     ours = {name: _column(schema, name, columns) for name, columns in mapping.items()}
     ours |= {name: pl.lit(value) for name, value in settings.constants.items()}
     if v.CELL_ID not in ours and preset.cell_number in schema:
         number = pl.col(str(preset.cell_number)).cast(pl.String)
         ours[v.CELL_ID] = pl.concat_str([ours[v.PLATE], ours[v.WELL], ours[v.TILE], number], separator=_JOIN)
-    if v.BATCH not in ours:
-        ours[v.BATCH] = pl.concat_str([ours[v.PLATE], ours[v.WELL]], separator=_JOIN)
     ours = {name: column.cast(pl.Categorical) if name in LABELS else column for name, column in ours.items()}
     used = {c[0] for c in mapping.values() if len(c) == 1}
     rest = {name: pl.col(c) for c, name in _names_of_rest([c for c in schema if c not in used]).items()}
     return collected(table.select(**{name: ours[name] for name in _OURS if name in ours}, **rest), settings.table)
 
 
+def with_canonical_places(cells: pl.DataFrame) -> pl.DataFrame:
+    """Plates, wells and tiles in one spelling: ``A1`` and ``A01`` are one well."""
+    spell = {v.PLATE: canonical_name, v.WELL: canonical_well, v.TILE: canonical_name}
+    out = {}
+    for name, canonical in spell.items():
+        if name not in cells.columns:
+            continue
+        spellings = cells[name].unique().to_list()
+        names = [s if s is None else canonical(s) for s in spellings]
+        if names != spellings:
+            out[name] = cells[name].replace_strict(spellings, names, return_dtype=pl.Categorical)
+    return cells.with_columns(**out)
+
+
+def _with_batch(cells: pl.DataFrame) -> pl.DataFrame:
+    """A batch is a well of a plate where no column says what it is: one batch, however the well is spelled."""
+    if v.BATCH in cells.columns:
+        return cells
+    place = [pl.col(name).cast(pl.String) for name in (v.PLATE, v.WELL)]
+    batch = pl.concat_str(place, separator=_JOIN).cast(pl.Categorical).alias(v.BATCH)
+    spelled = with_canonical_places(cells.select(v.PLATE, v.WELL)).lazy()
+    return _ours_first(cells.hstack(spelled.select(batch).collect(engine="streaming")))
+
+
 def _numbered(cells: pl.DataFrame) -> pl.DataFrame:
     """Cells without an id, called by their row."""
-    cells = cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID))
+    return _ours_first(cells.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(v.CELL_ID)))
+
+
+def _ours_first(cells: pl.DataFrame) -> pl.DataFrame:
     ours = [name for name in _OURS if name in cells.columns]
     return cells.select(*ours, pl.exclude(ours))
 

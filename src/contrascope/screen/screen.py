@@ -19,9 +19,9 @@ from contrascope.config import ImageSettings, ScreenSettings, fingerprint, load_
 from contrascope.errors import ScreenError, TableError, TileError, first_few
 from contrascope.progress import track
 from contrascope.registry import READERS
-from contrascope.screen.cells import read_cells
+from contrascope.screen.cells import read_cells, with_canonical_places
 from contrascope.screen.table_files import digest_of_table
-from contrascope.screen.tiles import TileKey, TileReader, TileShape, canonical_name, canonical_well
+from contrascope.screen.tiles import TileKey, TileReader, TileShape
 from contrascope.shown import html_of
 
 TILE_INDEX = "tile_index"
@@ -93,7 +93,7 @@ def open_screen(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         ScreenError: Cells lie outside their tile.
     """
     settings = load_screen_settings(Path(path), dict(overrides or {}))
-    cells = _with_canonical_places(read_cells(settings.cells))
+    cells = with_canonical_places(read_cells(settings.cells))
     tiles = cells.lazy().group_by(_PLACE).agg(pl.len().alias("cells")).collect(engine="streaming")
     tiles = tiles.with_columns(pl.col(_PLACE).cast(pl.String)).sort(
         v.PLATE, v.WELL, pl.col(v.TILE).cast(pl.Int64, strict=False), v.TILE
@@ -104,17 +104,6 @@ def open_screen(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     cells = _placed(cells, tiles)
     _refuse_outside(cells, tiles, settings.cells.table)
     return Screen(settings, cells, tiles, reader, dtype)
-
-
-def _with_canonical_places(cells: pl.DataFrame) -> pl.DataFrame:
-    spell = {v.PLATE: canonical_name, v.WELL: canonical_well, v.TILE: canonical_name}
-    out = {}
-    for name, canonical in spell.items():
-        spellings = cells[name].unique().to_list()
-        names = [canonical(s) for s in spellings]
-        if names != spellings:
-            out[name] = cells[name].replace_strict(spellings, names, return_dtype=pl.Categorical)
-    return cells.with_columns(**out)
 
 
 def _with_shapes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import pickletools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ _LIST_OF_WORDS = {"PROTO", "FRAME", "MARK", "LIST", "EMPTY_LIST", "APPEND", "APP
 _WORDS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 
 
-def scan_table(path: Path, *, key: str | None = None, infer: int | None = 10_000) -> pl.LazyFrame:
+def scan_table(
+    path: Path, *, key: str | None = None, infer: int | None = 10_000, texts: Collection[str] = ()
+) -> pl.LazyFrame:
     """A table as it stands in its file, or in the files of its folder in the order of their names.
 
     Of Parquet and CSV only the columns are looked at; ``collected`` reads what is wanted of it.
@@ -45,11 +47,12 @@ def scan_table(path: Path, *, key: str | None = None, infer: int | None = 10_000
             called ``column=value``.
         key: Which table of an HDF5 file; may be left out if there is one.
         infer: Rows of a CSV by which types are told; None for all, which reads it once more.
+        texts: Columns of a CSV that are texts, whatever they look like.
 
     Raises:
         TableError: Not there, of another kind, unreadable or without rows.
     """
-    scan = _scanner(path, key, infer)
+    scan = _scanner(path, key, infer, texts)
     with _reading(path):
         table = scan()
         empty = table.select(pl.first()).head(1).collect().is_empty()
@@ -99,7 +102,7 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _scanner(path: Path, key: str | None, infer: int | None) -> Callable[[], pl.LazyFrame]:
+def _scanner(path: Path, key: str | None, infer: int | None, texts: Collection[str]) -> Callable[[], pl.LazyFrame]:
     name = path.name.lower()
     kind = Path(name.removesuffix(".gz")).suffix
     compressed = name.endswith(".gz")
@@ -108,8 +111,9 @@ def _scanner(path: Path, key: str | None, infer: int | None) -> Callable[[], pl.
     if path.is_dir():
         return lambda: _scan_folder(path)
     if kind in (".csv", ".tsv"):
+        separator, types = "\t" if kind == ".tsv" else ",", dict.fromkeys(texts, pl.String)
         return lambda: pl.scan_csv(
-            path, separator="\t" if kind == ".tsv" else ",", infer_schema_length=infer, glob=False
+            path, separator=separator, infer_schema_length=infer, schema_overrides=types, glob=False
         )
     if kind == ".parquet" and not compressed:
         return lambda: pl.scan_parquet(path, glob=False)

@@ -16,6 +16,7 @@ from contrascope.addresses import local_path
 from contrascope.config import fingerprint
 from contrascope.errors import StoreError
 from contrascope.progress import track
+from contrascope.screen.guides import refuse_mixed_guides
 from contrascope.screen.screen import TILE_INDEX
 from contrascope.store.crops import refuse_one_sided
 from contrascope.store.store import CropStore
@@ -45,6 +46,7 @@ def store_from_arrays(
     Raises:
         SettingsError: ``out`` is a URL.
         StoreError: Shapes, types or columns do not fit, or ``out`` holds something else.
+        TableError: No controls or nothing else, or a guide of several perturbations.
     """
     out = local_path(out)
     cells = cells if isinstance(cells, pl.DataFrame) else pl.from_pandas(cells)
@@ -79,6 +81,7 @@ def store_from_arrays(
     if v.BATCH not in cells.columns:
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
     dropped = cells.clear().select(v.CELL_ID, v.PLATE, v.WELL, v.TILE).with_columns(reason=pl.lit(""))
+    refuse_mixed_guides(cells, where="the table of cells")
     refuse_one_sided(cells.height, int(cells[v.CONTROL].sum()), {})
     made_from = [images.shape, images.dtype.name, channels, name, pixel_size_um, *_digests(images, cells)]
     facts = {

@@ -46,7 +46,8 @@ def test_what_goes_in_comes_out(data: st.DataObject) -> None:
     H, W = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))
     dtype = data.draw(st.sampled_from(["uint8", "uint16", ">u2", "float32"]))
     images = np.random.default_rng(n).integers(0, 200, (n, C, H, W)).astype(dtype)
-    cells = pl.DataFrame({"guide": ["g"] * n, "perturbation": ["nontargeting", *["GENE"] * (n - 1)]})
+    names = ["nontargeting", *["GENE"] * (n - 1)]
+    cells = pl.DataFrame({"guide": names, "perturbation": names})
     with TemporaryDirectory() as folder:
         store = imported(images, Path(folder) / "s.zarr", cells, channels=[f"c{i}" for i in range(C)])
         assert np.array_equal(stored(store), images)

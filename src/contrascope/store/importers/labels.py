@@ -14,6 +14,7 @@ import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.errors import SettingsError, TableError, first_few
+from contrascope.screen.guides import refuse_mixed_guides
 
 _TEXT = (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
 _NAMES = (*v.REQUIRED, *v.OPTIONAL, v.BATCH, v.CONTROL)
@@ -35,7 +36,7 @@ def read_cell_table(cells: pl.DataFrame | str | Path | None, columns: Mapping[st
         raise SettingsError(f"columns names '{unknown[0]}', which is none of ours: {', '.join(_NAMES)}.")
     if cells is None:
         return None
-    table = cells if isinstance(cells, pl.DataFrame) else _file(Path(cells))
+    table = cells if isinstance(cells, pl.DataFrame) else _file(Path(cells), [columns.get(n, n) for n in _TEXT])
     if table.is_empty():
         raise TableError("The cell table has no rows. A row for each cell was needed.")
     if lacking := [column for column in columns.values() if column not in table.columns]:
@@ -52,7 +53,8 @@ def labelled(cells: pl.DataFrame, control: str | Sequence[str] | None) -> pl.Dat
             Boolean column ``control``.
 
     Raises:
-        TableError: No guide or perturbation, ids that stand twice, controls that cannot be told.
+        TableError: No guide or perturbation, ids that stand twice, controls that cannot be told, a guide of several
+            perturbations.
     """
     if lacking := [c for c in (v.GUIDE, v.PERTURBATION) if c not in cells.columns]:
         raise TableError(
@@ -70,7 +72,9 @@ def labelled(cells: pl.DataFrame, control: str | Sequence[str] | None) -> pl.Dat
     _refuse_unnamed(cells)
     if v.BATCH not in cells.columns:
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
-    return cells.with_columns(_is_control(cells, control).alias(v.CONTROL))
+    cells = cells.with_columns(_is_control(cells, control).alias(v.CONTROL))
+    refuse_mixed_guides(cells, where="the cell table")
+    return cells
 
 
 def table_digest(cells: pl.DataFrame) -> str:
@@ -83,10 +87,14 @@ def table_digest(cells: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _file(path: Path) -> pl.DataFrame:
+def _file(path: Path, texts: Sequence[str]) -> pl.DataFrame:
+    """A table; of a CSV, these columns are read as texts: the guide 007 is not 7."""
+    types = dict.fromkeys(texts, pl.String)
     readers = {
-        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000, glob=False),
-        ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=10_000, glob=False),
+        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000, schema_overrides=types, glob=False),
+        ".tsv": lambda: pl.read_csv(
+            path, separator="\t", infer_schema_length=10_000, schema_overrides=types, glob=False
+        ),
         ".parquet": lambda: pl.read_parquet(path, glob=False),
     }
     if path.suffix.lower() not in readers:
