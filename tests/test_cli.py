@@ -447,6 +447,18 @@ def test_a_second_run_does_nothing_and_says_so(screen: Path, analysis: Path) -> 
     assert not written_again
 
 
+def test_a_report_is_written_again_of_what_is_done_and_of_nothing_else(
+    screen: Path, analysis: Path, command: Callable[..., Said]
+) -> None:
+    page = (analysis / "report.html").read_bytes()
+    words = ("report", screen, "--out", analysis, "--quiet", "--set", "training.epochs=1")
+    assert command(*words).code == 0
+    assert (analysis / "report.html").read_bytes() == page
+    other = command(*words, "--set", "training.epochs=77")
+    assert "the stage 'run mcvae' would be done again" in one_paragraph(other, "RunError")
+    assert (analysis / "report.html").read_bytes() == page
+
+
 def test_another_option_of_a_benchmark_reruns_it_and_the_report_only(screen: Path, analysis: Path) -> None:
     before = snapshot(analysis)
     said = run_line(screen, analysis, "--set", "benchmarks.complexes.seed=5")

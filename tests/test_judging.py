@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from anndata import AnnData
 
 from contrascope import judging
 from contrascope.config import load_screen_settings
-from contrascope.errors import BenchmarkError
+from contrascope.errors import SettingsError
 
 GENES = [f"G{i}" for i in range(6)]
 
@@ -49,7 +50,7 @@ def test_options_are_told_apart_by_what_their_files_hold_and_not_by_where_they_l
 
 def test_an_answer_is_read_as_it_was_given(tmp_path: Path, sets: Path) -> None:
     options = {"annotations": str(sets)}
-    given = judging.answer("complexes", profiles(), options, tmp_path / "out", named=True)
+    given = judging.answer("complexes", profiles(), options, tmp_path / "out")
     read = judging.answered("complexes", tmp_path / "out")
     assert given is not None
     assert read is not None
@@ -59,14 +60,27 @@ def test_an_answer_is_read_as_it_was_given(tmp_path: Path, sets: Path) -> None:
 
 def test_of_a_question_that_the_data_no_longer_allow_nothing_but_the_reason_is_left(tmp_path: Path, sets: Path) -> None:
     options = {"annotations": str(sets)}
-    judging.answer("complexes", profiles(), options, tmp_path / "out", named=False)
+    judging.answer("complexes", profiles(), options, tmp_path / "out")
     strangers = profiles(["A", "B", "C"])
-    assert judging.answer("complexes", strangers, options, tmp_path / "out", named=False) is None
+    assert judging.answer("complexes", strangers, options, tmp_path / "out") is None
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["complexes_notes.json"]
     assert judging.answered("complexes", tmp_path / "out") is None
     assert "A, B, C" in judging.why_not("complexes", tmp_path / "out")
 
 
-def test_a_question_that_is_named_and_cannot_be_answered_is_an_error(tmp_path: Path, sets: Path) -> None:
-    with pytest.raises(BenchmarkError):
-        judging.answer("complexes", profiles(["A"]), {"annotations": str(sets)}, tmp_path / "out", named=True)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"benchmarks": {"hitz": {}}}, "has no 'hitz'"),
+        ({"benchmarks": {"hits": {"permutation": 99}}}, "has no option permutation"),
+        ({"benchmarks": {"artifacts": {"among": "control"}}}, "among"),
+        ({"benchmarks": {"dose": {}}}, "needs the option"),
+        ({"annotations.complexes": "nofile.gmt"}, r"no file .*nofile.gmt"),
+        ({"annotations.complexes": "nofile"}, r"no file .*nofile\."),
+        ({"benchmarks": {"mitosis": {"genes": "nofile.txt"}}}, r"no file nofile.txt"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_the_work(wrong: dict[str, Any], words: str, tiny_screen: Path) -> None:
+    judging.refuse_misput(load_screen_settings(tiny_screen))
+    with pytest.raises(SettingsError, match=words):
+        judging.refuse_misput(load_screen_settings(tiny_screen, wrong))

@@ -238,8 +238,34 @@ def test_each_benchmark_that_the_screen_file_names_gets_what_it_takes(tiny_scree
 
 def test_a_benchmark_that_the_screen_file_names_is_not_left_out_in_silence(tiny_screen: Path, tmp_path: Path) -> None:
     line = to_profiles(tiny_screen, tmp_path / "out", benchmarks={"stages": {}}, annotations={})
-    with pytest.raises(BenchmarkError):  # the tiny screen has too few controls in mitosis
-        line.results()
+    for _ in ("at once", "done before"):  # the tiny screen has too few controls in mitosis
+        assert "stages" not in line.results()
+        with pytest.raises(BenchmarkError, match=r"The benchmark stages could not be computed: .* All else is done"):
+            line.refuse_unanswered()
+    unnamed = to_profiles(tiny_screen, tmp_path / "out", benchmarks={}, annotations={})
+    unnamed.results()
+    unnamed.refuse_unanswered()
+
+
+@pytest.mark.parametrize(
+    ("change", "stage"),
+    [
+        ({"crop.size": 40}, "store"),
+        ({"cells.control": "ALPHA1"}, "store"),
+        ({"training.epochs": 77}, "run mcvae"),
+        ({"training.views": 1}, "run mcvae"),
+        ({"embedding": {"error": True}}, "cells"),
+        ({"benchmarks": {"artifacts": {"seed": 9}}}, "benchmark artifacts"),
+    ],
+)
+def test_a_report_of_what_is_done_says_nothing_of_other_settings(
+    change: dict[str, object], stage: str, tiny_screen: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.getbasetemp() / "reported"  # made once
+    asked = {"annotations": {}, "benchmarks": {}}
+    to_profiles(tiny_screen, out, **asked).results()
+    with pytest.raises(RunError, match=f"the stage '{stage}' would be done again"):
+        Line(open_screen(tiny_screen, SMALL | asked | change), out, lambda text: None).refuse_changed()
 
 
 def test_the_report_is_written_again_when_the_screen_file_says_something_else(

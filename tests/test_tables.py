@@ -11,7 +11,7 @@ import pytest
 from anndata import AnnData
 
 from contrascope.errors import BenchmarkError, SettingsError
-from contrascope.tables import read_anndata, read_embedding, write_anndata
+from contrascope.tables import read_anndata, read_embedding, writable, write_anndata
 
 TABLE = pl.DataFrame(
     {
@@ -107,3 +107,13 @@ def test_a_file_is_there_at_every_moment_of_its_replacement(
         write_anndata(AnnData(obs=pd.DataFrame(index=["c"])), path)
     former = path if path.exists() else tmp_path / f"before-{path.name}"
     assert read_anndata(former).obs_names.tolist() == ["b"]
+
+
+def test_a_place_where_nothing_can_be_written_is_found_before_the_work(tmp_path: Path) -> None:
+    assert writable(tmp_path / "new" / "cells.h5ad") == tmp_path / "new" / "cells.h5ad"
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"cells.h5ad cannot be written: .*file says .*Choose another place"):
+        writable(tmp_path / "file" / "cells.h5ad")
+    with pytest.raises(SettingsError, match="an ending we do not write"):
+        writable(tmp_path / "cells.csv")

@@ -256,10 +256,10 @@ def profile(
     if out.resolve() == cells.resolve():
         raise SettingsError(f"--out is {cells}, the cells themselves. Name another file; nothing was written.")
     from contrascope.profiles import profile as profile_cells
-    from contrascope.tables import write_anndata
+    from contrascope.tables import writable, write_anndata
 
     with _telling(quiet):
-        out = local_path(out)  # before the work
+        out = writable(out)
         profiles = profile_cells(cells, by=by, correct=correct, batch=batch)
         write_anndata(profiles, out)
     _last(json_, {"profiles": str(out), "n": profiles.n_obs}, f"{out}: {profiles.n_obs:,} profiles by {by}")

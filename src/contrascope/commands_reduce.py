@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from contrascope.addresses import local_path
 from contrascope.arguments import settings_in
-from contrascope.errors import SettingsError
 
 Facts = dict[str, Any]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")]
@@ -53,9 +51,9 @@ def match_features(
     """
     from contrascope.features.tables import match_features
     from contrascope.store.store import open_store
-    from contrascope.tables import write_anndata
+    from contrascope.tables import writable, write_anndata
 
-    out = _writable(out)
+    out = writable(out)
     how = {"columns": settings_in(settings), "compartments": compartment, "key": key}
     features, notes = match_features(table, open_store(store), by=by, within=within, **how)
     write_anndata(features, out)
@@ -99,9 +97,9 @@ def reduce_features(
     """
     from contrascope.features.reduce import SPACE, account, reduce_features
     from contrascope.store.store import open_store
-    from contrascope.tables import write_anndata
+    from contrascope.tables import writable, write_anndata
 
-    out, beside = _writable(out), None if normalised is None else _writable(normalised)
+    out, beside = writable(out), None if normalised is None else writable(normalised)
     reduced = reduce_features(
         features, components=components, variance=variance, robust=robust, batch=batch, correlation=correlation,
         missing=missing, clip=clip, space=space, keep=beside is not None,
@@ -117,11 +115,3 @@ def reduce_features(
     numbers |= {name: facts[name] for name in ("explained_variance", "used", "features")}
     dropped = facts["dropped"].to_dict("records")
     return {"cells": str(out), **numbers, "dropped": dropped}, f"{out}: {reduced.n_obs:,} cells. {account(reduced)}"
-
-
-def _writable(path: Path) -> Path:
-    """A path that AnnData is written to, checked before the work."""
-    path = local_path(path)
-    if path.suffix not in (".h5ad", ".zarr"):
-        raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
-    return path

@@ -1,7 +1,8 @@
 """Which benchmarks a screen is put to, and what came of each, in one folder.
 
-Asked are the benchmarks that the screen file names, those it has annotations for, and those that need no option. Of
-the last, one that the data do not allow is left out, and ``NAME_notes.json`` says why.
+Asked are the benchmarks that the screen file names, those it has annotations for, and those that need no option. One
+that the data do not allow is left out, and ``NAME_notes.json`` says why; where the screen file names it, that is an
+error once all else is done.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from typing import Any
 from anndata import AnnData
 
 from contrascope.benchmarks import Result, benchmark
+from contrascope.benchmarks.options import check_options
 from contrascope.benchmarks.result import read_result
 from contrascope.benchmarks.suite import needed_by
 from contrascope.config import ScreenSettings
-from contrascope.errors import BenchmarkError
+from contrascope.errors import BenchmarkError, SettingsError
 from contrascope.figures.style import same_colours
 from contrascope.registry import BENCHMARKS
 from contrascope.store.files import read_json, write_json
 
 FIRST = ("complexes", "hits", "novelty", "explained", "functions", "artifacts")
 """The order in which a reader meets them; the others follow."""
+_FILES = (".gmt", ".csv", ".tsv", ".txt", ".json")
+"""Endings of what options name files by."""
 
 
 def questions(settings: ScreenSettings) -> dict[str, dict[str, Any]]:
@@ -60,7 +64,30 @@ def told_apart(options: Any) -> Any:
     return options
 
 
-def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path, *, named: bool) -> Result | None:
+def refuse_misput(settings: ScreenSettings) -> None:
+    """Make sure, before the work, that there are the benchmarks that the screen file names, their options and files.
+
+    Raises:
+        SettingsError: No such benchmark, an option that it does not take, or a file that is not there.
+    """
+    for name, options in questions(settings).items():
+        check_options(name, BENCHMARKS[name], options)
+        for option, value in options.items():
+            if isinstance(value, str) and _is_lost(value, settings.annotations.by_benchmark.get(name)):
+                raise SettingsError(
+                    f"The benchmark '{name}' cannot take {option}: there is no file {value}. Correct the path; it is "
+                    f"taken from the screen file's folder."
+                )
+
+
+def _is_lost(value: str, annotations: Path | None) -> bool:
+    """Whether a text names a file that is not there."""
+    named = annotations is not None and value == str(annotations) and not value.startswith("efaar:")
+    looks_it = Path(value).name.lower().removesuffix(".gz").endswith(_FILES)
+    return (named or looks_it) and not Path(value).exists()
+
+
+def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path) -> Result | None:
     """Put a question, and write the answer.
 
     Args:
@@ -68,19 +95,13 @@ def answer(name: str, data: AnnData, options: Mapping[str, Any], folder: Path, *
         data: What it takes.
         options: Its own.
         folder: For its files.
-        named: The screen file names it, so that it must be computable.
 
     Returns:
         The result; None where the data do not allow the question.
-
-    Raises:
-        BenchmarkError: It was named and cannot be computed.
     """
     try:
         result = benchmark(data, name, **options)
     except BenchmarkError as error:
-        if named:
-            raise
         for file in [*folder.glob(f"{name}.*"), folder / f"{name}_headline.csv"]:
             file.unlink(missing_ok=True)
         write_json(folder / f"{name}_notes.json", [str(error)])

@@ -10,7 +10,8 @@ depends on it, and nothing else.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, traini
 from contrascope.cores import cores
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
-from contrascope.errors import RunError, SettingsError, first_few
+from contrascope.errors import BenchmarkError, RunError, SettingsError, first_few
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
 from contrascope.finished import Finished
@@ -96,11 +97,13 @@ def run_screen(
     line.figures()
     line.thumbnails()
     line.cards()
-    return line.report()
+    page = line.report()
+    line.refuse_unanswered()
+    return page
 
 
 def _refuse_unknown(screen: Screen) -> None:
-    """Make sure that there are such a model, such an architecture and such technical columns."""
+    """Make sure that there are such a model, architecture, columns and benchmarks, and the files that these name."""
     training = training_settings(10_000, **screen.settings.training)
     MODELS[screen.settings.model]
     ARCHITECTURES[training.architecture]
@@ -109,6 +112,12 @@ def _refuse_unknown(screen: Screen) -> None:
             f"training.technical names {', '.join(lacking)}, which {screen.settings.cells.table} does not have. Choose "
             f"from: {first_few(screen.cells.columns, 30)}."
         )
+    if (features := screen.settings.features) is not None and features.batch not in screen.cells.columns:
+        raise SettingsError(
+            f"features.batch is '{features.batch}', which {screen.settings.cells.table} does not have. Choose from: "
+            f"{first_few(screen.cells.columns, 30)}."
+        )
+    judging.refuse_misput(screen.settings)
 
 
 def report_again(
@@ -121,11 +130,12 @@ def report_again(
     """The report of stages that are done, written anew; arguments as of ``run_screen``.
 
     Raises:
-        RunError: A stage is not done.
+        RunError: A stage is not done, or was done with other settings.
     """
     line = Line(open_screen(screen_file, overrides), local_path(out), say)
     if not (line.out / "report.html").exists():
         raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
+    line.refuse_changed()
     line.quality()
     line.thumbnails()
     line.cards()
@@ -163,7 +173,7 @@ class Line:
 
     def store(self) -> CropStore:
         """Crops of all cells."""
-        path, made_from = self.made.store_path, store_fingerprint(self.screen)
+        path, made_from = self.made.store_path, self._of_store
         if self._stages.is_done("store", made_from, path / "zarr.json"):
             self.say("store: done before")
             return open_store(path)
@@ -196,11 +206,9 @@ class Line:
 
     def run(self) -> Run:
         """The trained model."""
-        store, name = self.made.store, self.settings.model
-        settings = training_settings(len(store), **self.settings.training)
+        store, name, path = self.made.store, self.settings.model, self.made.run_path
         parent = parent_run(self.made)
-        path, trained = self.made.run_path, run_fingerprint(store, name, settings, parent)
-        made_from = fingerprint([trained, *(getattr(settings, name) for name in OF_EMBEDDING)])
+        trained, made_from = self._of_run(parent)
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
@@ -212,10 +220,8 @@ class Line:
 
     def cells(self) -> ad.AnnData:
         """Every cell in the model's spaces."""
-        seen = [getattr(self.made.run.settings, name) for name in OF_EMBEDDING]
         wanted = self.settings.embedding.model_dump(exclude_defaults=True)
-        path = self.made.cells_path
-        made_from = key("cells", self.made.run.fingerprint, *seen, *([wanted] if wanted else []))
+        path, made_from = self.made.cells_path, self._of_cells
         filled = path.suffix == ".zarr"
         if self._stages.is_done("cells", made_from, path / "zarr.json" if filled else path):
             self.say("embedding: done before")
@@ -258,8 +264,7 @@ class Line:
         settings = self.settings.features
         if settings is None:
             return None
-        path = self.made.rival_path
-        made_from = key("features", self._stages["store"], settings.model_dump(mode="json"))
+        path, made_from = self.made.rival_path, self._of_features
         if self._stages.is_done("features", made_from, path):
             self.say("features: done before")
             return read_anndata(path)
@@ -279,13 +284,12 @@ class Line:
         folder = self.out / "benchmarks"
         self._stages.keep("benchmark ", judging.questions(self.settings))
         for name, options in judging.questions(self.settings).items():
-            named = judging.is_named(name, self.settings)
-            made_from = key(name, self._stages["profiles"], judging.told_apart(options), named, *self._rival)
+            made_from = self._of_answer(name, options)
             if self._stages.is_done(f"benchmark {name}", made_from, folder / f"{name}_notes.json"):
                 self.say(f"benchmark {name}: done before")
                 continue
             report_progress(f"Benchmark {name}", 0, 1)
-            result = judging.answer(name, self.made.judged[0].for_(name), options, folder, named=named)
+            result = judging.answer(name, self.made.judged[0].for_(name), options, folder)
             report_progress(f"Benchmark {name}", 1, 1)
             self._stages.set(f"benchmark {name}", made_from)
             self.say(f"benchmark {name}: {'left out' if result is None else f'{len(result.table):,} numbers'}")
@@ -294,7 +298,7 @@ class Line:
     def figures(self) -> Path:
         """Pictures of cells, training and maps, each with its numbers as CSV."""
         folder = self.out / "figures"
-        made_from = key("figures", self._stages["profiles"], self.settings.map_cells)
+        made_from = self._of_figures
         pictures = [folder / f"{name}.png" for name in picture_names(self.made.run)]
         if self._stages.is_done("figures", made_from, *pictures):
             self.say("figures: done before")
@@ -355,9 +359,77 @@ class Line:
         self.say(f"report: {path}")
         return path
 
+    def refuse_unanswered(self) -> None:
+        """Say what the screen file asks by name and the data did not allow; all else is done by then.
+
+        Raises:
+            BenchmarkError: There is such a question.
+        """
+        asked = {name: why for name, why in self.made.not_asked.items() if judging.is_named(name, self.settings)}
+        if asked:
+            raise BenchmarkError(
+                f"{' '.join(f'The benchmark {name} could not be computed: {why}' for name, why in asked.items())} The "
+                f"screen file names it: correct its options, or take it out. All else is done, and shown in "
+                f"{self.out / 'report.html'}."
+            )
+
+    def refuse_changed(self) -> None:
+        """Make sure that what is done was done with these settings, so that a report of it says what is true.
+
+        Raises:
+            RunError: A stage would be done again.
+        """
+        for stage, made_from in self._of_all():
+            if stage not in self._stages or self._stages[stage] != made_from:
+                raise RunError(
+                    f"{self.out} was made with other settings: the stage '{stage}' would be done again. `contrascope "
+                    "report` shows what is done. Give the settings it was done with, or do it again with `contrascope "
+                    "run`."
+                )
+
     def redo(self, stage: str) -> None:
         """Have a stage done again, whatever it was made from."""
         self._stages.forget(stage)
+
+    def _of_all(self) -> Iterator[tuple[str, str]]:
+        """The stages that settings say something about, and what each is made from; each reads those before it."""
+        yield "store", self._of_store
+        with suppress(RunError):  # a run that it started from may be gone, and is not needed to show this one
+            yield f"run {self.settings.model}", self._of_run(parent_run(self.made))[1]
+        yield "cells", self._of_cells
+        if self.settings.features is not None:
+            yield "features", self._of_features
+        for name, options in judging.questions(self.settings).items():
+            yield f"benchmark {name}", self._of_answer(name, options)
+        yield "figures", self._of_figures
+
+    @property
+    def _of_store(self) -> str:
+        return store_fingerprint(self.screen)
+
+    def _of_run(self, parent: Run | None) -> tuple[str, str]:
+        """What the training is made from, and the run with how it is used."""
+        settings = training_settings(len(self.made.store), **self.settings.training)
+        trained = run_fingerprint(self.made.store, self.settings.model, settings, parent)
+        return trained, fingerprint([trained, *(getattr(settings, name) for name in OF_EMBEDDING)])
+
+    @property
+    def _of_cells(self) -> str:
+        seen = [getattr(self.made.run.settings, name) for name in OF_EMBEDDING]
+        wanted = self.settings.embedding.model_dump(exclude_defaults=True)
+        return key("cells", self.made.run.fingerprint, *seen, *([wanted] if wanted else []))
+
+    @property
+    def _of_features(self) -> str:
+        settings = self.settings.features
+        return key("features", self._stages["store"], None if settings is None else settings.model_dump(mode="json"))
+
+    def _of_answer(self, name: str, options: Mapping[str, Any]) -> str:
+        return key(name, self._stages["profiles"], judging.told_apart(options), *self._rival)
+
+    @property
+    def _of_figures(self) -> str:
+        return key("figures", self._stages["profiles"], self.settings.map_cells)
 
     @property
     def _rival(self) -> list[str]:

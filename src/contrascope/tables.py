@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -97,9 +98,7 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     Raises:
         SettingsError: Another ending, or a URL; or a name with a slash, for which a .zarr has no place.
     """
-    path = local_path(path)
-    if path.suffix not in (".h5ad", ".zarr"):
-        raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
+    path = _with_known_ending(path)
     if path.suffix == ".zarr" and (slashed := _slashed(data)):
         raise SettingsError(
             f"{path} cannot be written: names with a slash have no place in a .zarr, {first_few(slashed)}. Rename "
@@ -117,6 +116,28 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
         _remove(beside)
         raise
     _put_in_place(beside, path)
+    return path
+
+
+def writable(path: str | Path) -> Path:
+    """A path that ``write_anndata`` will be given, checked before the work.
+
+    Raises:
+        SettingsError: Another ending, a URL, or a place where nothing can be written.
+    """
+    path = _with_known_ending(path)
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return path
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {there} says {error.strerror}. Choose another place.") from None
+
+
+def _with_known_ending(path: str | Path) -> Path:
+    path = local_path(path)
+    if path.suffix not in (".h5ad", ".zarr"):
+        raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
     return path
 
 

@@ -272,6 +272,12 @@ def test_a_store_of_other_crops_does_not_fit(run: Run, make_store: MakeStore, tm
         run.reconstruct(other, np.array([0]))
 
 
+def test_a_store_of_another_type_of_pixels_does_not_fit(run: Run, make_store: MakeStore, tmp_path: Path) -> None:
+    other = make_store(tmp_path, images=np.ones((120, 2, 16, 16), np.float32))
+    with pytest.raises(RunError, match=r"has pixels of type float32, but .*trained on uint16"):
+        run.check_fits(other)
+
+
 def test_opening_nothing_says_how_to_make_something(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no finished run.*contrascope train"):
         open_run(tmp_path / "nowhere")

@@ -144,9 +144,17 @@ def _plan(
     role = np.where(negative, NEGATIVE, np.where(positive, POSITIVE, TREATED))
     units = _unit_names(obs, unit)
     wells = _test_wells(units, doses, role, tested)
+    without = test & ~np.isfinite(doses)
+    if wells["dose"].nunique() < 2:
+        held = first_few([repr(value) for value in pd.unique(obs[dose][without])], 3)
+        lost = f", and {int(without.sum()):,} cells no number: {held}" if without.any() else ""
+        raise BenchmarkError(
+            f"test has {wells['dose'].nunique()} dose(s) in {len(wells)} wells{lost}; two were needed. Give a column "
+            f"of numbers, all in one unit."
+        )
     shared = len(set(units[fit & (negative | positive)]) & set(wells["unit"]))
     notes = [f"{shared} well(s) are in both fit and test: the test is not independent of the axis."] if shared else []
-    if dropped := int((test & ~np.isfinite(doses)).sum()):
+    if dropped := int(without.sum()):
         notes.append(f"{dropped:,} cells of test have no number in '{dose}' and were left out.")
     if not ({NEGATIVE, POSITIVE} <= set(wells["role"][wells["role"].duplicated()])):
         notes.append("Z' was left out: it needs two negative and two positive wells in test.")
@@ -166,8 +174,6 @@ def _test_wells(units: NDArray[Any], doses: Values, role: NDArray[np.str_], test
         )
     wells = grouped[["dose", "role"]].first().reset_index()
     wells["n_cells"] = grouped.size().to_numpy()
-    if wells["dose"].nunique() < 2:
-        raise BenchmarkError(f"test has {wells['dose'].nunique()} dose(s) in {len(wells)} wells; two were needed.")
     return wells
 
 

@@ -34,7 +34,7 @@ from contrascope.errors import SettingsError, StoreError
 from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore, as_store
-from contrascope.tables import write_anndata
+from contrascope.tables import writable, write_anndata
 from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
 from contrascope.training.files import MATCHED, WEIGHTS
 from contrascope.training.processes import Processes
@@ -148,6 +148,7 @@ def embed_to_file(
     world = launched()
     if (number := asked_for(devices, 1, None) if world is None else world.size) > 1:
         raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
+    path = writable(path)
     cells = embed(store, run, **wanted)
     write_anndata(cells, path)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}

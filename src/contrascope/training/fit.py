@@ -37,8 +37,6 @@ from contrascope.training.processes import Processes
 from contrascope.training.run import AS_IT_WAS, FORMAT, Run, open_run
 from contrascope.training.trainer import train
 
-"""Whose training a folder holds that is not finished."""
-
 
 def fit(
     store: CropStore | str | Path,
@@ -197,6 +195,7 @@ def _write_facts(
         "settings": settings.model_dump(mode="json"),
         "channels": store.channels,
         "crop_size": list(store.crop_size),
+        "dtype": store.dtype.name,
         "perturbations": store.perturbations,
         "store": {"name": store.name, "cells": len(store), "fingerprint": store.fingerprint},
         "fingerprint": made_from,

@@ -172,11 +172,13 @@ class Run:
         """Make sure a store has what the run was trained on.
 
         Raises:
-            RunError: Other channels or another crop size.
+            RunError: Other channels, another crop size or another type of pixels.
         """
+        dtype = store.dtype.name
         for what, ours, theirs in (
             ("channels", self.facts["channels"], store.channels),
             ("crops of", self.facts["crop_size"], list(store.crop_size)),
+            ("pixels of type", self.facts.get("dtype", dtype), dtype),  # runs before 0.1 do not tell
         ):
             if ours != theirs:
                 raise RunError(
