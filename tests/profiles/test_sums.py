@@ -133,6 +133,22 @@ def test_the_moments_of_controls_are_those_of_each_batchs_controls() -> None:
         np.testing.assert_allclose(moments["scatter"][i], (len(x) - 1) * np.cov(x.T), atol=1e-10)
 
 
+def test_batches_without_controls_take_no_room_among_the_moments_and_change_no_profile() -> None:
+    data = cells(batches=3)
+    apart = data.obs["batch"].astype(str).where(data.obs["control"], [f"w{i % 90}" for i in range(data.n_obs)])
+    data.obs["batch"] = pd.Categorical(apart)
+    sums = summed(data)
+    assert list(sums.uns["controls"]["batch"]) == ["b0", "b1", "b2"]
+    assert sums.uns["controls"]["spaces"]["salient"]["scatter"].shape == (3, 3, 3)
+    for how in ("centre", "sphere"):
+        np.testing.assert_allclose(
+            profile(sums, correct=how).obsm["salient"], profile(data, correct=how).obsm["salient"], atol=1e-9
+        )
+    for known in (sums, data):
+        with pytest.raises(BenchmarkError, match=r"89 of 92 batches have too few: w0 \(0\)"):
+            profile(known, correct="centre-batch")
+
+
 def test_spaces_that_lie_on_disk_are_read_as_they_are_needed(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = cells()
     array = zarr.create_array(

@@ -91,6 +91,11 @@ class Gathering:
                 here = _moments(values[rows])
                 known[number] = _together(known[number], here) if number in known else here
 
+    @property
+    def batches(self) -> set[int]:
+        """Those that have controls."""
+        return {number for parts in self._parts.values() for number in parts}
+
     def moments(self, batches: list[int]) -> dict[str, Moments]:
         """Of these batches, in their order; (0, ...) for a batch without controls."""
         return {space: _stacked([parts.get(b) for b in batches], parts) for space, parts in self._parts.items()}
@@ -104,11 +109,14 @@ def as_stored(moments: Mapping[str, Moments], batches: list[Any]) -> dict[str, A
 
 
 def from_stored(stored: Mapping[str, Any], space: str, batches: list[str]) -> Moments:
-    """The moments of these batches, in their order."""
-    place = {name: i for i, name in enumerate(stored["batch"])}
-    rows = [place[name] for name in batches]
-    found = stored["spaces"][space]
-    return Moments(np.asarray(stored["n_cells"])[rows], found["mean"][rows], found["scatter"][rows])
+    """The moments of these batches, in their order; (0, ...) for a batch without controls."""
+    place, found = {name: i for i, name in enumerate(stored["batch"])}, stored["spaces"][space]
+    result = no_moments(len(batches), found["mean"].shape[1])
+    have = [i for i, name in enumerate(batches) if name in place]
+    rows = [place[batches[i]] for i in have]
+    result.n[have] = np.asarray(stored["n_cells"])[rows]
+    result.mean[have], result.scatter[have] = found["mean"][rows], found["scatter"][rows]
+    return result
 
 
 def _moments(values: Values) -> Moments:

@@ -4,7 +4,8 @@
 
 A row is a guide in a batch. Means of guides and perturbations follow from sums and numbers, standard deviations within
 a batch from the squares, and corrections on controls from the moments of each batch's controls (``moments.py``), which
-lie in ``uns["controls"]``. Cells come block by block, once, and what is held grows with guides times batches.
+lie in ``uns["controls"]``. Cells come block by block, once, and what is held grows with guides times batches, and with
+the batches that have controls times F^2.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def summed(
         facts: What stands under ``uns["contrascope"]``; by default what stands there in the cells.
         batch: The column of batches in ``obs``; None takes all cells as one batch.
         squares: Also sum the squares.
-        controls: Also gather the moments of the controls of each batch, M x F x F numbers.
+        controls: Also gather the moments of the controls of each batch that has some, M x F x F numbers.
 
     Returns:
         A row for each guide in each batch, sorted. The very same cells in other blocks differ by rounding alone.
@@ -97,8 +98,8 @@ def _summed(blocks: Iterable[Block], facts: Mapping[str, Any], *, squares: bool,
     result = AnnData(obs=obs, obsm={name: total.values(len(groups))[order] for name, total in sums.items()})
     result.uns["contrascope"] = dict(facts) | {"holds": SUMS}
     if controls:
-        numbers, names = groups.batch_names()
-        result.uns[CONTROLS] = as_stored(gathering.moments(numbers), names)
+        have = {number: name for number, name in groups.batch_names() if number in gathering.batches}
+        result.uns[CONTROLS] = as_stored(gathering.moments(list(have)), list(have.values()))
     return result
 
 
@@ -155,13 +156,13 @@ class _Groups:
         """(B,) number of each cell's batch; all 0 where cells have none."""
         return self._labels[BATCH].numbered(labels[BATCH]) if BATCH in labels else np.zeros(len(labels), np.int64)
 
-    def batch_names(self) -> tuple[list[int], list[str]]:
+    def batch_names(self) -> list[tuple[int, str]]:
         """Number and name of each batch that has cells, sorted by name."""
         if BATCH not in self._labels:
-            return [0], [ALL_CELLS]
+            return [(0, ALL_CELLS)]
         numbers = np.unique(self._column(BATCH))
         named = sorted(zip(map(str, self._labels[BATCH].sorted(numbers)), numbers.tolist(), strict=True))
-        return [number for _, number in named], [name for name, _ in named]
+        return [(number, name) for name, number in named]
 
     def table(self) -> tuple[pd.DataFrame, NDArray[np.intp]]:
         """The groups in order, and the order."""
