@@ -138,7 +138,8 @@ def ingest(
         store = extract_crops(open_screen(screen, changes), out, workers=workers, scheduler=scheduler)
     account = store.account
     facts = {"store": str(out), "rows": account.rows, "stored": account.stored, "dropped": account.dropped}
-    _last(json_, facts, f"{out}: {account}")
+    text = "\n".join([f"{out}: {account}", *(f"note: {note}" for note in store.notes)])
+    _last(json_, facts | {"notes": store.notes}, text)
 
 
 @app.command()

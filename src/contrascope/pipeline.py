@@ -182,7 +182,8 @@ class Line:
             remove_store(path)
         self._stages.set("store", made_from)  # before the work: an unfinished store is gone on with
         store = extract_crops(self.screen, path)
-        self.say(f"store: {store.account}")
+        for text in (str(store.account), *(f"note: {note}" for note in store.notes)):
+            self.say(f"store: {text}")
         return store
 
     def quality(self) -> Path:

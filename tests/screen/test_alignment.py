@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from contrascope.screen.alignment import (
+    ALONE,
     TRUSTED,
     Rounds,
     agreed_shifts,
@@ -154,14 +156,14 @@ def test_a_round_shift_is_undone_even_where_a_channel_of_the_round_does_not_say(
     shifts = np.stack([np.zeros((4, 2)), moves, moves + np.array([2, -1])], axis=1)
     quality = np.full((4, 3), 9.0)
     shifts[1, 2], quality[1, 2] = (33, 33), 1.0
-    used, fallback = agreed_shifts(shifts, quality, plates, rounds=rounds)
+    used, fallback, _ = agreed_shifts(shifts, quality, plates, rounds=rounds)
     assert used[:, 2].tolist() == (moves + np.array([2, -1])).tolist()
     assert fallback.tolist() == [[False, False, n == 1] for n in range(4)]
     quality[2, 1] = 1.0
-    used, fallback = agreed_shifts(shifts, quality, plates, rounds=rounds)
-    assert used[2, 1].tolist() == [90, 3]
-    assert used[2, 2].tolist() == [92, 2]
-    assert fallback[2].tolist() == [False, True, True]
+    used, fallback, unaligned = agreed_shifts(shifts, quality, plates, rounds=rounds)
+    assert used[2].tolist() == [[0, 0], [0, 0], [2, -1]]  # the other tiles' rounds lie each elsewhere
+    assert fallback[2].tolist() == unaligned[2].tolist() == [False, True, True]
+    assert not unaligned[[0, 1, 3]].any()
 
 
 def test_a_tile_far_from_all_others_of_its_plate_must_be_surer_than_they() -> None:
@@ -169,7 +171,7 @@ def test_a_tile_far_from_all_others_of_its_plate_must_be_surer_than_they() -> No
     shifts, quality = rng.normal((2, -3), 0.1, (12, 1, 2)), np.full((12, 1), 1.8)
     shifts[4], shifts[7] = (20, 9), (-15, 4)
     quality[7] = 3.0
-    used, fallback = agreed_shifts(shifts, quality, np.array(["P1"] * 12))
+    used, fallback, _ = agreed_shifts(shifts, quality, np.array(["P1"] * 12))
     assert np.flatnonzero(fallback).tolist() == [4]
     assert np.allclose(used[4], (2, -3), atol=0.2)
     assert np.array_equal(used[7], shifts[7])
@@ -177,9 +179,90 @@ def test_a_tile_far_from_all_others_of_its_plate_must_be_surer_than_they() -> No
 
 def test_tiles_that_each_have_a_shift_of_their_own_keep_it() -> None:
     shifts = np.random.default_rng(1).uniform(-6, 6, (40, 2, 2))
-    used, fallback = agreed_shifts(shifts, np.full((40, 2), 1.7), np.array(["P1", "P2"] * 20))
+    used, fallback, _ = agreed_shifts(shifts, np.full((40, 2), 1.7), np.array(["P1", "P2"] * 20))
     assert np.array_equal(used, shifts)
     assert not fallback.any()
+
+
+def agreed_over(tiles: Iterable[np.ndarray], plates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, C - 1, 2) shifts that would be undone, and (T, C - 1) where nothing is known of them."""
+    found = [measured_shifts(tile, reference=0, max_shift=40) for tile in tiles]
+    used, _, unaligned = agreed_shifts(
+        np.stack([f.shifts for f in found]), np.stack([f.quality for f in found]), plates
+    )
+    return used[:, 1:], unaligned[:, 1:]
+
+
+def few_things(rng: np.random.Generator, count: int, peak: float) -> np.ndarray:
+    """(2, 256, 256) whose channels show some round things each, at places of their own."""
+    light = np.zeros((2, 256, 256))
+    for channel in light:
+        places = rng.integers(0, 256, (count, 2))
+        np.add.at(channel, tuple(places.T), rng.uniform(0.5, 1.5, count))
+    return rng.poisson(100 + peak * 100 * ndimage.gaussian_filter(light, (0, 4, 4))).astype(np.uint16)
+
+
+@pytest.mark.parametrize(("count", "peak"), [(0, 0.0), (3, 60.0), (8, 2000.0)])
+def test_channels_that_have_nothing_in_common_are_left_as_they_are(count: int, peak: float) -> None:
+    rng = np.random.default_rng(count)
+    tiles = (few_things(rng, count, peak) for _ in range(160))
+    used, unaligned = agreed_over(tiles, np.repeat(np.arange(20), 8))
+    assert (np.abs(used).max(axis=2) > 2).mean() <= 0.01
+    assert unaligned.mean() >= 0.98
+
+
+def test_one_tile_does_not_decide_for_its_plate_nor_for_itself_unless_it_is_sure() -> None:
+    shifts, quality = np.zeros((8, 1, 2)), np.full((8, 1), 1.1)
+    shifts[3], quality[3] = (-0.93, -13.25), 1.68
+    used, fallback, unaligned = agreed_shifts(shifts, quality, np.array(["P1"] * 8))
+    assert not used.any()
+    assert fallback.all()
+    assert unaligned.all()
+    quality[3] = ALONE
+    used, _, unaligned = agreed_shifts(shifts, quality, np.array(["P1"] * 8))
+    assert np.flatnonzero(used.any(axis=(1, 2))).tolist() == np.flatnonzero(~unaligned).tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("clear", "tiles", "own", "others"),
+    [
+        ([(2, 3)], 1, False, False),
+        ([(2, 3), (2, 4)], 2, True, False),
+        ([(2, 3), (20, -9)], 2, False, False),
+        ([(2, 3), (2, 4)], 3, True, True),
+        ([(2, 3), (2, 4)], 8, True, False),
+        ([(2, 3), (2, 4), (1, 3)], 40, True, True),
+        ([(2, 3), (-20, 4), (11, 30)], 40, False, False),
+        ([(2, 3), (-20, 4), (11, 30)], 5, True, False),
+    ],
+)
+def test_a_median_stands_in_where_enough_tiles_agree(
+    clear: list[tuple[int, int]], tiles: int, own: bool, others: bool
+) -> None:
+    """Clear are the first tiles of a plate, a little; of the others nothing is known."""
+    shifts, quality = np.full((tiles, 1, 2), 7.0), np.ones((tiles, 1))
+    n = len(clear)
+    shifts[:n, 0], quality[:n] = clear, TRUSTED + 0.1
+    used, fallback, unaligned = agreed_shifts(shifts, quality, np.array(["P1"] * tiles))
+    assert used[:n, 0].tolist() == ([[*map(float, c)] for c in clear] if own else [[0, 0]] * n)
+    assert fallback[:n].all() != own
+    expected = np.median(clear, axis=0) if others else np.zeros(2)
+    assert (used[n:, 0] == expected).all()
+    assert (unaligned[n:] != others).all()
+
+
+def test_the_shift_of_a_plate_is_found_in_dim_tiles_of_few_cells() -> None:
+    """Twelve cells a tile and three photons in ten lost: some tiles say nothing, and take what the others agree on."""
+    rng, tiles = np.random.default_rng(5), []
+    for _ in range(24):
+        light = np.zeros((300, 300))
+        np.add.at(light, tuple(rng.integers(0, 300, (12, 2)).T), 1.0)
+        light = 60 * 100 * ndimage.gaussian_filter(light, 3)
+        moved = np.roll(light, (5, -9), (0, 1))
+        tiles.append(np.stack([rng.poisson(100 + image[22:-22, 22:-22]) for image in (light, moved)]).astype(np.uint16))
+    used, unaligned = agreed_over(tiles, np.repeat([1, 2, 3], 8))
+    assert not unaligned.any()
+    assert np.abs(used[:, 0] - (5, -9)).max() < 1
 
 
 def test_a_blank_channel_has_no_shift() -> None:
@@ -220,7 +303,7 @@ def found_in(screen: Path) -> tuple[np.ndarray, np.ndarray]:
     tiles = (tifffile.imread(screen.parent / "tiles" / f"{name}.ome.tif") for name in truth)
     found = [measured_shifts(tile, reference=0, max_shift=40) for tile in tiles]
     shifts, quality = np.stack([f.shifts for f in found]), np.stack([f.quality for f in found])
-    used, fallback = agreed_shifts(shifts, quality, np.array([name.split("_")[0] for name in truth]))
+    used, fallback, _ = agreed_shifts(shifts, quality, np.array([name.split("_")[0] for name in truth]))
     return np.abs(used - planted).max(axis=2)[:, 1:], ~fallback[:, 1:]
 
 

@@ -24,17 +24,19 @@ def test_a_tile_that_does_not_say_takes_the_median_of_its_plate() -> None:
         [[[0, 0], [1, 2]], [[0, 0], [3, 2]], [[0, 0], [2, 5]], [[0, 0], [30, -30]], [[0, 0], [9, 9]]], float
     )
     quality = np.array([[np.inf, 4], [np.inf, 3], [np.inf, 2], [np.inf, TRUSTED - 0.1], [np.inf, 5]])
-    used, fallback = agreed_shifts(shifts, quality, np.array(["P1"] * 4 + ["P2"]))
+    used, fallback, unaligned = agreed_shifts(shifts, quality, np.array(["P1"] * 4 + ["P2"]))
     assert used[3, 1].tolist() == [2, 2]
+    assert not unaligned.any()
     assert fallback[:, 1].tolist() == [False, False, False, True, False]
     assert not fallback[:, 0].any()
     assert np.array_equal(used[[0, 1, 2, 4]], shifts[[0, 1, 2, 4]])
 
 
 def test_a_plate_that_says_nothing_is_not_moved() -> None:
-    used, fallback = agreed_shifts(np.full((2, 1, 2), 7.0), np.ones((2, 1)), np.array(["P1", "P1"]))
+    used, fallback, unaligned = agreed_shifts(np.full((2, 1, 2), 7.0), np.ones((2, 1)), np.array(["P1", "P1"]))
     assert not used.any()
     assert fallback.all()
+    assert unaligned.all()
 
 
 def test_a_store_says_how_clear_each_shift_was_and_where_the_plate_stood_in(tiny_screen: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from contrascope.report.quality import (
     Quality,
 )
 from contrascope.report.report import Block, Picture, Section, Table, Text
+from contrascope.store.notes import UNALIGNED, notes_on_tiles
 
 PLATES_SHOWN = 6
 """Plates drawn on maps: those with most tiles that stick out."""
@@ -59,7 +60,7 @@ _CAPTIONS = {
     "drops": "Cells that are not in the store, by reason.",
     "shifts": "Shift of each channel against the reference channel, a point a tile; undone in whole pixels, or "
     "between them where images.resample says subpixel. Crosses are medians of a plate, with the number of "
-    "tiles that did not say clearly and took them.",
+    "tiles that did not say clearly and took them; a tile that was left as it is lies at 0.",
 }
 
 
@@ -143,7 +144,7 @@ def _shown(quality: Quality, look: str, channel: str, values: pd.Series, here: n
 def _shifts(quality: Quality, moved: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     tiles, columns = quality.tiles, quality.tiles.columns
     places = [c for c in _PLACE if c in columns]
-    facts = [f"{fact} {c}" for c in moved for fact in ("shift_y", "shift_x", "quality", "fallback")]
+    facts = [f"{fact} {c}" for c in moved for fact in ("shift_y", "shift_x", "quality", "fallback", UNALIGNED)]
     shifts = {c: tiles.select(f"shift_y {c}", f"shift_x {c}").cast(pl.Float64).to_numpy() for c in moved}
     stood_in = {c: _fallback(quality, c).to_numpy() for c in moved}
     numbers = tiles.select(*places, *[fact for fact in facts if fact in columns]).to_pandas()
@@ -152,7 +153,11 @@ def _shifts(quality: Quality, moved: Sequence[str]) -> tuple[Figure, pd.DataFram
 
 def _fallback(quality: Quality, channel: str) -> pl.Series:
     """(T,) whether the plate's median stood in for a tile's own shift."""
-    name = f"fallback {channel}"
+    return _flag(quality, f"fallback {channel}") & ~_flag(quality, f"{UNALIGNED} {channel}")
+
+
+def _flag(quality: Quality, name: str) -> pl.Series:
+    """(T,) a column of truth; False where it is not known, as of tiles not read and in stores without it."""
     if name not in quality.tiles.columns:
         return pl.Series(name, [False]).new_from_index(0, quality.tiles.height)
     return quality.tiles[name].fill_null(value=False)
@@ -255,12 +260,14 @@ def _on_shifts(quality: Quality) -> list[str]:
     total = quality.tiles[measured].count()
     tiles = {name: int(_fallback(quality, name).sum()) for name in quality.channels}
     unclear = [f"{name} in {n:,}" for name, n in tiles.items() if n]
-    if not unclear:
-        return []
-    return [
-        f"Of {total:,} tiles some did not say clearly how a channel is shifted, and took their plate's median: "
-        f"{', '.join(unclear)}."
-    ]
+    said = notes_on_tiles(quality.tiles, quality.channels)
+    if unclear:
+        said.insert(
+            0,
+            f"Of {total:,} tiles some did not say clearly how a channel is shifted, and took their plate's median: "
+            f"{', '.join(unclear)}.",
+        )
+    return said
 
 
 def _notes(quality: Quality) -> str:

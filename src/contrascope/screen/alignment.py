@@ -34,6 +34,21 @@ class Shifts(NamedTuple):
     quality: np.ndarray
 
 
+class Agreed(NamedTuple):
+    """What is undone, when the tiles of a plate have been heard.
+
+    Attributes:
+        shifts: (T, C, 2) shifts to undo.
+        fallback: (T, C) bool, True where the tile did not say, of the channel or of its round.
+        unaligned: (T, C) bool, True where the plate's tiles did not say either, so that the shift is 0; elsewhere the
+            plate's median stands in.
+    """
+
+    shifts: np.ndarray
+    fallback: np.ndarray
+    unaligned: np.ndarray
+
+
 class Rounds(NamedTuple):
     """Which channels were imaged together.
 
@@ -50,9 +65,14 @@ TRUSTED = 1.6
 """In 90 tiles of 40 cells 12 of 270 channels are found more than 1.5 px astray, the clearest of them at 1.52; with
 126 cells a tile, or on a real plate, no channel is astray and none stands below 2.9."""
 SURE = 2.2
-"""Wanted of a tile that lies far from the others of its plate."""
+"""Wanted of a tile that lies far from the others of its plate, or is its plate's only one."""
+ALONE = 3.0
+"""Wanted of a tile that no other of its plate backs. Of 160 pairs of channels of noise none reaches ``TRUSTED``; of
+pairs that show eight bright things each, and none in common, 16 do, 2 of them ``SURE`` and none this."""
 _FAR, _SPREADS = 3.0, 8.0
 """Far is so many pixels and so many standard deviations of the plate's tiles."""
+_ENOUGH = 3
+"""Tiles of a plate that say together what one of them says by chance."""
 
 
 def measured_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> Shifts:
@@ -99,23 +119,20 @@ def channel_shifts(tile: np.ndarray, *, reference: int, max_shift: int) -> np.nd
 
 def agreed_shifts(
     shifts: np.ndarray, quality: np.ndarray, plates: np.ndarray, *, rounds: Rounds | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts to undo: a tile's own where it is clear, else the median of its plate's clear ones.
+) -> Agreed:
+    """Shifts to undo: a tile's own where it is clear, else the median of its plate's clear ones if these agree, else 0.
 
-    A tile far from its plate's others is clear from ``SURE`` on only. In a round of its own a channel's shift is
-    that within the round: the round's shift on this tile is undone even where the channel does not say.
+    A tile far from its plate's others is clear from ``SURE`` on only, one that none of them backs from ``ALONE`` on.
+    In a round of its own a channel's shift is that within the round: the round's shift on this tile is undone even
+    where the channel does not say.
 
     Args:
         shifts: (T, C, 2) measured on each of T tiles.
         quality: (T, C).
         plates: (T,) plate of each tile.
         rounds: Those of ``measured_over_rounds``.
-
-    Returns:
-        (T, C, 2) shifts, and (T, C) bool: True where the tile did not say, of the channel or of its round, and the
-        plate's median stands in; that is 0 where no tile of the plate says.
     """
-    used, fallback = shifts.copy(), np.zeros(quality.shape, bool)
+    used, fallback, unaligned = shifts.copy(), np.zeros(quality.shape, bool), np.zeros(quality.shape, bool)
     within = [(channels[0], channels[1:]) for channels in rounds.channels] if rounds else []
     for first, others in within:
         used[:, others] -= shifts[:, [first]]
@@ -123,22 +140,39 @@ def agreed_shifts(
         here = np.flatnonzero(plates == plate)
         for c in range(shifts.shape[1]):
             clear = _clear(used[here, c], quality[here, c])
+            median = _stand_in(used[here[clear], c], len(here))
             fallback[here, c] = ~clear
-            used[here[~clear], c] = np.median(used[here[clear], c], axis=0) if clear.any() else 0.0
+            unaligned[here, c] = ~clear & (median is None)
+            used[here[~clear], c] = 0.0 if median is None else median
     for first, others in within:
         used[:, others] += used[:, [first]]
         fallback[:, others] |= fallback[:, [first]]
-    return used, fallback
+        unaligned[:, others] |= unaligned[:, [first]]
+    return Agreed(used, fallback, unaligned)
 
 
 def _clear(shifts: np.ndarray, quality: np.ndarray) -> np.ndarray:
     """(T,) which tiles of a plate say how a channel lies, from (T, 2) and (T,)."""
-    trusted = quality >= TRUSTED
+    trusted, sure = quality >= TRUSTED, quality >= SURE
     if not trusted.any():
         return trusted
     away = np.abs(shifts - np.median(shifts[trusted], axis=0)).max(axis=1)
+    many, together = int(trusted.sum()), int((away[trusted] <= _FAR).sum())
+    # Tiles may each have a shift of their own: then it is their number that tells it from chance.
+    most = many >= _ENOUGH and 2 * many > len(quality)
+    if not (most or (together >= 2 and 2 * together > many)):
+        return quality >= (SURE if len(quality) == 1 else ALONE)
     spread = 1.4826 * float(np.median(away[trusted]))  # that of a normal with this median
-    return trusted & ((away <= max(_FAR, _SPREADS * spread)) | (quality >= SURE))
+    return trusted & ((away <= max(_FAR, _SPREADS * spread)) | sure)
+
+
+def _stand_in(clear: np.ndarray, tiles: int) -> np.ndarray | None:
+    """(2,) median of a plate's clear shifts (T, 2); None unless enough of its tiles say so, and most of the clear."""
+    if not len(clear):
+        return None
+    median = np.median(clear, axis=0)
+    together = int((np.abs(clear - median).max(axis=1) <= _FAR).sum())
+    return median if 2 * together > len(clear) and (together >= _ENOUGH or 2 * together > tiles) else None
 
 
 def _linked(found: dict[Pair, np.ndarray], C: int, reference: int, max_shift: int) -> Shifts:

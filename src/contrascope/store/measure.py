@@ -1,8 +1,8 @@
 """What is measured on a tile before its cells are cut out: clip limits and shifts.
 
 This is a pass of its own over the tiles, because a tile that does not say how its channels lie takes the
-median of its plate, which is known only when all tiles have been looked at. With the measurements at hand
-each shard is a pure function of its tiles.
+median of its plate if enough of them agree, which is known only when all tiles have been looked at. With the
+measurements at hand each shard is a pure function of its tiles.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.config import ImageSettings, ScreenSettings
 from contrascope.errors import TileError, first_few
-from contrascope.screen.alignment import Rounds, agreed_shifts, measured_over_rounds, measured_shifts
+from contrascope.screen.alignment import Agreed, Rounds, agreed_shifts, measured_over_rounds, measured_shifts
 from contrascope.screen.screen import TILE_INDEX, Screen
 from contrascope.screen.tiles import TileKey, TileReader
+from contrascope.store.notes import UNALIGNED
 from contrascope.store.quality import FOCUS, Looks, facts_of_looks, looks_of
 
 READABLE = "readable"
@@ -138,8 +139,8 @@ def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFra
 
     Returns:
         A row a tile: ``tile_index plate well tile cells height width readable`` and for each channel ``clip_low
-        clip_high shift_y shift_x quality fallback intensity saturated focus``; shifts are those to undo. A tile not
-        read has nulls.
+        clip_high shift_y shift_x quality fallback unaligned intensity saturated focus``; shifts are those to undo. A
+        tile not read has nulls.
 
     Raises:
         TileError: Tiles cannot be read, and the screen does not say to skip them; it names them all.
@@ -198,23 +199,22 @@ def _agreed(screen: Screen, found: dict[int, Measured]) -> list[dict[str, Any]]:
     shifts = np.stack([found[i].shifts for i in indices])
     quality = np.stack([found[i].quality for i in indices])
     plates, rounds = screen.tiles[v.PLATE].to_numpy()[indices], recipe_of(screen.settings).rounds
-    used, fallback = agreed_shifts(shifts, quality, plates, rounds=rounds)
+    agreed = agreed_shifts(shifts, quality, plates, rounds=rounds)
     names = screen.settings.images.channel_names
     return [
         {TILE_INDEX: i}
-        | _facts(names, found[i].limits, used[k], quality[k], fallback[k])
+        | _facts(names, found[i].limits, quality[k], Agreed(*(part[k] for part in agreed)))
         | facts_of_looks(names, found[i].looks)
         for k, i in enumerate(indices)
     ]
 
 
-def _facts(
-    names: list[str], limits: np.ndarray, shifts: np.ndarray, quality: np.ndarray, fallback: np.ndarray
-) -> dict[str, Any]:
+def _facts(names: list[str], limits: np.ndarray, quality: np.ndarray, agreed: Agreed) -> dict[str, Any]:
     facts: dict[str, Any] = {}
+    shifts, fallback, unaligned = agreed
     for c, name in enumerate(names):
         facts |= {f"shift_y {name}": round(float(shifts[c, 0]), 4), f"shift_x {name}": round(float(shifts[c, 1]), 4)}
         facts[f"quality {name}"] = round(float(quality[c]), 3) if np.isfinite(quality[c]) else None
-        facts[f"fallback {name}"] = bool(fallback[c])
+        facts |= {f"fallback {name}": bool(fallback[c]), f"{UNALIGNED} {name}": bool(unaligned[c])}
         facts |= {f"clip_low {name}": float(limits[c, 0]), f"clip_high {name}": float(limits[c, 1])}
     return facts

@@ -21,6 +21,7 @@ from contrascope.shown import html_of
 from contrascope.store.damage import damaged_at
 from contrascope.store.description import Account, facts, remedy
 from contrascope.store.images import Asked, StoredImages
+from contrascope.store.notes import notes_on_tiles
 from contrascope.store.places import Folder, place_of
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class CropStore:
     def account(self) -> Account:
         """Rows of the table = cells stored + cells dropped."""
         return Account(**self._facts["account"])
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of it before it is used, a sentence or two each."""
+        return notes_on_tiles(self.tiles, self.channels)
 
     @cached_property
     def cells(self) -> pl.DataFrame:
