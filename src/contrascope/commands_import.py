@@ -58,7 +58,8 @@ def import_crops(
     account, unlisted = store.account, store.provenance[WITHOUT_ROW]
     facts = {"store": str(out), "rows": account.rows, "stored": account.stored, "dropped": account.dropped}
     more = f"; {unlisted:,} images without a row were left out" if unlisted else ""
-    return facts | {WITHOUT_ROW: unlisted}, f"{out}: {account}{more}"
+    text = "\n".join([f"{out}: {account}{more}", *(f"note: {note}" for note in store.notes)])
+    return facts | {WITHOUT_ROW: unlisted, "notes": store.notes}, text
 
 
 def _options(settings: list[str] | None) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class Finished:
     @cached_property
     def quality(self) -> Quality:
         """How the store's tiles compare."""
-        return judge_quality(self.store.tiles, self.store.cells, self.store.dropped, self.store.channels)
+        store = self.store
+        return judge_quality(store.tiles, store.cells, store.dropped, store.channels, notes=store.notes)
 
     @cached_property
     def run(self) -> Run:

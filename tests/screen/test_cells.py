@@ -336,3 +336,39 @@ def test_labels_of_a_csv_are_what_is_written(tmp_path: Path, toy_cells: pl.DataF
     for name in ("perturbation", "guide", "cell_id"):
         assert cells[name].cast(pl.String).to_list() == table[name].to_list()
     assert cells["control"].sum() == (table["perturbation"] == "00").sum()
+
+
+def test_blanks_around_labels_make_no_perturbation_and_no_control(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    blank = pl.col("perturbation").replace({"GENE1": "GENE1 ", "control": " control"})
+    first = pl.int_range(pl.len()) < 3
+    table = toy_cells.with_columns(
+        pl.when(first).then(pl.lit("  ")).otherwise(blank).alias("perturbation"),
+        pl.when(first).then(pl.lit("")).otherwise(pl.format(" {} ", "guide")).alias("guide"),
+        pl.format("{} ", "cell_id").alias("cell_id"),
+        pl.when(first).then(pl.lit("negcon ")).otherwise(pl.lit("poscon")).alias("kind"),
+    )
+    for name in ("cells.csv", "cells.parquet"):
+        cells = read(tmp_path, table, name=name)
+        assert cells["perturbation"].cast(pl.String).to_list()[3:] == toy_cells["perturbation"].to_list()[3:]
+        assert cells["guide"].cast(pl.String).to_list() == [None] * 3 + toy_cells["guide"].to_list()[3:]
+        assert cells["cell_id"][0] == "c00 "
+        assert cells["control"].sum() == 7
+        kinds = read(tmp_path, table, name=name, control={"column": "kind", "values": ["negcon"]})
+        assert kinds["control"].sum() == 3
+
+
+def test_a_number_that_is_none_is_no_label(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    number = pl.col("perturbation").replace_strict({"control": 0.0, "GENE1": float("nan"), "GENE2": 2.0})
+    table = toy_cells.with_columns(
+        number.alias("perturbation"), pl.col("perturbation").replace("GENE2", "NaN").alias("guide")
+    )
+    cells = read(tmp_path, table, control="0.0")
+    assert cells["perturbation"].unique().drop_nulls().cast(pl.String).sort().to_list() == ["0.0", "2.0"]
+    assert cells["perturbation"].null_count() == 8
+    assert "NaN" in cells["guide"].unique().to_list()
+
+
+def test_a_well_without_a_name_is_refused(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.with_columns(pl.when(pl.col("well") == "A1").then(pl.lit(" ")).otherwise("well").alias("well"))
+    assert "12 cells" in refusal(tmp_path, table)
+    assert "no well" in refusal(tmp_path, table)

@@ -10,7 +10,10 @@ import polars as pl
 from typer.testing import CliRunner
 
 from contrascope.cli import app
+from contrascope.screen.screen import open_screen
+from contrascope.store.crops import extract_crops
 from contrascope.store.notes import notes_on_tiles
+from contrascope.store.store import open_store
 
 
 def test_channels_that_were_left_as_they_are_are_named_by_plate() -> None:
@@ -36,3 +39,14 @@ def test_ingest_says_which_channels_it_left_as_they_are(tmp_path: Path, write_sc
     assert told.exit_code == 0, told.output
     assert "note: Channels were left as they are" in told.stdout
     assert "GFP in 4 of 4 tiles of plate P1" in " ".join(told.stdout.split())
+
+
+def test_labels_that_look_alike_are_told_by_the_store(
+    tmp_path: Path, write_screen: Callable[..., Path], toy_cells: pl.DataFrame
+) -> None:
+    alike = toy_cells.with_columns(
+        perturbation=pl.when(pl.col("guide") == "g0").then(pl.lit("Control")).otherwise("perturbation")
+    )
+    store = extract_crops(open_screen(write_screen(tmp_path, cells=alike)), tmp_path / "s.zarr")
+    (note,) = open_store(store.path).notes
+    assert "'Control' (4 cells) and 'control' (4 cells, control)" in note

@@ -75,6 +75,7 @@ class Quality:
         drops: One row a reason: ``reason cells share``, the most frequent first.
         signs: One row a tile and thing in which it sticks out: ``plate well tile measure channel what value
             plate_median z reason``, the clearest first. z is null where there is nothing to compare.
+        notes: What the store says should be known of it.
     """
 
     channels: list[str]
@@ -82,6 +83,7 @@ class Quality:
     wells: pl.DataFrame
     drops: pl.DataFrame
     signs: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -108,7 +110,14 @@ class Quality:
         return self.tiles.join(found, on=_PLACE, how="left", maintain_order="left")["found"].fill_null(value=False)
 
 
-def judge_quality(tiles: pl.DataFrame, cells: pl.DataFrame, dropped: pl.DataFrame, channels: Sequence[str]) -> Quality:
+def judge_quality(
+    tiles: pl.DataFrame,
+    cells: pl.DataFrame,
+    dropped: pl.DataFrame,
+    channels: Sequence[str],
+    *,
+    notes: Sequence[str] = (),
+) -> Quality:
     """Counts by tile, well and reason, and the tiles that stick out.
 
     Args:
@@ -116,13 +125,14 @@ def judge_quality(tiles: pl.DataFrame, cells: pl.DataFrame, dropped: pl.DataFram
         cells: The store's cells: ``plate well tile``, and ``tile_row tile_column`` if the screen knows them.
         dropped: The cells that are not stored: ``plate well tile reason``, and a place in the grid as above.
         channels: Names of the channels.
+        notes: What the store says should be known of it.
     """
     drops = dropped.group_by(REASON).agg(pl.len().alias(CELLS)).sort(CELLS, REASON, descending=[True, False])
     drops = drops.with_columns((pl.col(CELLS) / max(1, cells.height + dropped.height)).alias(SHARE))
     table = _counted(tiles, cells, dropped, drops[REASON].to_list())
     counts = [CELLS, STORED, *drops[REASON].to_list()]
     wells = table.group_by(v.PLATE, v.WELL, maintain_order=True).agg(pl.col(counts).sum())
-    return Quality(list(channels), table, wells, drops, _signs(table, channels))
+    return Quality(list(channels), table, wells, drops, _signs(table, channels), tuple(notes))
 
 
 def _counted(tiles: pl.DataFrame, cells: pl.DataFrame, dropped: pl.DataFrame, reasons: list[str]) -> pl.DataFrame:

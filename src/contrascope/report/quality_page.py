@@ -31,7 +31,7 @@ from contrascope.report.quality import (
     Quality,
 )
 from contrascope.report.report import Block, Picture, Section, Table, Text
-from contrascope.store.notes import UNALIGNED, notes_on_tiles
+from contrascope.store.notes import UNALIGNED
 
 PLATES_SHOWN = 6
 """Plates drawn on maps: those with most tiles that stick out."""
@@ -213,11 +213,11 @@ def _listed(quality: Quality) -> list[Table]:
 
 
 def _sentences(quality: Quality) -> list[str]:
-    """What was found of cells, saturation, focus and shifts, a sentence each."""
+    """What was found of cells, saturation, focus and shifts, a sentence each, and what the store says itself."""
     found = [_on_cells(quality)]
     if quality.measured:
         found += [_on_saturation(quality), *_on_noise(quality)]
-    return [*found, *_on_shifts(quality)]
+    return [*found, *_on_shifts(quality), *quality.notes]
 
 
 def _on_cells(quality: Quality) -> str:
@@ -260,14 +260,12 @@ def _on_shifts(quality: Quality) -> list[str]:
     total = quality.tiles[measured].count()
     tiles = {name: int(_fallback(quality, name).sum()) for name in quality.channels}
     unclear = [f"{name} in {n:,}" for name, n in tiles.items() if n]
-    said = notes_on_tiles(quality.tiles, quality.channels)
-    if unclear:
-        said.insert(
-            0,
-            f"Of {total:,} tiles some did not say clearly how a channel is shifted, and took their plate's median: "
-            f"{', '.join(unclear)}.",
-        )
-    return said
+    if not unclear:
+        return []
+    return [
+        f"Of {total:,} tiles some did not say clearly how a channel is shifted, and took their plate's median: "
+        f"{', '.join(unclear)}."
+    ]
 
 
 def _notes(quality: Quality) -> str:

@@ -18,6 +18,7 @@ from contrascope import vocabulary as v
 from contrascope.config import CellTableSettings, ControlRule
 from contrascope.errors import SettingsError, TableError, first_few
 from contrascope.screen.guides import refuse_mixed_guides
+from contrascope.screen.labels import part_of, stripped, text_of, without_blanks
 from contrascope.screen.presets import TablePreset, preset_control, preset_named, preset_sources
 from contrascope.screen.table_files import collected, scan_table
 from contrascope.screen.tiles import canonical_name, canonical_well
@@ -48,7 +49,7 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
     table = scan_table(settings.table, key=settings.key)
     mapping = _mapping(table.collect_schema().names(), preset, settings)
     table = _with_texts(table, mapping, settings)
-    cells = _with_batch(_renamed(table, mapping, preset, settings))
+    cells = _with_batch(without_blanks(_renamed(table, mapping, preset, settings), LABELS))
     have_ids = v.CELL_ID in cells.columns
     cells = cells if have_ids else _numbered(cells)
     _refuse_unplaced(cells, settings.table)
@@ -154,7 +155,7 @@ def _column(schema: pl.Schema, name: str, columns: list[str]) -> pl.Expr:
         raise SettingsError(f"cells.columns makes {name} of several columns: {', '.join(columns)}. Name one.")
     if len(columns) > 1:
         between = "" if name == v.WELL else _JOIN
-        return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=between)
+        return pl.concat_str([part_of(c, schema[c]) for c in columns], separator=between)
     if name in (v.Y, v.X):
         if not schema[columns[0]].is_numeric():
             raise TableError(
@@ -162,7 +163,7 @@ def _column(schema: pl.Schema, name: str, columns: list[str]) -> pl.Expr:
                 f"Numbers, in pixels of the tile, were needed."
             )
         return pl.col(columns[0]).cast(pl.Float64)
-    return pl.col(columns[0]).cast(pl.String) if name in (*LABELS, v.CELL_ID) else pl.col(columns[0])
+    return text_of(columns[0], schema[columns[0]]) if name in (*LABELS, v.CELL_ID) else pl.col(columns[0])
 
 
 def _refuse_missing(there: list[str], mapping: dict[str, list[str]], settings: CellTableSettings) -> None:
@@ -238,14 +239,14 @@ def _is_control(
                 f"cells.control names the column '{rule.column}', which the cell table {settings.table} lacks. "
                 f"It has {first_few(columns, 30)}."
             )
-        column = pl.col(rule.column).cast(pl.String).cast(pl.Categorical)
-        labels, values = collected(table.select(column), settings.table).to_series(), rule.values
+        column = text_of(rule.column, table.collect_schema()[rule.column]).cast(pl.Categorical)
+        labels, values = stripped(collected(table.select(column), settings.table).to_series()), rule.values
         where = f"column '{rule.column}'"
     else:
         labels, values = cells[v.PERTURBATION], [rule] if isinstance(rule, str) else rule
         where = "the perturbation column"
     names, controls = labels.unique().drop_nulls().cast(pl.String), list[str]()
-    for value in values:
+    for value in (value.strip() for value in values):
         these = names.filter(names.str.starts_with(value[:-1]) if value.endswith("*") else names == value)
         if these.is_empty():
             common = labels.alias("label").value_counts(sort=True)["label"].drop_nulls()

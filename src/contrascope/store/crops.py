@@ -25,6 +25,7 @@ from contrascope.addresses import local_path
 from contrascope.config import fingerprint
 from contrascope.errors import TableError
 from contrascope.screen.cells import as_text
+from contrascope.screen.labels import notes_on_labels
 from contrascope.screen.screen import TILE_INDEX, Screen, of_cells, open_screen
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.files import write_parquet
@@ -113,6 +114,7 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
         "channels": settings.images.channel_names,
         "pixel_size_um": settings.images.pixel_size_um,
         "account": {"rows": len(reason), "stored": stored, "dropped": counts},
+        "notes": notes_on_labels(screen.cells),
         "fingerprint": store_fingerprint(screen),
         "provenance": _provenance(screen),
     }

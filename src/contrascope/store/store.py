@@ -102,7 +102,7 @@ class CropStore:
     @property
     def notes(self) -> list[str]:
         """What to know of it before it is used, a sentence or two each."""
-        return notes_on_tiles(self.tiles, self.channels)
+        return [*self._facts.get("notes", ()), *notes_on_tiles(self.tiles, self.channels)]  # an older store has none
 
     @cached_property
     def cells(self) -> pl.DataFrame:

@@ -45,7 +45,7 @@ class StorePlan:
     """All that is known of a store before its images are.
 
     Attributes:
-        facts: name, channels, pixel_size_um, account, fingerprint, provenance.
+        facts: name, channels, pixel_size_um, account, notes, fingerprint, provenance.
         cells: One row a stored cell, in the order of the images; lazy, for it may be what a filter leaves of a table
             that is in memory already.
         dropped: One row a cell left out, with its reason; lazy too.

@@ -31,3 +31,9 @@ def test_labels_are_what_is_written(ending: str, tmp_path: Path, labels: pl.Data
 def test_a_guide_of_two_perturbations_is_refused(labels: pl.DataFrame) -> None:
     with pytest.raises(TableError, match="1 guides of the cell table have more than one perturbation: g0"):
         labelled(labels.with_columns(pl.lit("g0").alias("guide")), "nontargeting")
+
+
+def test_blanks_around_labels_say_nothing(labels: pl.DataFrame) -> None:
+    blank = pl.col("perturbation").replace({"GENE1": " GENE1 ", "GENE2": " "})
+    cells = labelled(labels.with_columns(blank.alias("perturbation")), "nontargeting")
+    assert cells["perturbation"].to_list() == labels["perturbation"].replace({"GENE2": None}).to_list()

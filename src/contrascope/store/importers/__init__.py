@@ -30,6 +30,7 @@ from contrascope.config import fingerprint
 from contrascope.errors import SettingsError, StoreError, TableError
 from contrascope.progress import track
 from contrascope.registry import IMPORTERS
+from contrascope.screen.labels import notes_on_labels
 from contrascope.store.crops import NO_LABEL
 from contrascope.store.importers.labels import labelled, read_cell_table, table_digest
 from contrascope.store.importers.source import NO_IMAGE, ForeignCrops
@@ -120,6 +121,7 @@ def _plan(
             "stored": kept.height,
             "dropped": dict(dropped["reason"].value_counts().sort("reason").iter_rows()),
         },
+        "notes": notes_on_labels(cells),
         "fingerprint": fingerprint([*made_from, table_digest(cells)]),
         "provenance": {"package": version("contrascope"), "source": kind, "options": told, WITHOUT_ROW: unlisted},
     }

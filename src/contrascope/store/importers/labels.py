@@ -15,8 +15,10 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.errors import SettingsError, TableError, first_few
 from contrascope.screen.guides import refuse_mixed_guides
+from contrascope.screen.labels import text_of, without_blanks
 
 _TEXT = (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
+_LABELS = tuple(name for name in _TEXT if name != v.CELL_ID)
 _NAMES = (*v.REQUIRED, *v.OPTIONAL, v.BATCH, v.CONTROL)
 _ROWS = 1_000_000
 
@@ -66,9 +68,10 @@ def labelled(cells: pl.DataFrame, control: str | Sequence[str] | None) -> pl.Dat
         absent.append(pl.int_range(pl.len()).alias(v.CELL_ID))
     cells = cells.with_columns(absent)
     try:
-        cells = cells.with_columns([pl.col(c).cast(pl.String) for c in _TEXT if c in cells.columns])
+        cells = cells.with_columns([text_of(c, cells.schema[c]).alias(c) for c in _TEXT if c in cells.columns])
     except pl.exceptions.PolarsError as error:
         raise TableError(f"The cell table has labels that are no text: {' '.join(str(error).split())}") from None
+    cells = without_blanks(cells, _LABELS)
     _refuse_unnamed(cells)
     if v.BATCH not in cells.columns:
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
@@ -127,7 +130,7 @@ def _is_control(cells: pl.DataFrame, control: str | Sequence[str] | None) -> pl.
         return cells[v.CONTROL]
     labels, wanted = cells[v.PERTURBATION], [control] if isinstance(control, str) else list(control)
     found = pl.Series([False]).new_from_index(0, cells.height)
-    for label in wanted:
+    for label in (label.strip() for label in wanted):
         this = labels.str.starts_with(label[:-1]) if label.endswith("*") else labels == label
         if not this.any():
             common = labels.alias("label").value_counts(sort=True)["label"].drop_nulls()
