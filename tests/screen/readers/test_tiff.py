@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrascope.config import ImageSettings, validated
-from contrascope.errors import ContrascopeError, TileError
+from contrascope.errors import ContrascopeError, SettingsError, TileError
 from contrascope.screen.readers.tiff import TiffReader
 from contrascope.screen.tiles import TileKey, tile_key
 
@@ -116,6 +116,47 @@ def test_an_image_with_a_time_or_a_depth_besides_is_refused(tmp_path: Path) -> N
     tifffile.imwrite(tmp_path / "A1.tif", np.stack([TILE, TILE]), photometric="minisblack", metadata={"axes": "ZCYX"})
     with pytest.raises(TileError, match="axes ZCYX"):
         reader(tmp_path / "{well}.tif").shape(KEY)
+
+
+@pytest.mark.parametrize(("axis", "word"), [("Z", "depth"), ("T", "time")])
+@pytest.mark.parametrize("kind", [{"ome": True}, {"imagej": True}, {}])
+def test_a_stack_in_depth_or_time_is_not_taken_for_channels(
+    kind: dict[str, Any], axis: str, word: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": {"axes": f"{axis}YX"}} | kind
+    tifffile.imwrite(tmp_path / "A1.tif", TILE, **options)
+    with pytest.raises(TileError, match=f"3 planes of {word}, where channels were needed"):
+        reader(tmp_path / "{well}.tif").shape(KEY)
+    tifffile.imwrite(tmp_path / "A1.tif", TILE[:1], **options)
+    assert reader(tmp_path / "{well}.tif", ["a"]).shape(KEY).channels == 1
+
+
+def test_the_axis_of_channels_may_be_the_last(tmp_path: Path) -> None:
+    last = np.moveaxis(TILE, 0, -1)
+    tifffile.imwrite(tmp_path / "A1.tif", last, photometric="minisblack", metadata={"axes": "YXC"})
+    tiff = reader(tmp_path / "{well}.tif")
+    assert tiff.shape(KEY)[:3] == (3, 20, 24)
+    assert np.array_equal(tiff.read(KEY), TILE)
+
+
+def named(path: Path, names: list[str]) -> None:
+    channels = {"axes": "CYX", "Channel": {"Name": names}}
+    tifffile.imwrite(path, TILE, ome=True, photometric="minisblack", metadata=channels)
+
+
+def test_a_file_that_names_its_channels_in_another_order_is_refused(tmp_path: Path) -> None:
+    named(tmp_path / "A1.tif", ["b", "a", "c"])
+    with pytest.raises(SettingsError, match=r"channels b, a, c .* another order: a, b, c\. .* to \[b, a, c\]"):
+        reader(tmp_path / "{well}.tif").shape(KEY)
+    assert reader(tmp_path / "{well}.tif", ["b", "a", "c"]).shape(KEY).channels == 3
+
+
+@pytest.mark.parametrize(
+    "names", [["Hoechst", "b", "c"], ["c", "b", "b"], ["Channel:0:0", "Channel:0:1", "Channel:0:2"]]
+)
+def test_a_file_that_calls_its_channels_otherwise_says_nothing(names: list[str], tmp_path: Path) -> None:
+    named(tmp_path / "A1.tif", names)
+    assert reader(tmp_path / "{well}.tif").shape(KEY).channels == 3
 
 
 def test_a_file_that_is_put_right_is_seen_at_once(tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
 """TIFF and OME-TIFF tiles: one file with all channels, or one file a channel.
 
-Stored values are read as they are; a palette is never applied.
+Stored values are read as they are; a palette is never applied. Planes are channels in the order of the file, unless
+the file says that they are depths or times; where it names its channels, it must not contradict the screen file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from contrascope.config import ImageSettings
-from contrascope.errors import TileError
+from contrascope.errors import SettingsError, TileError
 from contrascope.screen.readers.files import (
     digest_of_file,
     index_names,
@@ -22,6 +24,9 @@ from contrascope.screen.readers.files import (
     one_file_a_channel,
 )
 from contrascope.screen.tiles import TileKey, TileShape, missing_fields_conflict, pattern_fields, tiles_in_order
+
+_NO_CHANNELS = {"Z": "depth", "T": "time"}
+"""Axes of which a tile has no more than one plane."""
 
 
 class TiffReader:
@@ -44,6 +49,7 @@ class TiffReader:
         found = {place: Path(name) for place, name in names.items()}
         self._files = items_of_tiles(settings, keys, found, fields)
         self._per_channel = one_file_a_channel(settings)
+        self._channels = settings.channel_names
 
     @classmethod
     def keys_found(cls, settings: ImageSettings) -> list[TileKey]:
@@ -55,9 +61,17 @@ class TiffReader:
         return tiles_in_order(key for key, _ in index_names(settings.pattern, names_on_disk(settings.pattern)))
 
     def shape(self, key: TileKey) -> TileShape:
-        """Shape of a tile from its header, without its pixels."""
+        """Shape of a tile from its header, without its pixels.
+
+        Raises:
+            TileError: It cannot be read, or its planes are no channels.
+            SettingsError: The file has the channels of the screen file in another order.
+        """
         files = self._files[key]
-        shapes = [_header(file) for file in files]
+        headers = [_header(file) for file in files]
+        shapes = [shape for shape, _ in headers]
+        if not self._per_channel:
+            _refuse_other_order(files[0], headers[0][1], self._channels)
         return joint_shape(key, [file.name for file in files], shapes, per_channel=self._per_channel)
 
     def read(self, key: TileKey) -> np.ndarray:
@@ -72,25 +86,52 @@ class TiffReader:
         )
 
 
-def _header(file: Path) -> TileShape:
+def _header(file: Path) -> tuple[TileShape, list[str]]:
+    """The shape of a file's image, and how its OME metadata call the channels, as far as they do."""
     try:
         with tifffile.TiffFile(file) as tiff:
             series = tiff.series[0]
             shape, axes, dtype = series.shape, series.axes, np.dtype(series.dtype)
+            names = _names_in(tiff.ome_metadata) if tiff.ome_metadata else []
     except Exception as error:  # a damaged header can fail in any tag, each with an error of its own
         raise TileError(f"{file} cannot be read as TIFF ({error}). Write or copy the file again.") from None
     if len(shape) == 2:
-        return TileShape(1, *shape, dtype=dtype)
+        return TileShape(1, *shape, dtype=dtype), names
     if len(shape) != 3:
         raise TileError(f"{file} has axes {axes} {shape}. One image with axes CYX or YX was needed.")
     channels = _channel_axis(axes)
+    if axes[channels] in _NO_CHANNELS and shape[channels] > 1:
+        raise TileError(
+            f"{file} has axes {axes} {shape}: {shape[channels]} planes of {_NO_CHANNELS[axes[channels]]}, where "
+            f"channels were needed. Project them to one plane (the brightest or the mean), or choose one; if they are "
+            f"channels, write the file with axes CYX."
+        )
     height, width = (n for axis, n in enumerate(shape) if axis != channels)
-    return TileShape(shape[channels], height, width, dtype)
+    return TileShape(shape[channels], height, width, dtype), names
+
+
+def _names_in(ome: str) -> list[str]:
+    """Names of the channels of the first image in OME-XML; blank where a channel has none."""
+    try:
+        image = next((child for child in ElementTree.fromstring(ome) if child.tag.endswith("}Image")), None)
+    except ElementTree.ParseError:  # pixels can be read all the same
+        return []
+    return [] if image is None else [c.get("Name", "") for c in image.iter() if c.tag.endswith("}Channel")]
+
+
+def _refuse_other_order(file: Path, names: list[str], channels: list[str]) -> None:
+    """Raise if a file has the very names of the screen file in another order; other names say nothing."""
+    if names != channels and len(set(names)) == len(names) and set(names) == set(channels):
+        raise SettingsError(
+            f"{file} has the channels {', '.join(names)} by its own metadata, and images.channels names them in "
+            f"another order: {', '.join(channels)}. Planes are taken in the order of the file. Set images.channels to "
+            f"[{', '.join(names)}]; or, where the file is wrong, write its metadata anew."
+        )
 
 
 def _channel_axis(axes: str) -> int:
-    """Where the channels are: the last axis if it holds samples of a pixel, else the first."""
-    return 2 if axes.endswith("S") else 0
+    """Where the channels are: the axis that says so, of channels or of a pixel's samples, else the first."""
+    return next((axes.index(letter) for letter in "CS" if letter in axes), 0)
 
 
 def _pixels(file: Path) -> np.ndarray:
