@@ -15,6 +15,11 @@ Each message is one paragraph: what was found, what was needed, what to do. The 
 and exits with code 1. A mistake of ours is an ``AssertionError`` and keeps its traceback.
 """
 
+import re
+
+_ADVICE = re.compile(r"(You might want to try|Consider setting|The current offset).*", re.DOTALL)
+"""Advice of polars to whoever calls it, which no user of ours can follow."""
+
 
 class ContrascopeError(Exception):
     """Something a user can put right; the message says how."""
@@ -63,3 +68,8 @@ def first_few(items: object, limit: int = 5) -> str:
         return "nothing"
     more = len(listed) - limit
     return ", ".join(listed[:limit]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong in a file, in the words of whoever read it, in one line without a full stop."""
+    return " ".join(_ADVICE.sub("", str(error)).split()).removesuffix(".")

@@ -13,7 +13,7 @@ import polars as pl
 import polars.selectors as cs
 
 from contrascope.addresses import local_path
-from contrascope.errors import BenchmarkError, SettingsError, first_few
+from contrascope.errors import BenchmarkError, SettingsError, first_few, reason_of
 from contrascope.vocabulary import FIELD_DISTANCE, OPTIONAL, REQUIRED
 
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -89,7 +89,7 @@ def _read_table(path: Path, key: str) -> pl.DataFrame:
         names = {key: pl.String}  # the cell 007 is not 7
         return pl.read_csv(path, separator=separator, infer_schema_length=None, schema_overrides=names, glob=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path} cannot be read as a table: {' '.join(str(error).split())}.") from None
+        raise BenchmarkError(f"{path} cannot be read as a table: {reason_of(error)}.") from None
 
 
 def write_anndata(data: ad.AnnData, path: str | Path) -> Path:

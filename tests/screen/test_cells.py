@@ -25,6 +25,7 @@ from contrascope.config import CellTableSettings
 from contrascope.errors import ContrascopeError, SettingsError, TableError
 from contrascope.screen.cells import read_cells
 from contrascope.screen.screen import open_screen
+from contrascope.screen.table_files import collected, scan_table
 from contrascope.store.crops import extract_crops
 from contrascope.store.store import open_store
 
@@ -372,3 +373,34 @@ def test_a_well_without_a_name_is_refused(tmp_path: Path, toy_cells: pl.DataFram
     table = toy_cells.with_columns(pl.when(pl.col("well") == "A1").then(pl.lit(" ")).otherwise("well").alias("well"))
     assert "12 cells" in refusal(tmp_path, table)
     assert "no well" in refusal(tmp_path, table)
+
+
+def late(cells: pl.DataFrame, tmp_path: Path, **ends: Any) -> Path:
+    """A CSV of 12,000 rows whose columns are whole numbers, but for the last rows."""
+    long = pl.concat([cells] * 500).with_columns(pl.int_range(pl.len()).alias("cell_id"))
+    numbers = [pl.lit(5, pl.Int64).cast(pl.String).alias(name) for name in ends]
+    endings = [
+        pl.when(pl.int_range(pl.len()) < 11_990).then(pl.col(name)).otherwise(pl.lit(end)).alias(name)
+        for name, end in ends.items()
+    ]
+    long.with_columns(numbers).with_columns(endings).write_csv(tmp_path / "late.csv", quote_style="never")
+    return tmp_path / "late.csv"
+
+
+def test_a_column_of_a_csv_may_change_its_looks_after_many_rows(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    path = late(toy_cells, tmp_path, area="5.5", note="nothing", perturbation="DMSO", guide="none")
+    cells = read_cells(CellTableSettings(table=path, control="DMSO"))
+    assert cells["area"].dtype == pl.Float64
+    assert cells["note"].to_list()[-11:] == ["5"] + ["nothing"] * 10
+    assert cells["control"].sum() == 10
+    by_column = {"column": "perturbation", "values": ["DMSO"]}
+    settings = CellTableSettings.model_validate({"table": path, "control": by_column})
+    assert read_cells(settings).equals(cells)
+
+
+def test_a_csv_that_cannot_be_read_comes_without_advice_for_programmers(tmp_path: Path) -> None:
+    for text in ('plate,well\nP1,A0\nP1,"A1\nP1,A2\n', "plate,well\nP1,A0\nP1,A1,7\n"):
+        (tmp_path / "cells.csv").write_text(text)
+        with pytest.raises(TableError, match="cannot be read") as caught:
+            collected(scan_table(tmp_path / "cells.csv", infer=None), tmp_path / "cells.csv")
+        assert not re.search("infer_schema|ragged|schema_overrides|offset", str(caught.value))

@@ -23,7 +23,7 @@ JUDGED = 12
 SATURATED = 0.001
 """Share of saturated pixels that is worth a word; as many are clipped by default."""
 CELLS, STORED, REASON, SHARE = "cells", "stored", "reason", "share"
-INTENSITY, SATURATION, FOCUS = "intensity", "saturated", "focus"
+INTENSITY, SATURATION, FOCUS, UNALIGNED = "intensity", "saturated", "focus", "unaligned"
 """What the store measures of each tile and channel, before the channel's name; see store/FORMAT.md."""
 _LOOKS = (INTENSITY, SATURATION, FOCUS)
 _PLACE = (v.PLATE, v.WELL, v.TILE)

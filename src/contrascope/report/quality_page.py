@@ -28,10 +28,10 @@ from contrascope.report.quality import (
     SATURATION,
     STICKS_OUT,
     STORED,
+    UNALIGNED,
     Quality,
 )
 from contrascope.report.report import Block, Picture, Section, Table, Text
-from contrascope.store.notes import UNALIGNED
 
 PLATES_SHOWN = 6
 """Plates drawn on maps: those with most tiles that stick out."""

@@ -20,7 +20,7 @@ from contrascope.errors import SettingsError, TableError, first_few
 from contrascope.screen.guides import refuse_mixed_guides
 from contrascope.screen.labels import part_of, stripped, text_of, without_blanks
 from contrascope.screen.presets import TablePreset, preset_control, preset_named, preset_sources
-from contrascope.screen.table_files import collected, scan_table
+from contrascope.screen.table_files import LateTypeError, collected, scan_table
 from contrascope.screen.tiles import canonical_name, canonical_well
 
 _INTERNAL = (v.CONTROL, v.FIELD_DISTANCE, v.SPLIT, "tile_index", "height", "width", "reason")
@@ -30,6 +30,8 @@ LABELS = (v.PLATE, v.WELL, v.TILE, v.GUIDE, v.PERTURBATION, v.STAGE, v.BATCH)
 _OURS = (*v.REQUIRED, *v.OPTIONAL, v.BATCH)
 _JOIN = "_"
 """Between the parts of a label that is made from several columns; a well is its row and column without it."""
+_LOOKED_AT = 10_000
+"""Rows of a CSV by which types are told, unless they turn out to be wrong."""
 _OUR_OWN = TablePreset(columns={name: [name] for name in _OURS})
 
 
@@ -45,10 +47,18 @@ def read_cells(settings: CellTableSettings) -> pl.DataFrame:
             a guide has several perturbations, or there are no controls.
         SettingsError: An unknown preset or an unknown name under ``columns``.
     """
+    try:
+        return _read_cells(settings, infer=_LOOKED_AT)
+    except LateTypeError:  # rare, and to look at all rows costs a reading of the file
+        return _read_cells(settings, infer=None)
+
+
+def _read_cells(settings: CellTableSettings, *, infer: int | None) -> pl.DataFrame:
+    """``read_cells``, with types told by so many rows of a CSV."""
     preset = preset_named(settings.preset) if settings.preset is not None else _OUR_OWN
-    table = scan_table(settings.table, key=settings.key)
+    table = scan_table(settings.table, key=settings.key, infer=infer)
     mapping = _mapping(table.collect_schema().names(), preset, settings)
-    table = _with_texts(table, mapping, settings)
+    table = _with_texts(table, mapping, settings, infer)
     cells = _with_batch(without_blanks(_renamed(table, mapping, preset, settings), LABELS))
     have_ids = v.CELL_ID in cells.columns
     cells = cells if have_ids else _numbered(cells)
@@ -80,12 +90,14 @@ def _mapping(columns: list[str], preset: TablePreset, settings: CellTableSetting
     return {k: c for k, c in found.items() if k not in settings.constants}
 
 
-def _with_texts(table: pl.LazyFrame, mapping: dict[str, list[str]], settings: CellTableSettings) -> pl.LazyFrame:
+def _with_texts(
+    table: pl.LazyFrame, mapping: dict[str, list[str]], settings: CellTableSettings, infer: int | None
+) -> pl.LazyFrame:
     """The table, its labels as they are written: of a CSV, types are told by looks, and the guide 007 looks like 7."""
     schema = table.collect_schema()
     texts = {c for name in (*LABELS, v.CELL_ID) for c in mapping.get(name, ())}
     changed = [c for c in texts if c in schema and schema[c] != pl.String]
-    return scan_table(settings.table, key=settings.key, texts=changed) if changed else table
+    return scan_table(settings.table, key=settings.key, infer=infer, texts=changed) if changed else table
 
 
 def _renamed(

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from contrascope.errors import TableError, first_few
+from contrascope.errors import TableError, first_few, reason_of
 
 _HDF5 = (".h5", ".hdf5", ".hdf")
 _ROWS = 1_000_000
@@ -33,6 +33,11 @@ _LIST_OF_WORDS = {"PROTO", "FRAME", "MARK", "LIST", "EMPTY_LIST", "APPEND", "APP
     "MEMOIZE",
 }
 _WORDS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_NOT_AS_BEFORE = "could not parse"
+
+
+class LateTypeError(TableError):
+    """A column of a CSV is not what its first rows look like."""
 
 
 def scan_table(
@@ -69,6 +74,7 @@ def collected(table: pl.LazyFrame, path: Path) -> pl.DataFrame:
         path: Where it is, for messages.
 
     Raises:
+        LateTypeError: A column of a CSV is of another type than the rows say that were looked at when it was scanned.
         TableError: Unreadable, or not of the types that are wanted.
     """
     with _reading(path):
@@ -83,9 +89,10 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise TableError(f"There is no cell table {path}. Check cells.table in the screen file.") from None
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as error:
-        why = " ".join(str(error).split())
-        raise TableError(
-            f"The cell table {path} cannot be read: {why}. A whole file, with texts or numbers for labels, was needed."
+        kind = LateTypeError if _NOT_AS_BEFORE in str(error) else TableError
+        raise kind(
+            f"The cell table {path} cannot be read: {reason_of(error)}. A whole file, with texts or numbers for "
+            f"labels, was needed."
         ) from None
 
 

@@ -37,3 +37,14 @@ def test_blanks_around_labels_say_nothing(labels: pl.DataFrame) -> None:
     blank = pl.col("perturbation").replace({"GENE1": " GENE1 ", "GENE2": " "})
     cells = labelled(labels.with_columns(blank.alias("perturbation")), "nontargeting")
     assert cells["perturbation"].to_list() == labels["perturbation"].replace({"GENE2": None}).to_list()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_a_column_may_change_its_looks_after_many_rows(ending: str, tmp_path: Path) -> None:
+    numbers = ["5"] * 11_000 + ["5.5", "6"]
+    path = tmp_path / f"cells.{ending}"
+    pl.DataFrame({"area": numbers, "guide": numbers}).write_csv(path, separator="\t" if ending == "tsv" else ",")
+    read = read_cell_table(path, {})
+    assert read is not None
+    assert read["area"].dtype == pl.Float64
+    assert read["guide"].to_list() == numbers

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from contrascope import vocabulary as v
-from contrascope.errors import SettingsError, TableError, first_few
+from contrascope.errors import SettingsError, TableError, first_few, reason_of
 from contrascope.screen.guides import refuse_mixed_guides
 from contrascope.screen.labels import text_of, without_blanks
 
@@ -94,10 +94,8 @@ def _file(path: Path, texts: Sequence[str]) -> pl.DataFrame:
     """A table; of a CSV, these columns are read as texts: the guide 007 is not 7."""
     types = dict.fromkeys(texts, pl.String)
     readers = {
-        ".csv": lambda: pl.read_csv(path, infer_schema_length=10_000, schema_overrides=types, glob=False),
-        ".tsv": lambda: pl.read_csv(
-            path, separator="\t", infer_schema_length=10_000, schema_overrides=types, glob=False
-        ),
+        ".csv": lambda: pl.read_csv(path, infer_schema_length=None, schema_overrides=types, glob=False),
+        ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=None, schema_overrides=types, glob=False),
         ".parquet": lambda: pl.read_parquet(path, glob=False),
     }
     if path.suffix.lower() not in readers:
@@ -105,7 +103,9 @@ def _file(path: Path, texts: Sequence[str]) -> pl.DataFrame:
     try:
         return readers[path.suffix.lower()]()
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise TableError(f"The cell table {path} cannot be read: {' '.join(str(error).split())}") from None
+        raise TableError(
+            f"The cell table {path} cannot be read: {reason_of(error)}. A whole file was needed."
+        ) from None
 
 
 def _refuse_unnamed(cells: pl.DataFrame) -> None:
