@@ -38,7 +38,16 @@ class TableError(ScreenError):
 
 
 class TileError(ScreenError):
-    """A tile is missing, unreadable or not shaped as the screen file says."""
+    """A tile is missing, unreadable or not shaped as the screen file says.
+
+    Args:
+        why: What is wrong.
+        where: The file or image with which it is wrong; the message begins with it.
+    """
+
+    def __init__(self, why: str, *, where: object = ""):
+        super().__init__(f"{where} {why}" if str(where) else why)
+        self.why, self.where = why, str(where)
 
 
 class StoreError(ContrascopeError):

@@ -231,3 +231,30 @@ class TestFingerprint:
     def test_it_does_not_change_with_what_comes_later(self, path: Path) -> None:
         later = open_screen(path, {"training.epochs": 3, "model": "vae", "name": "other", "crop.size": 20})
         assert later.fingerprint == open_screen(path).fingerprint
+
+
+def test_a_fault_that_many_tiles_have_is_told_once(
+    tmp_path: Path, write_screen: WriteScreen, toy_tiles: dict[str, np.ndarray]
+) -> None:
+    screen = write_screen(tmp_path)
+    for name in toy_tiles:
+        (tmp_path / "tiles" / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(TileError) as caught:
+        open_screen(screen)
+    said = str(caught.value)
+    assert said.startswith("4 of 4 tiles cannot be read: plate P1 well A01 tile 0, plate P1 well A01 tile 1, ")
+    assert "and 1 more: " in said
+    assert "P1_A1_0.tif (the first) is no TIFF. TIFF and OME-TIFF are read; with images.reader: ome-zarr" in said
+    assert len(said) < 700
+
+
+def test_no_more_than_three_faults_are_told(
+    tmp_path: Path, write_screen: WriteScreen, toy_tiles: dict[str, np.ndarray]
+) -> None:
+    screen = write_screen(tmp_path)
+    for size, name in enumerate(toy_tiles, 2):
+        tifffile.imwrite(tmp_path / "tiles" / name, np.zeros((size, 2, 40, 48), np.uint16), metadata={"axes": "ZCYX"})
+    with pytest.raises(TileError, match=r"Of 1 more tiles other things are wrong\. Restore them") as caught:
+        open_screen(screen)
+    assert str(caught.value).count("has axes ZCYX") == 3
+    assert "(the first)" not in str(caught.value)

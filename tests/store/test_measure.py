@@ -150,3 +150,14 @@ def test_cells_that_a_round_does_not_wholly_show_are_dropped_and_counted(
     assert store.account.dropped == {NOT_SHOWN: int((~shown).sum())}
     assert sorted(store.cells["cell_id"]) == sorted(screen.cells["cell_id"].cast(pl.String).filter(pl.Series(shown)))
     assert (store.dropped["reason"] == NOT_SHOWN).all()
+
+
+def test_pixels_that_are_no_number_are_told_once(
+    tmp_path: Path, write_screen: WriteScreen, toy_tiles: dict[str, np.ndarray]
+) -> None:
+    tiles = {name: tile.astype(np.float32) for name, tile in toy_tiles.items()}
+    for n, tile in enumerate(tiles.values(), 1):
+        tile[0, 0, :n] = np.nan
+    with pytest.raises(TileError, match=r"tile 1, .* and 1 more: some pixels are no finite number") as caught:
+        extract_crops(open_screen(write_screen(tmp_path, tiles=tiles)), tmp_path / "s.zarr")
+    assert str(caught.value).count("finite") == 1

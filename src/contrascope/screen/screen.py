@@ -21,7 +21,7 @@ from contrascope.progress import track
 from contrascope.registry import READERS
 from contrascope.screen.cells import read_cells, with_canonical_places
 from contrascope.screen.table_files import digest_of_table
-from contrascope.screen.tiles import TileKey, TileReader, TileShape
+from contrascope.screen.tiles import Bad, TileKey, TileReader, TileShape, bad_tiles
 from contrascope.shown import html_of
 
 TILE_INDEX = "tile_index"
@@ -128,30 +128,26 @@ def _with_shapes(
     return tiles.hstack(sizes), np.dtype(dtypes[0])
 
 
-def _shape(reader: TileReader, key: TileKey) -> TileShape | str:
+def _shape(reader: TileReader, key: TileKey) -> TileShape | Bad:
     """The shape of a tile, or why there is none."""
     try:
         return reader.shape(key)
     except TileError as error:
-        return str(error)
+        return Bad.of(error)
 
 
-def _without_bad(found: list[TileShape | str], keys: list[TileKey], images: ImageSettings) -> list[TileShape | None]:
+def _without_bad(found: list[TileShape | Bad], keys: list[TileKey], images: ImageSettings) -> list[TileShape | None]:
     """Shapes of the tiles, None for one that cannot be used and may be skipped.
 
     Raises:
-        TileError: Tiles cannot be used, and the screen does not say to skip them, or none can; it names them all.
+        TileError: Tiles cannot be used, and the screen does not say to skip them, or none can.
     """
     channels, skip = len(images.channel_names), images.on_bad_tile == "skip"
     shapes = [s if isinstance(s, TileShape) and s.channels == channels else None for s in found]
     if all(shapes) or (skip and any(shapes)):
         return shapes
-    unreadable = [f"{key}: {s}" for key, s in zip(keys, found, strict=True) if isinstance(s, str)]
-    if unreadable:
-        raise TileError(
-            f"{len(unreadable):,} of {len(keys):,} tiles cannot be read: {first_few(unreadable, 20)} Restore them, or "
-            f"go on without their cells, which are then counted, by images.on_bad_tile: skip (--on-bad-tile skip)."
-        )
+    if unreadable := {key: s for key, s in zip(keys, found, strict=True) if isinstance(s, Bad)}:
+        raise bad_tiles(unreadable, len(keys))
     counts = [(key, s.channels) for key, s in zip(keys, found, strict=True) if isinstance(s, TileShape)]
     wrong = [f"{key} has {n}" for key, n in counts if n != channels]
     raise TileError(

@@ -7,15 +7,17 @@ number is itself however many zeros lead it (tile ``007`` is tile ``7``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from contrascope.config import ImageSettings
-from contrascope.errors import SettingsError
+from contrascope.errors import SettingsError, TileError, first_few
 
 FIELDS = ("plate", "well", "row", "column", "tile", "channel")
+_FAULTS = 3
+"""Faults of tiles that are told in full."""
 _FIELD = re.compile(r"\{(\w+)\}|(\*)")
 
 
@@ -61,6 +63,35 @@ class TileReader(Protocol):
     def inventory(self) -> list[tuple[str, str, str]]:
         """Tile, file name and a digest of the file's size and a sample of its bytes: what the result depends on."""
         ...
+
+
+class Bad(NamedTuple):
+    """A tile that cannot be used: where the fault lies, a file for instance or nothing, and what it is."""
+
+    where: str
+    why: str
+
+    @classmethod
+    def of(cls, error: TileError) -> Bad:
+        """What an error says."""
+        return cls(error.where, error.why)
+
+
+def bad_tiles(bad: Mapping[TileKey, Bad], total: int) -> TileError:
+    """The error of tiles that cannot be read; each fault is told once, with the first tiles that have it."""
+    groups: dict[str, list[TileKey]] = {}
+    for key, one in bad.items():
+        groups.setdefault(one.why, []).append(key)
+    faults = []
+    for why, keys in list(groups.items())[:_FAULTS]:
+        where = f"{bad[keys[0]].where} " * bool(bad[keys[0]].where)
+        faults.append(f"{first_few(keys, 3)}: {where}{'(the first) ' * (len(keys) > 1 and bool(where))}{why}")
+    if more := sum(len(keys) for keys in list(groups.values())[_FAULTS:]):
+        faults.append(f"Of {more:,} more tiles other things are wrong.")
+    return TileError(
+        f"{len(bad):,} of {total:,} tiles cannot be read: {' '.join(faults)} Restore them, or go on without their "
+        f"cells, which are then counted, by images.on_bad_tile: skip (--on-bad-tile skip)."
+    )
 
 
 def canonical_well(well: str) -> str:

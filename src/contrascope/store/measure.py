@@ -16,10 +16,10 @@ import polars as pl
 
 from contrascope import vocabulary as v
 from contrascope.config import ImageSettings, ScreenSettings
-from contrascope.errors import TileError, first_few
+from contrascope.errors import TileError
 from contrascope.screen.alignment import Agreed, Rounds, agreed_shifts, measured_over_rounds, measured_shifts
 from contrascope.screen.screen import TILE_INDEX, Screen
-from contrascope.screen.tiles import TileKey, TileReader
+from contrascope.screen.tiles import Bad, TileKey, TileReader, bad_tiles
 from contrascope.store.notes import UNALIGNED
 from contrascope.store.quality import FOCUS, Looks, facts_of_looks, looks_of
 
@@ -143,21 +143,18 @@ def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFra
         tile not read has nulls.
 
     Raises:
-        TileError: Tiles cannot be read, and the screen does not say to skip them; it names them all.
+        TileError: Tiles cannot be read, and the screen does not say to skip them.
     """
     keys, found, broken = screen.keys(), {}, {}
     work = _MeasureTile(screen.reader, recipe_of(screen.settings))
     tasks = [(int(i), keys[i]) for i in wanted]
-    for (index, key), outcome in each(work, tasks, len(tasks), "Measuring tiles"):
-        if isinstance(outcome, str):
-            broken[index] = f"{key}: {outcome}"
+    for (index, _), outcome in each(work, tasks, len(tasks), "Measuring tiles"):
+        if isinstance(outcome, Bad):
+            broken[index] = outcome
         else:
             found[index] = outcome
     if broken and screen.settings.images.on_bad_tile == "fail":
-        raise TileError(
-            f"{len(broken):,} of {len(keys):,} tiles cannot be read: {first_few(broken.values(), 20)} Restore them, or "
-            f"go on without their cells, which are then counted, by images.on_bad_tile: skip (--on-bad-tile skip)."
-        )
+        raise bad_tiles({keys[index]: broken[index] for index in sorted(broken)}, len(keys))
     facts = _agreed(screen, found) if found else []
     table = screen.tiles.with_row_index(TILE_INDEX)
     read = pl.Series(READABLE, [i not in broken for i in range(len(keys))], dtype=pl.Boolean)
@@ -172,24 +169,24 @@ def measured_tiles(screen: Screen, wanted: np.ndarray, each: Each) -> pl.DataFra
 
 @dataclass(frozen=True)
 class _MeasureTile:
-    """Reads and measures one tile; the reason as text where it cannot be read."""
+    """Reads and measures one tile; says what is wrong with one that cannot be read."""
 
     reader: TileReader
     recipe: Recipe
 
-    def __call__(self, task: tuple[int, TileKey]) -> Measured | str:
+    def __call__(self, task: tuple[int, TileKey]) -> Measured | Bad:
         try:
             tile = self.reader.read(task[1])
             _refuse_unfinite(tile)
             return measure_tile(tile, self.recipe)
         except TileError as error:
-            return str(error)
+            return Bad.of(error)
 
 
 def _refuse_unfinite(tile: np.ndarray) -> None:
-    if tile.dtype.kind == "f" and (bad := int((~np.isfinite(tile)).sum())):
+    if tile.dtype.kind == "f" and not np.isfinite(tile).all():
         raise TileError(
-            f"{bad:,} pixels are no finite number. Fill them, with 0 for instance, where the tile was written."
+            "some pixels are no finite number. Fill them, with 0 for instance, where the tiles were written."
         )
 
 

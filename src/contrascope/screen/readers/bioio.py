@@ -134,8 +134,9 @@ def _opened(file: Path) -> Any:
         return _kept_open(file, file.stat().st_mtime_ns, threading.get_ident())
     except Exception as error:  # each plugin has errors of its own, and a format without a plugin has one too
         raise TileError(
-            f"{file} cannot be read by bioio ({type(error).__name__}: {' '.join(str(error).split())}). Install the "
-            f"plugin of its format (pip install bioio-nd2, say), or write the file again."
+            f"cannot be read by bioio ({type(error).__name__}: {' '.join(str(error).split())}). Install the "
+            f"plugin of its format (pip install bioio-nd2, say), or write the file again.",
+            where=file,
         ) from None
 
 
@@ -152,13 +153,16 @@ def _image(source: _Source) -> Any:
         image.set_scene(source.scene)
     elif len(image.scenes) > 1:
         raise TileError(
-            f"{source.file.name} has {len(image.scenes)} scenes: {first_few(image.scenes, 3)}. Add the pattern of "
-            f"their names to images.pattern, after {_SCENE}: FILE{_SCENE}{{tile}}."
+            f"has {len(image.scenes)} scenes: {first_few(image.scenes, 3)}. Add the pattern of "
+            f"their names to images.pattern, after {_SCENE}: FILE{_SCENE}{{tile}}.",
+            where=source.file.name,
         )
     sizes = dict(zip(image.dims.order, image.shape, strict=True))
     if any(n != 1 for axis, n in sizes.items() if axis not in "CYX"):
         what = ", ".join(f"{axis}: {n}" for axis, n in sizes.items())
-        raise TileError(f"{source} has axes {what}. One time and one depth were needed: project or select beforehand.")
+        raise TileError(
+            f"has axes {what}. One time and one depth were needed: project or select beforehand.", where=source
+        )
     return image
 
 
@@ -182,7 +186,8 @@ def _pixels(source: _Source, settings: ImageSettings) -> np.ndarray:
         pixels = np.asarray(image.get_image_data("CYX"))
     except Exception as error:  # each plugin has errors of its own
         raise TileError(
-            f"{source} cannot be read ({type(error).__name__}: {' '.join(str(error).split())}). Write or copy it again."
+            f"cannot be read ({type(error).__name__}: {' '.join(str(error).split())}). Write or copy it again.",
+            where=source,
         ) from None
     taken = pixels if planes is None else pixels[planes]
     return np.ascontiguousarray(taken, dtype=pixels.dtype.newbyteorder("="))

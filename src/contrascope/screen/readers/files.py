@@ -124,8 +124,9 @@ def channel_planes(settings: ImageSettings, labels: Sequence[str] | None, where:
     if strangers := [name for name in wanted if labels.count(name) != 1]:
         several = " once" if strangers[0] in labels else ""
         raise TileError(
-            f"{where} calls its channels {', '.join(labels)}, and '{strangers[0]}' is not{several} among them. "
-            f"Name them so under images.channels, or say which is which: {{{strangers[0]}: {labels[0]}, ...}}."
+            f"calls its channels {', '.join(labels)}, and '{strangers[0]}' is not{several} among them. "
+            f"Name them so under images.channels, or say which is which: {{{strangers[0]}: {labels[0]}, ...}}.",
+            where=where,
         )
     return [labels.index(name) for name in wanted]
 

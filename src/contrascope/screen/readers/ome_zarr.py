@@ -186,8 +186,9 @@ def _refusing(where: str) -> Iterator[None]:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TileError(
-            f"{where} is no OME-Zarr that we can read ({type(error).__name__}: {error}). Metadata of NGFF 0.4 or 0.5 "
-            f"were needed: a plate, or an image with multiscales."
+            f"is no OME-Zarr that we can read ({type(error).__name__}: {error}). Metadata of NGFF 0.4 or 0.5 "
+            f"were needed: a plate, or an image with multiscales.",
+            where=where,
         ) from None
 
 
@@ -224,13 +225,14 @@ def _level(image: _Image, settings: ImageSettings) -> _Level:
     if not {"y", "x"} <= set(axes) or any(n != 1 for axis, n in sizes.items() if axis not in ("c", "y", "x")):
         what = ", ".join(f"{axis}: {n}" for axis, n in sizes.items())
         raise TileError(
-            f"{image} has axes {what}. One time and one depth were needed, with y, x and channels c: project or "
-            f"select beforehand."
+            f"has axes {what}. One time and one depth were needed, with y, x and channels c: project or "
+            f"select beforehand.",
+            where=image,
         )
     letters = "".join(axis if axis in ("c", "y", "x") else "_" for axis in axes)
     if labels is not None and len(labels) != sizes.get("c", 1):
         raise TileError(
-            f"{image} has {sizes.get('c', 1)} planes but names {len(labels)} channels: {', '.join(labels)}."
+            f"has {sizes.get('c', 1)} planes but names {len(labels)} channels: {', '.join(labels)}.", where=image
         )
     return _Level(array, letters, channel_planes(settings, labels, str(image)), metadata)
 
@@ -257,7 +259,8 @@ def _pixels(image: _Image, settings: ImageSettings) -> np.ndarray:
         )
     except Exception as error:  # a damaged chunk can fail in any codec, each with an error of its own
         raise TileError(
-            f"{image} cannot be read ({type(error).__name__}: {' '.join(str(error).split())}). Write or copy it again."
+            f"cannot be read ({type(error).__name__}: {' '.join(str(error).split())}). Write or copy it again.",
+            where=image,
         ) from None
     axes = level.axes.replace("_", "")
     if "c" not in axes:

@@ -93,21 +93,34 @@ def _header(file: Path) -> tuple[TileShape, list[str]]:
             series = tiff.series[0]
             shape, axes, dtype = series.shape, series.axes, np.dtype(series.dtype)
             names = _names_in(tiff.ome_metadata) if tiff.ome_metadata else []
+    except tifffile.TiffFileError as error:
+        raise TileError(_no_tiff(str(error)), where=file) from None
     except Exception as error:  # a damaged header can fail in any tag, each with an error of its own
-        raise TileError(f"{file} cannot be read as TIFF ({error}). Write or copy the file again.") from None
+        raise TileError(f"cannot be read as TIFF ({error}). Write or copy the file again.", where=file) from None
     if len(shape) == 2:
         return TileShape(1, *shape, dtype=dtype), names
     if len(shape) != 3:
-        raise TileError(f"{file} has axes {axes} {shape}. One image with axes CYX or YX was needed.")
+        raise TileError(f"has axes {axes} {shape}. One image with axes CYX or YX was needed.", where=file)
     channels = _channel_axis(axes)
     if axes[channels] in _NO_CHANNELS and shape[channels] > 1:
         raise TileError(
-            f"{file} has axes {axes} {shape}: {shape[channels]} planes of {_NO_CHANNELS[axes[channels]]}, where "
+            f"has axes {axes} {shape}: {shape[channels]} planes of {_NO_CHANNELS[axes[channels]]}, where "
             f"channels were needed. Project them to one plane (the brightest or the mean), or choose one; if they are "
-            f"channels, write the file with axes CYX."
+            f"channels, write the file with axes CYX.",
+            where=file,
         )
     height, width = (n for axis, n in enumerate(shape) if axis != channels)
     return TileShape(shape[channels], height, width, dtype), names
+
+
+def _no_tiff(why: str) -> str:
+    """What is said of a file that is damaged, or of another format."""
+    if not why.startswith("not a TIFF"):
+        return f"cannot be read as TIFF ({why}). Write or copy the file again."
+    return (
+        "is no TIFF. TIFF and OME-TIFF are read; with images.reader: ome-zarr OME-Zarr, and with images.reader: bioio "
+        "what bioio has a plugin for (CZI, ND2, PNG and more). If it should be a TIFF, write or copy it again."
+    )
 
 
 def _names_in(ome: str) -> list[str]:
@@ -141,5 +154,7 @@ def _pixels(file: Path) -> np.ndarray:
             pixels = series.asarray()
             axes = series.axes
     except Exception as error:  # a damaged file can fail in any decoder, each with an error of its own
-        raise TileError(f"{file} cannot be read ({type(error).__name__}: {error}). Write or copy it again.") from None
+        raise TileError(
+            f"cannot be read ({type(error).__name__}: {error}). Write or copy it again.", where=file
+        ) from None
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, _channel_axis(axes), 0)
