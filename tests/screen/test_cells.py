@@ -404,3 +404,20 @@ def test_a_csv_that_cannot_be_read_comes_without_advice_for_programmers(tmp_path
         with pytest.raises(TableError, match="cannot be read") as caught:
             collected(scan_table(tmp_path / "cells.csv", infer=None), tmp_path / "cells.csv")
         assert not re.search("infer_schema|ragged|schema_overrides|offset", str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["cells.csv", "cells.parquet"])
+def test_a_control_without_a_dose_is_called_by_its_compound(name: str, tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    dose = pl.when(pl.col("perturbation") != "control").then(pl.lit(2.5))
+    compound = pl.col("perturbation").replace("GENE2", None)
+    table = toy_cells.select(pl.exclude("guide", "perturbation"), dose.alias("dose"), compound.alias("compound"))
+    columns = {"perturbation": ["compound", "dose"], "guide": ["compound", "dose", "well"]}
+    cells = read(tmp_path, table, name=name, columns=columns)
+    assert cells["perturbation"].to_list()[:3] == ["control", "GENE1_2.5", None]
+    assert cells["guide"].to_list()[:3] == ["control_A1", "GENE1_2.5_A1", None]
+    assert cells["control"].sum() == 8
+
+
+def test_a_place_of_which_a_part_is_empty_is_no_place(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    table = toy_cells.with_columns(pl.lit("A").alias("row"), pl.lit(None, pl.Int64).alias("column")).drop("well")
+    assert "no well" in refusal(tmp_path, table, columns={"well": ["row", "column"]})

@@ -258,3 +258,13 @@ def test_no_more_than_three_faults_are_told(
         open_screen(screen)
     assert str(caught.value).count("has axes ZCYX") == 3
     assert "(the first)" not in str(caught.value)
+
+
+def test_controls_that_all_lack_a_label_are_told_with_what_they_lack(
+    tmp_path: Path, write_screen: WriteScreen, toy_cells: pl.DataFrame
+) -> None:
+    kind, guide = pl.col("perturbation") == "control", pl.col("guide")
+    cells = toy_cells.with_columns(pl.when(~kind).then(guide).alias("guide"))
+    screen = write_screen(tmp_path, cells=cells)
+    with pytest.raises(TableError, match=r"No control is left: .*\. Of 8 controls in the table 8 have no guide: fill"):
+        plan_store(open_screen(screen))

@@ -125,7 +125,8 @@ class CellTableSettings(Settings):
         key: Which table of an HDF5 file, if it holds several.
         preset: Column names of a known pipeline; ``columns`` overrides single ones.
         columns: Our name -> the table's column, or a list of columns to join: with ``_``, but a well's row and
-            column with nothing between.
+            column with nothing between. In a guide or perturbation fields that are empty are left out, but for the
+            first: a drug without a dose is called by its name, and what has no name is missing.
         constants: Our name -> one value for all cells (a table of a single plate, say).
         control: A label, or several, of the perturbation column; or a column with its values. A preset may
             bring one, which this overrides.

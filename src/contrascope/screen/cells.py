@@ -167,7 +167,10 @@ def _column(schema: pl.Schema, name: str, columns: list[str]) -> pl.Expr:
         raise SettingsError(f"cells.columns makes {name} of several columns: {', '.join(columns)}. Name one.")
     if len(columns) > 1:
         between = "" if name == v.WELL else _JOIN
-        return pl.concat_str([part_of(c, schema[c]) for c in columns], separator=between)
+        parts = [part_of(c, schema[c]) for c in columns]
+        if name in (v.GUIDE, v.PERTURBATION):  # a control has no dose
+            return pl.when(parts[0].is_not_null()).then(pl.concat_str(parts, separator=between, ignore_nulls=True))
+        return pl.concat_str(parts, separator=between)
     if name in (v.Y, v.X):
         if not schema[columns[0]].is_numeric():
             raise TableError(

@@ -108,7 +108,8 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
     dropped = cells.filter(pl.col(reason.name).is_not_null()).select(*told, pl.col(reason.name).cast(pl.String))
     counts = dict(reason.drop_nulls().cast(pl.String).value_counts(sort=True).iter_rows())
     stored = reason.null_count()
-    refuse_one_sided(stored, int((screen.cells[v.CONTROL] & reason.is_null()).sum()), counts)
+    controls = int((screen.cells[v.CONTROL] & reason.is_null()).sum())
+    refuse_one_sided(stored, controls, counts, besides=_unlabelled(screen.cells, control=controls == 0))
     facts = {
         "name": settings.name,
         "channels": settings.images.channel_names,
@@ -267,11 +268,11 @@ def _pieces(places: pl.DataFrame, keys: list[TileKey], limits: np.ndarray, shift
     ]
 
 
-def refuse_one_sided(stored: int, controls: int, dropped: dict[str, int]) -> None:
+def refuse_one_sided(stored: int, controls: int, dropped: dict[str, int], *, besides: str = "") -> None:
     """Make sure that of the cells to store some are controls and some are not.
 
     Raises:
-        TableError: One kind is missing; it says how many cells were dropped for which reason.
+        TableError: One kind is missing; it says how many cells were dropped for which reason, and what else is known.
     """
     if 0 < controls < stored:
         return
@@ -279,7 +280,20 @@ def refuse_one_sided(stored: int, controls: int, dropped: dict[str, int]) -> Non
     raise TableError(
         f"No {lacking} is left: {stored:,} cells can be stored, {controls:,} of them controls"
         + "".join(f", {n:,} dropped: {reason}" for reason, n in dropped.items())
-        + ". Controls and perturbed cells were both needed. Check cells.control and crop.size."
+        + f".{besides} Controls and perturbed cells were both needed. Check cells.control and crop.size."
+    )
+
+
+def _unlabelled(cells: pl.DataFrame, *, control: bool) -> str:
+    """A sentence on which label how many of the controls lack, or of the perturbed cells; blank if none does."""
+    these = cells[v.CONTROL] if control else ~cells[v.CONTROL]
+    counts = {name: int((these & cells[name].is_null()).sum()) for name in (v.GUIDE, v.PERTURBATION)}
+    if not any(counts.values()):
+        return ""
+    lacking = " and ".join(f"{n:,} have no {name}" for name, n in counts.items() if n)
+    return (
+        f" Of {int(these.sum()):,} {'controls' if control else 'perturbed cells'} in the table {lacking}: fill the "
+        f"columns that cells.columns makes them of."
     )
 
 
