@@ -421,3 +421,11 @@ def test_a_control_without_a_dose_is_called_by_its_compound(name: str, tmp_path:
 def test_a_place_of_which_a_part_is_empty_is_no_place(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
     table = toy_cells.with_columns(pl.lit("A").alias("row"), pl.lit(None, pl.Int64).alias("column")).drop("well")
     assert "no well" in refusal(tmp_path, table, columns={"well": ["row", "column"]})
+
+
+def test_a_missing_column_is_named_with_all_that_was_to_be_made_of_it(tmp_path: Path, toy_cells: pl.DataFrame) -> None:
+    columns = {"well": "Metadata_Well", "guide": ["perturbation", "Metadata_Well"]}
+    message = refusal(tmp_path, toy_cells, columns=columns)
+    assert "'Metadata_Well' (as well and guide)" in message
+    assert "no guides" not in message
+    assert "no guides" in refusal(tmp_path, toy_cells.drop("guide"))

@@ -183,18 +183,23 @@ def _column(schema: pl.Schema, name: str, columns: list[str]) -> pl.Expr:
 
 def _refuse_missing(there: list[str], mapping: dict[str, list[str]], settings: CellTableSettings) -> None:
     asked = {name: mapping.get(name, [name]) for name in (*v.REQUIRED, *mapping) if name not in settings.constants}
-    lacking = {c: name for name, columns in asked.items() for c in columns if c not in there}
+    lacking: dict[str, list[str]] = {}
+    for name, columns in asked.items():
+        for c in columns:
+            if c not in there:
+                lacking.setdefault(c, []).append(name)
     if not lacking:
         return
     close = {c: difflib.get_close_matches(c, there, 1) for c in lacking}
     wanted = ", ".join(
-        f"'{c}' (as {name}{f'; do you mean {close[c][0]}?' if close[c] else ''})" for c, name in lacking.items()
+        f"'{c}' (as {' and '.join(names)}{f'; do you mean {close[c][0]}?' if close[c] else ''})"
+        for c, names in lacking.items()
     )
     raise TableError(
         f"The cell table {settings.table} lacks the columns {wanted}. It has {first_few(there, 30)}. "
         f"Name the right columns under cells.columns, or give one value for all cells under cells.constants."
         + " Where there are no guides, name the perturbation's column as guide too."
-        * (v.GUIDE in lacking.values())
+        * any(names == [v.GUIDE] for names in lacking.values())
     )
 
 
