@@ -42,7 +42,8 @@ class ImageSettings(Settings):
             the file names, or name -> how the file name spells it.
         reference_channel: The channel that cell positions refer to; the others are shifted onto it.
         pixel_size_um: Width of a pixel in micrometres, for scale bars.
-        align: Measure and undo the shift of each channel, tile by tile.
+        align: Measure and undo the shift of each channel, tile by tile. For a tile that does not show it clearly the
+            median of its plate's tiles stands in, if enough of them agree; else the channel is left as it is.
         max_shift: Largest shift looked for, in pixels; with ``rounds``, within a round.
         rounds: Name -> the channels of a round of imaging, where a tile's channels come from several. A round's
             ``reference``, DNA imaged again for instance, is found against ``reference_channel``, and the round's
