@@ -56,6 +56,24 @@ def test_shares_are_sorted_and_only_the_largest_of_many_are_shown() -> None:
     places = np.asarray(axes.collections[1].get_offsets())[:, 0]
     assert (np.diff(places) >= 0).all()
     figure.canvas.draw()
+    assert axes.title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_control_guides_beyond_all_perturbations_lie_inside_their_panel_and_nothing_covers_anything() -> None:
+    far = table()
+    far.loc[(far["metric"] == "control guide norm") & (far["space"] == "background"), "value"] = 40.0
+    figure = novelty_map(far)
+    figure.canvas.draw()
+    axes, other = figure.axes
+    controls = next(line for line in axes.lines if line.get_marker() == "x")
+    assert np.max(controls.get_xdata()) > 2 * np.asarray(axes.collections[0].get_offsets())[:, 0].max()
+    corners = axes.transData.transform(np.column_stack(controls.get_data()))
+    assert all(axes.bbox.contains(x, y) for x, y in corners)
+    legend = figure.legends[0].get_window_extent()
+    for panel in (axes, other):
+        assert not legend.overlaps(panel.get_tightbbox())
+        assert figure.bbox.x0 <= panel.title.get_window_extent().x0
+        assert panel.title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_without_groups_there_is_one_colour() -> None:

@@ -65,11 +65,14 @@ def _effects(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _map(axes: Axes, effects: pd.DataFrame, table: pd.DataFrame) -> None:
-    _controls(axes, table)
-    reach = max(1.0, float(effects[[BACKGROUND, SALIENT]].to_numpy().max())) * 1.12
+    controls = _controls(table)
+    reach = 1.12 * max(1.0, *(float(norms.max().max()) for norms in (effects[[BACKGROUND, SALIENT]], controls)))
     axes.plot([0, reach], [0, reach], color=PALE, linewidth=1, zorder=0)
     axes.annotate(
-        "share ½", (reach, reach), (-3, 1), textcoords="offset points", ha="right", va="bottom", fontsize=6, color=GREY
+        "share ½", (reach, reach), (-18, -1), textcoords="offset points", ha="right", va="top", fontsize=6, color=GREY
+    )
+    axes.plot(
+        controls[BACKGROUND], controls[SALIENT], "x", color=GREY, markersize=3.5, markeredgewidth=0.8, clip_on=False
     )
     axes.scatter(
         effects[BACKGROUND], effects[SALIENT], s=16, linewidths=0.9, edgecolors=list(effects["colour"]),
@@ -83,14 +86,12 @@ def _fills(effects: pd.DataFrame) -> list[str]:
     return [colour if found else "none" for colour, found in zip(effects["colour"], effects["found"], strict=True)]
 
 
-def _controls(axes: Axes, table: pd.DataFrame) -> None:
-    """Control guides, on the scale of the perturbations."""
-    scale = table[table["metric"] == "effect norm"].groupby("space")["value"].mean()
+def _controls(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a control guide, with its norm in both spaces on the scale of the perturbations."""
+    scale = table[table["metric"] == "effect norm"].groupby("space")["value"].mean().replace(0, 1)
     rows = table[table["metric"] == "control guide norm"]
-    if len(rows):
-        norms = rows.pivot(index="perturbation", columns="space", values="value")
-        x, y = (norms[space] / (scale[space] or 1.0) for space in (BACKGROUND, SALIENT))
-        axes.plot(x, y, "x", color=GREY, markersize=3.5, markeredgewidth=0.8, clip_on=False)
+    norms = rows.pivot(index="perturbation", columns="space", values="value")
+    return norms.reindex(columns=[BACKGROUND, SALIENT]) / scale[[BACKGROUND, SALIENT]]
 
 
 def _name(axes: Axes, effects: pd.DataFrame) -> None:
@@ -126,9 +127,9 @@ def _largest(axes: Axes, effects: pd.DataFrame) -> None:
         facecolors=[fill if fill != "none" else "white" for fill in _fills(rows)],
     )  # fmt: skip
     axes.set_yticks(place, list(rows.index), fontsize=5.5 if len(rows) > 15 else 7)
-    axes.set(xlabel="salient share", xlim=(-0.03, 1.03), ylim=(-0.8, len(rows) - 0.2))
+    axes.set(xlabel="share of the effect that is salient", xlim=(-0.03, 1.03), ylim=(-0.8, len(rows) - 0.2))
     kind = "all" if len(rows) == len(effects) else f"the {len(rows)} largest of {len(effects):,}"
-    axes.set_title(f"share of the effect that is salient ({kind})")
+    axes.set_title(f"salient share ({kind})")
     axes.grid(axis="x")
 
 
