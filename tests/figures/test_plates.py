@@ -53,3 +53,28 @@ def test_wells_of_any_name_and_thousands_of_tiles_are_drawn(wells: list[str]) ->
     figure = plate_maps(tiles, {"": Shown(np.ones(len(tiles)), "cells", np.ones(len(tiles), bool))})
     figure.canvas.draw()
     assert figure.get_size_inches()[0] <= 7
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (8, 12), (16, 24)])
+@pytest.mark.parametrize("plates", [1, 3, 9])
+def test_titles_and_labels_lie_inside_the_picture_and_over_nothing(rows: int, columns: int, plates: int) -> None:
+    wells = [f"{row}{column:02d}" for row in "ABCDEFGHIJKLMNOP"[:rows] for column in range(1, columns + 1)]
+    tiles = frame(tuple(f"Plate_{i}" for i in range(plates)), wells, 1)
+    values = np.random.default_rng(0).random(len(tiles)) * 1e-4
+    figure = plate_maps(tiles, {"": Shown(values, "focus")})
+    figure.canvas.draw()
+    maps, (bar,) = [axes for axes in figure.axes if axes.images], [axes for axes in figure.axes if not axes.images]
+    titles = [axes.title.get_window_extent() for axes in maps]
+    for title in titles:
+        assert title.y1 <= figure.bbox.y1 and title.x1 <= figure.bbox.x1
+        assert not any(title.overlaps(axes.get_window_extent()) for axes in maps) or plates == 1
+    assert bar.xaxis.get_offset_text().get_text() == ""
+    assert bar.xaxis.label.get_window_extent().y0 >= figure.bbox.y0
+    assert any(tick.get_text().endswith("e-5") for tick in bar.get_xticklabels())
+
+
+def test_a_diagonal_of_wells_on_three_plates_has_its_titles_inside() -> None:
+    tiles = frame(("P 1", "P2", "Plate_3"), ["A01", "B02"], 4)
+    figure = plate_maps(tiles, {"": Shown(np.full(len(tiles), 36.0), "cells in the table", from_zero=True)})
+    figure.canvas.draw()
+    assert all(axes.title.get_window_extent().y1 <= figure.bbox.y1 for axes in figure.axes)

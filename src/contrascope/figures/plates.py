@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from contrascope.figures.layout import Layout, layout_of
@@ -23,8 +23,8 @@ from contrascope.vocabulary import PLATE
 ACROSS = 4
 """Panels side by side."""
 _TEXT = 5.5
-_TALLEST = 3.2
-"""Inches of a panel."""
+_TALLEST, _BESIDE, _BAR = 3.2, 0.25, 0.09
+"""Inches: of a panel at most, of what stands beside it, and of the height of a colour bar."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def plate_maps(tiles: pd.DataFrame, shown: Mapping[str, Shown]) -> Figure:
     down = -(-len(plates) // across) if alone else len(plates)
     # A single panel is half a page wide, others share it.
     width = PAGE / max(across, 2)
-    height = min(width * 0.85 * layout.shape[0] / layout.shape[1], _TALLEST) + (0.5 if layout.names else 0.35)
+    height = min((width - _BESIDE) * layout.shape[0] / layout.shape[1], _TALLEST) + (0.5 if layout.names else 0.35)
     figure = page(width * across, (height * down + 0.65) * len(bands))
     parts = figure.subfigures(len(bands), 1, squeeze=False)[:, 0]
     for part, band in zip(parts, bands, strict=True):
@@ -71,6 +71,7 @@ def plate_maps(tiles: pd.DataFrame, shown: Mapping[str, Shown]) -> Figure:
             spare.remove()
         for title, column in zip(band, columns, strict=True):
             _draw(part, dict(zip(plates, column, strict=True)), tiles[PLATE].to_numpy(), layout, shown[title], title)
+    figure.draw_without_rendering()  # titles get their room once the maps, whose shape is given, have theirs
     return figure
 
 
@@ -88,17 +89,26 @@ def _draw(
         axes.set_title(" · ".join(named), fontsize=7, pad=11 if layout.names else 4)
         if shown.framed is not None:
             _frame(axes, layout, layout.place[here & shown.framed])
+    beside = list(panels.values())[:ACROSS]
+    length = sum(axes.get_position(original=True).width for axes in beside) * part.bbox.width / part.dpi
     below: dict[str, Any] = {
         "location": "bottom",
-        "aspect": 30,
+        "aspect": length / _BAR,
         "pad": 0.02,
         "extend": extend,
         "extendfrac": 0.02,
         "ticks": MaxNLocator(4),
+        "format": FuncFormatter(lambda value, _: _written(value)),
     }
     bar = part.colorbar(image, ax=list(panels.values()), **below)
     bar.set_label(shown.label, fontsize=7)
     bar.ax.tick_params(labelsize=6, length=2)
+
+
+def _written(value: float) -> str:
+    """A number in full, as a power of ten beside the bar would lie over its label: 0.25, 2.5e-5."""
+    mantissa, _, power = f"{value:g}".partition("e")
+    return f"{mantissa}e{int(power)}" if power else mantissa
 
 
 def _scale(values: NDArray[np.float64], *, from_zero: bool) -> tuple[Normalize, str]:
