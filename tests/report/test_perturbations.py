@@ -103,6 +103,20 @@ def test_columns_that_nobody_asked_for_are_left_out_with_a_sentence(gathered, re
     assert whole.left_out() == []
 
 
+def test_where_novelty_is_empty_it_is_said_whether_it_could_not_be_asked_or_there_are_no_hits(
+    gathered, results, make_result
+) -> None:
+    assert "takes both spaces" in " ".join(PerturbationTable(perturbation_frame(gathered, {})).left_out())
+    none = make_result("hits", results["hits"].table.assign(q_cells=0.9).to_dict("records"))
+    (said,) = PerturbationTable(perturbation_frame(gathered, results | {"hits": none})).left_out()
+    assert said == "The table has no novelty: it is the share of an effect, and there are no hits."
+    norms = results["novelty"].table
+    norms = norms.assign(value=norms["value"].mask(norms["metric"] == "salient share"))
+    tiny = perturbation_frame(gathered, results | {"novelty": make_result("novelty", norms.to_dict("records"))})
+    (said,) = PerturbationTable(tiny).left_out()
+    assert said == "The table has no novelty: it is the share of an effect, and no effect is beyond noise."
+
+
 def test_without_hits_p_is_that_of_the_effect_and_says_so(gathered, results) -> None:
     table = PerturbationTable(perturbation_frame(gathered, {"novelty": results["novelty"]}))
     assert {"p_effect", "q_effect"} <= {column.name for column in table.columns}

@@ -66,7 +66,15 @@ def test_a_hit_that_measurements_do_not_see_says_why() -> None:
 
 def test_an_effect_that_control_guides_have_too_is_none() -> None:
     row = {"hit": False, "q_effect": 0.001, "controls_beyond": 0.5}
-    assert "50 % of control guides have as large a one" in said(row)
+    text = said(row)
+    assert "50 % of control guides have as large a one" in text
+    assert "though among control cells it stands out (q = .001" in text
+
+
+def test_an_effect_that_control_guides_and_control_cells_have_too_is_not_said_to_stand_out() -> None:
+    text = said({"hit": False, "q_effect": 0.844, "controls_beyond": 1.0})
+    assert "no effect of SEP2 (q = .844 by the size" in text and "100 % of control guides have as large a one" in text
+    assert "stands out" not in text and "small" not in text.split("no proof")[0] and "no proof" in text
 
 
 def test_guides_agree_only_beyond_chance() -> None:

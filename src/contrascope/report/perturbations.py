@@ -250,10 +250,17 @@ class PerturbationTable:
         if not names & {"p_cells", "p_effect"}:
             found.append("The table has no p-values: neither hits nor novelty could be asked of this screen.")
         if "novelty" not in names:
-            found.append("The table has no novelty: it takes both spaces and the benchmark novelty.")
+            found.append(f"The table has no novelty: {self._no_novelty()}.")
         if self.no_agreement:
             found.append(f"The table has no guide agreement. {self.no_agreement}")
         return found
+
+    def _no_novelty(self) -> str:
+        if "novelty" not in self.frame:
+            return "it takes both spaces and the benchmark novelty"
+        flags = self.frame[["hit", "hit_background"]]
+        unseen = flags.notna().any(axis=None) and not flags.eq(True).any(axis=None)
+        return f"it is the share of an effect, and {'there are no hits' if unseen else 'no effect is beyond noise'}"
 
     @property
     def _rows(self) -> list[dict[str, Any]]:

@@ -14,6 +14,10 @@ MINUS = "\u2212"
 NOVEL, SHIFTED, BETWEEN = "novel", "shifted", "between"
 MOSTLY = 2 / 3
 """Salient share from which an effect is novel, if its whole interval is above a half; a shift has as much elsewhere."""
+_NO_PROOF = (
+    "That is no proof that there is none: an effect smaller than the differences among controls, or one that the model "
+    "does not draw, stays hidden."
+)
 
 
 def verdict(
@@ -93,22 +97,23 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
             f"{name} is a hit in the background space ({_how_sure(row, '_background')}), not in the salient one "
             f"({_how_sure(row, '')}): its cells are shifted to where controls are as well."
         )
-    cells, guides, beyond = (_value(row, name) for name in ("q_cells", "q_guides", "controls_beyond"))
+    cells, guides, effect = (_value(row, name) for name in ("q_cells", "q_guides", "q_effect"))
+    beyond = _value(row, "controls_beyond")
     if cells is None and guides is None and beyond is not None and beyond > LEVEL:
-        return (
-            f"The model sees no effect of {name} beyond what controls show: {per_cent(beyond)} of control guides have "
-            f"as large a one in the {space} space, though p among control cells is small ({_how_sure(row, '')})."
-        )
+        as_large = f"{per_cent(beyond)} of control guides have as large a one in the {space} space"
+        if effect is not None and effect < LEVEL:
+            return (
+                f"The model sees no effect of {name} beyond what controls show: {as_large}, though among control cells "
+                f"it stands out ({_how_sure(row, '')})."
+            )
+        return f"The model sees no effect of {name} ({_how_sure(row, '')}): {as_large}. {_NO_PROOF}"
     if cells is not None and guides is not None and (cells < LEVEL) != (guides < LEVEL):
         which, other = ("cells", "guides") if cells < LEVEL else ("guides", "cells")
         return (
             f"{name} is not counted as a hit: permuted {which} speak for an effect in the {space} space, permuted "
             f"{other} do not ({_how_sure(row, '')})."
         )
-    return (
-        f"The model sees no effect of {name} ({_how_sure(row, '')}). That is no proof that there is none: what is "
-        "smaller than the differences among controls, or what the model does not draw, stays hidden."
-    )
+    return f"The model sees no effect of {name} ({_how_sure(row, '')}). {_NO_PROOF}"
 
 
 def _as_large(row: Row) -> str:
