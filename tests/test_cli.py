@@ -354,7 +354,7 @@ def test_whoever_stops_it_is_told_that_it_can_go_on(
     monkeypatch.setattr("contrascope.store.crops.plan_store", stopped)
     said = command("ingest", path, "--out", tmp_path / "s.zarr")
     assert said.code == 130
-    assert "goes on from there" in said.err
+    assert "resumes from there" in said.err
 
 
 @settings(max_examples=60, deadline=None)

@@ -59,7 +59,7 @@ def demo(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """A synthetic screen through the whole line, then the report's path.
+    """Take a synthetic screen through the whole line, and say where its report is.
 
     Example: contrascope demo --out demo
     """
@@ -83,7 +83,7 @@ def run(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """A screen from tiles to report; stages that are done are skipped.
+    """Take a screen from tiles to report; stages that are done are skipped.
 
     Example: contrascope run screen.yaml --out analysis --devices auto
     """
@@ -126,7 +126,7 @@ def ingest(
 ) -> None:
     """Cut every cell of a screen out of its tile into a store.
 
-    Over a finished store it checks every file, and makes again what is damaged.
+    On a finished store, it checks every file and makes damaged ones again.
 
     Example: contrascope ingest screen.yaml --out cells.zarr --workers 4
     """
@@ -207,14 +207,14 @@ def embed(
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="Also posterior standard deviations.")] = False,
     error: Annotated[bool, typer.Option("--error", help="Also the reconstruction error of each cell.")] = False,
     devices: Annotated[
-        str, typer.Option(help="GPUs, or processes without, that share the work of a .zarr; auto takes all GPUs.")
+        str, typer.Option(help="GPUs, or CPU processes where there is none, for a .zarr; auto takes all GPUs.")
     ] = "1",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Embed every cell of a store, with both baselines beside it.
 
-    A .zarr that was not finished is gone on with.
+    An unfinished .zarr is resumed.
 
     Example: contrascope embed cells.zarr runs/mcvae --out embedded.zarr
     """
@@ -471,7 +471,7 @@ def _telling(quiet: bool) -> Iterator[Any]:
             try:
                 yield lambda text: console.print(text, markup=False, highlight=False)
             except KeyboardInterrupt:
-                console.print("Stopped. What is finished is kept; the same command goes on from there.")
+                console.print("Stopped. What is finished is kept; the same command resumes from there.")
                 raise
 
 

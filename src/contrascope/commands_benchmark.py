@@ -56,7 +56,7 @@ def benchmark(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
 ) -> tuple[Facts, str]:
-    """Put one question to any embedding, or all that it allows, to one embedding or to several.
+    """Ask one benchmark, or all that the data allow, of one embedding or of several.
 
     Example: contrascope benchmark cells.h5ad all --beside vae=vae.h5ad --set complexes.annotations=corum.gmt
     --out benchmarks

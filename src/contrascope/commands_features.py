@@ -34,7 +34,7 @@ def features(
 ) -> tuple[Facts, str]:
     """Measure every cell as CellProfiler does: form, intensity, texture, distribution, correlation of channels.
 
-    What was killed is gone on with. Cells without a nucleus at the centre of their crop are counted and listed.
+    An interrupted run is resumed. Cells without a nucleus at the centre of their crop are counted and listed.
 
     Example: contrascope features cells.zarr --features fast --workers 4 --out features.parquet
     """

@@ -27,7 +27,10 @@ def find_cells(
     reader: Annotated[str | None, typer.Option(help="With a pattern: ome-zarr, bioio; else TIFF.")] = None,
     diameter: Annotated[float | None, typer.Option(help="Of a typical nucleus, in pixels.")] = None,
     method: Annotated[Literal["watershed", "cellpose"] | None, typer.Option(help="How nuclei are found.")] = None,
-    threshold: Annotated[Literal["otsu", "local"] | None, typer.Option(help="One for a tile, or local.")] = None,
+    threshold: Annotated[
+        Literal["otsu", "local"] | None,
+        typer.Option(help="otsu: one for each tile; local: follows an uneven background."),
+    ] = None,
     min_area: Annotated[float | None, typer.Option(help="Smallest nucleus, in pixels.")] = None,
     max_area: Annotated[float | None, typer.Option(help="Largest nucleus, in pixels.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,

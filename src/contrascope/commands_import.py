@@ -36,7 +36,7 @@ def import_crops(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
 ) -> tuple[Facts, str]:
-    """Take crops that somebody cut out before into a store.
+    """Make a store of crops that were cut out elsewhere.
 
     Example: contrascope import-crops crops.npy --kind arrays --cells cells.csv --channels DAPI,GFP
     --control nontargeting --set axes=NHWC --out cells.zarr

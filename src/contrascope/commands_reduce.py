@@ -26,7 +26,7 @@ def match_features(
     out: Annotated[Path, typer.Option(help="File to write, .h5ad or .zarr.")],
     by: Annotated[
         Literal["cell_id", "label", "position"] | None,
-        typer.Option(help="How rows find their cells; else the first of these by which any does."),
+        typer.Option(help="How rows find their cells; else the first of these that finds any."),
     ] = None,
     within: Annotated[float, typer.Option(help="By position: pixels between centres, at most.")] = 5.0,
     settings: Annotated[
@@ -77,10 +77,10 @@ def reduce_features(
     ] = "batch",
     correlation: Annotated[
         float | None,
-        typer.Option(help="Drop features that correlate more than this with one before them; else copies."),
+        typer.Option(help="Drop features that correlate more than this with an earlier one; else only copies."),
     ] = None,
     missing: Annotated[float, typer.Option(help="Share of cells in which a feature may be NaN or infinite.")] = 0.05,
-    clip: Annotated[float | None, typer.Option(help="Bring standardised values within this.")] = None,
+    clip: Annotated[float | None, typer.Option(help="Clip standardised values to plus or minus this.")] = None,
     space: Annotated[str, typer.Option(help="Where the features stand in obsm.")] = "features",
     store: Annotated[
         str | None, typer.Option(help="Of a .parquet: the crop store that it was measured from, its folder or a URL.")

@@ -52,23 +52,25 @@ def test_where_nobody_asked_it_says_that_nobody_asked() -> None:
 
 def test_what_measurements_alone_see_is_said_to_be_missed_by_the_model() -> None:
     missed = {"hit": False, "q_cells": 0.6, "q_guides": 0.7, "hit_measured": True, "q_cells_measured": 0.001}
-    assert "CellProfiler's features see one (q = .001 by cells; guides could not be asked)" in said(missed)
+    assert "CellProfiler's features do see an effect (q = .001 by cells; guides could not be asked)" in said(missed)
     assert "CellProfiler" not in said(missed | {"hit_measured": False})
     assert "CellProfiler" not in said(HIT | {"hit_measured": True})
 
 
 def test_a_hit_that_measurements_do_not_see_says_why() -> None:
     row = HIT | {"hit_measured": False, "q_effect_measured": 0.001, "controls_beyond_measured": 0.25}
-    assert "it is no hit (q = .001 by the size of its effect among control cells; 25 % of control guides" in said(row)
+    assert "it is not a hit (q = .001 by the size of its effect against control cells; 25 % of control guides" in said(
+        row
+    )
     asked = HIT | {"hit_measured": False, "q_cells_measured": 0.2, "controls_beyond_measured": 0.25}
-    assert "it is no hit (q = .200 by cells; guides could not be asked)" in said(asked)
+    assert "it is not a hit (q = .200 by cells; guides could not be asked)" in said(asked)
 
 
 def test_an_effect_that_control_guides_have_too_is_none() -> None:
     row = {"hit": False, "q_effect": 0.001, "controls_beyond": 0.5}
     text = said(row)
     assert "50 % of control guides have as large a one" in text
-    assert "though among control cells it stands out (q = .001" in text
+    assert "though it stands out from control cells (q = .001" in text
 
 
 def test_an_effect_that_control_guides_and_control_cells_have_too_is_not_said_to_stand_out() -> None:

@@ -76,24 +76,24 @@ class Cards:
         there = min(self.pictured, count)
         own = self.gathered.tables["cells"]["own_batch"].mean()
         batch = "of the same batch" if own == 1 else "of any batch, as batches have too few controls"
-        batch = "of the same batch where that has controls enough" if 0 < own < 1 else batch
+        batch = "of the same batch where that has enough controls" if 0 < own < 1 else batch
         bar = f" The white bar is {facts['bar_um']:g} µm." if facts["bar_um"] else ""
         tints = [f"{name} {_COLOURS[c % len(_COLOURS)]}" for c, name in enumerate(facts["channels"])]
         decoded = (
             " Decoded: the cell as the model draws it; without its salient part; and as a control, without what the "
             "perturbation shifts in the background on average either. These are in the model's own range, which "
-            "lifts faint light, and at a contrast of their own; what it draws is smoother than a cell. Difference, of "
-            "the first and the last: orange where the perturbation adds light, blue where it takes some away, as many "
-            f"times stronger as is written. Where that had to be {FAINT} times or more, the four rows are left out, "
+            "brightens faint light, and at a contrast of their own; what it draws is smoother than a cell. Difference, "
+            "of the first and the last: orange where the perturbation adds light, blue where it takes some away, "
+            f"amplified as written. Where that had to be {FAINT} times or more, the four rows are left out, "
             "and the card says so: the model knows of a difference that it hardly draws."
         )
         return [
             "Marked cells lie well along the perturbation's effect (around its 85th percentile): they show what it "
             "does, not how often. Typical cells are those nearest to the mean of its cells in the "
-            f"{facts['space']} space; where only some cells answer, these show little. Matched controls are those most "
-            f"like the cell above in the background space, {batch}: about the same size, stage and density, so what is "
-            "left is new. The cells at random, of the perturbation and of controls, were not chosen: how many cells "
-            "answer, and how far all are shifted, is judged by comparing these two rows."
+            f"{facts['space']} space; where only some cells respond, these show little. Matched controls are those "
+            f"most like the cell above in the background space, {batch}: about the same size, stage and density, so "
+            "what is left is new. The cells at random, of the perturbation and of controls, were not chosen: how many "
+            "cells respond, and how far all are shifted, is judged by comparing these two rows."
             + decoded
             * (facts["space"] != "background"),
             f"Cells are drawn from the stored pixels, at the same contrast on all cards and in the maps. "

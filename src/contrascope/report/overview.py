@@ -65,8 +65,8 @@ def _hits(results: Results, frame: pd.DataFrame, why: Mapping[str, str]) -> list
     else:
         said = [
             f"{either:,} of {count:,} perturbations do something to the cells ({how}){where}."
-            + " The others may do something that is too small for so many cells, or that the model does not see."
-            * (either < count)
+            + " The others may have effects that are too small to see in this many cells, or that the model does not "
+            "see." * (either < count)
         ]
     return said + _measured(frame, salient | background) + ([] if "q_cells" in frame else _distrusted(results))
 
@@ -89,7 +89,7 @@ def _how(frame: pd.DataFrame) -> str:
     if asked:
         return f"q < {LEVEL:g} by permuted {' and by permuted '.join(asked)}".replace("0.", ".")
     beyond = ", beyond 95 % of control guides" if _known(frame, "controls_beyond") else ""
-    return f"q < {LEVEL:g} by the size of the effect among control cells{beyond}".replace("0.", ".")
+    return f"q < {LEVEL:g} by the size of the effect against control cells{beyond}".replace("0.", ".")
 
 
 def _distrusted(results: Results) -> list[str]:
@@ -114,10 +114,11 @@ def _novel(frame: pd.DataFrame) -> list[str]:
     kinds = [kind_of_effect(row) for row in hits.to_dict("records")]
     novel, shifted = kinds.count(NOVEL), kinds.count(SHIFTED)
     return [
-        f"Of these {len(hits):,}, {novel:,} are novel rather than shifted (at least two thirds of the effect are "
-        f"salient, and its whole 95 % interval is above a half), {shifted:,} shift cells to where controls are as well "
-        f"(at most one third, the interval below a half), and {len(hits) - novel - shifted:,} lie between. Half is the "
-        "average of this screen's perturbations, so the words compare perturbations with each other."
+        f"Of these {len(hits):,}, {novel:,} {'is' if novel == 1 else 'are'} novel rather than shifted (at least two "
+        f"thirds of the effect are salient, and the whole 95 % interval is above a half), {shifted:,} "
+        f"{'shifts' if shifted == 1 else 'shift'} cells to where controls are as well (at most one third, the interval "
+        f"below a half), and {len(hits) - novel - shifted:,} in between. Half is the average of this screen's "
+        "perturbations, so the words compare perturbations with each other."
     ]
 
 
@@ -129,20 +130,24 @@ def _batch(results: Results) -> list[str]:
         return [f"Batch can be read from the background space with AUROC {_two(rows, BACKGROUND)} (chance .50)."]
     auroc = rows[SALIENT].value
     if auroc < HARDLY:
-        meaning = f"hardly (below {_of(HARDLY)}): differences between perturbations are hardly those of their batches"
+        read, level = "can hardly be read", f"below {_of(HARDLY)}"
+        meaning = "Perturbations hardly differ because of their batches."
     elif auroc < WELL:
+        read, level = "can be read in part", f"{_of(HARDLY)} to {_of(WELL)}"
         meaning = (
-            f"in part ({_of(HARDLY)} to {_of(WELL)}): perturbations that lie in different batches may look unlike for "
-            "that alone, and hits are judged within batches for this reason"
+            "Perturbations in different batches may look different for that reason alone, which is why hits are judged "
+            "within batches."
         )
     else:
+        read, level = "can be read well", f"{_of(WELL)} or more"
         meaning = (
-            f"well ({_of(WELL)} or more): the salient space was to be free of it. Compare perturbations within "
-            "batches, and do not believe likeness between those of one batch"
+            "The salient space should be free of it. Compare perturbations within batches, and do not trust that those "
+            "of one batch look alike."
         )
     beside = f"; background {_two(rows, BACKGROUND)}" if BACKGROUND in rows else ""
     return [
-        f"The batch of a cell can be read from the salient space {meaning}. AUROC {_of(auroc)}, chance .50{beside}."
+        f"The batch of a cell {read} from the salient space: AUROC {_of(auroc)} ({level}), chance .50{beside}. "
+        f"{meaning}"
     ]
 
 
@@ -158,13 +163,13 @@ def _complexes(results: Results) -> list[str]:
     usual = rows[best].chance
     found = f"average precision {_of(value)} in the {best} space, chance {_of(usual)}"
     if not baselines:
-        return [f"Genes of one complex look alike: {found}. No baseline stands beside it."]
+        return [f"Genes of one complex look alike: {found}. There is no baseline to compare with."]
     rival = max(baselines, key=lambda space: rows[space].value)
     interval = _interval(results["complexes"], best)
     beside = f"{found}; best baseline, {_NAMES[rival]}, {_of(rows[rival].value)}"
     draws = f" (95 % of draws of the complexes {_of(interval[0])} to {_of(interval[1])})" if interval else ""
     if value <= rows[rival].value:
-        return [f"Complexes are not found better than by a baseline: {beside}."]
+        return [f"Complexes are found no better than by a baseline: {beside}."]
     if interval and interval[0] <= rows[rival].value:
         return [f"Complexes are found somewhat better than by baselines, but not beyond doubt: {beside}{draws}."]
     return [f"Genes of one complex look alike, more than baselines see: {beside}{draws}."]
@@ -189,7 +194,7 @@ def _dose(results: Results) -> list[str]:
         "follow the dose" if value >= 0.7 else "follow the dose loosely" if value >= 0.4 else "hardly follow the dose"
     )
     return [
-        f"Cells {follows}: Spearman {_of(value)} between dose and the way from negative to positive controls, in the "
+        f"Cells {follows}: Spearman {_of(value)} between dose and position from negative to positive controls, in the "
         f"{best} space (chance 0{'; ' + beside if beside else ''}). From .70 we say follow, below .40 hardly."
     ]
 

@@ -47,17 +47,18 @@ _COLUMNS = (
     ),
     Column(
         "effect_background", "background", 2,
-        "length of its profile in the background space, in units of that; a shift of what controls vary in lies there",
+        "length of its profile in the background space, in units of that; a shift within the variation of controls "
+        "lies there",
     ),
     Column(
         "distance", "distance", 3,
         "energy distance of its cells from controls in the {space} space; 0 is none",
     ),
-    Column("p_cells", "p, cells", 3, "how often labels permuted among cells come as far ({space} space)"),
-    Column("q_cells", "q, cells", 3, "the same for all together: of those with q < .05, 5 % are there by chance"),
-    Column("q_guides", "q, guides", 3, "the same where its guides are permuted among guides that do nothing"),
+    Column("p_cells", "p, cells", 3, "how often labels permuted among cells give as large a distance ({space} space)"),
+    Column("q_cells", "q, cells", 3, "p corrected for testing all: of those with q < .05, 5 % are there by chance"),
+    Column("q_guides", "q, guides", 3, "the same, with its guides permuted among control guides"),
     Column("p_effect", "p, effect", 3, "how often as many control cells have as large an effect ({space} space)"),
-    Column("q_effect", "q, effect", 3, "the same for all together: of those with q < .05, 5 % are there by chance"),
+    Column("q_effect", "q, effect", 3, "p corrected for testing all: of those with q < .05, 5 % are there by chance"),
     Column(
         "controls_beyond", "controls beyond", 2,
         "share of control guides, each seen from the others, that have as large an effect",
@@ -71,7 +72,7 @@ _COLUMNS = (
         "share of its effect that is salient, with 95 % intervals: above .5 more of it is new than of the screen's "
         "average perturbation, below .5 less; empty where no effect is seen",
     ),
-    Column("agreement", "agreement", 2, "mean cosine between the profiles of its guides; unlike guides have 0"),
+    Column("agreement", "agreement", 2, "mean cosine between the profiles of its guides; unrelated guides have 0"),
     Column("nearest", "nearest", 2, "the perturbation of the most similar profile, with the cosine"),
 )  # fmt: skip
 
@@ -243,9 +244,9 @@ class PerturbationTable:
         names, found = {column.name for column in self.columns}, []
         if "p_cells" not in names and "p_effect" in names:
             found.append(
-                "Hits were not asked for or could not be had, so p and q are those of the size of the effect against "
-                "pseudo-guides of control cells. Wells differ for other reasons too: a hit is beyond 95 % of control "
-                "guides as well."
+                "Hits were not asked for or could not be judged, so p and q are those of the size of the effect "
+                "against pseudo-guides of control cells. Wells differ for other reasons too: a hit must also be beyond "
+                "95 % of control guides."
             )
         if not names & {"p_cells", "p_effect"}:
             found.append("The table has no p-values: neither hits nor novelty could be asked of this screen.")

@@ -54,7 +54,7 @@ _SCALES = {
     INTENSITY: Scale(_value.clip(1e-30).log(), 0.05, "dim", "bright", "{:,.4g}"),
     SATURATION: Scale(_value, SATURATED / STICKS_OUT, "", "saturated", "{:.2%}"),
     # Blur divides, and a thousandth is as good as nothing.
-    FOCUS: Scale(_value.clip(1e-3).log(), 0.1, "blurred", "unlike in detail", "{:.3f}"),
+    FOCUS: Scale(_value.clip(1e-3).log(), 0.1, "blurred", "unusually detailed", "{:.3f}"),
 }
 _SIGNS: dict[str, pl.DataType] = {
     **dict.fromkeys((*_PLACE, "measure", "channel", "what"), pl.String()),

@@ -50,8 +50,8 @@ _CAPTIONS = {
     "cells_per_well": "Cells of each well that are stored, and those dropped. Look for empty wells, and for rows, "
     "columns or rims of the plate that hold fewer cells than the rest.",
     "cells_per_tile": "Cells of each tile in the cell table.",
-    FOCUS: "Focus: the share that detail of 2.5 to 8 pixels has in all structure of up to 40 pixels. Blur lowers it, "
-    "brightness does not; what cells look like moves it as well, so compare tiles of one channel and of like "
+    FOCUS: "Focus: the share of detail of 2.5 to 8 pixels in all structure of up to 40 pixels. Blur lowers it, "
+    "brightness does not; the look of the cells changes it as well, so compare tiles of one channel and similar "
     "treatment. Grey: nothing but noise, or not measured.",
     INTENSITY: "Mean intensity of each tile as it was read. Look for gradients across the plate, and for wells that "
     "were stained or exposed unlike the others.",
@@ -60,7 +60,7 @@ _CAPTIONS = {
     "drops": "Cells that are not in the store, by reason.",
     "shifts": "Shift of each channel against the reference channel, a point a tile; undone in whole pixels, or "
     "between them where images.resample says subpixel. Crosses are medians of a plate, with the number of "
-    "tiles that did not say clearly and took them; a tile that was left as it is lies at 0.",
+    "tiles whose own shift was unclear and that took the median; a tile that was left as it is lies at 0.",
 }
 
 
@@ -193,7 +193,7 @@ def _meaning(quality: Quality) -> str:
     )
     few = quality.tiles[v.PLATE].value_counts().filter(pl.col("count") < JUDGED).height
     if few:
-        text += f" {few:,} plate{'s' * (few > 1)} of fewer than {JUDGED} tiles cannot be judged so."
+        text += f" {few:,} plate{'s' * (few > 1)} of fewer than {JUDGED} tiles cannot be judged this way."
     if not quality.measured:
         text += (
             " How the tiles look was not measured in this store, which is older than these measurements or made from "
@@ -207,7 +207,7 @@ def _listed(quality: Quality) -> list[Table]:
     out = quality.outliers()
     if out.is_empty():
         return []
-    more = f"; {out.height - LISTED:,} more stand in outliers.csv" if out.height > LISTED else ""
+    more = f"; {out.height - LISTED:,} more are in outliers.csv" if out.height > LISTED else ""
     caption = f"Tiles that stick out, and why, the clearest first{more}. z is in robust standard deviations."
     return [Table(out.head(LISTED).to_pandas(), caption, decimals=1)]
 
@@ -263,14 +263,14 @@ def _on_shifts(quality: Quality) -> list[str]:
     if not unclear:
         return []
     return [
-        f"Of {total:,} tiles some did not say clearly how a channel is shifted, and took their plate's median: "
+        f"In some of {total:,} tiles the shift of a channel was unclear, and the plate's median was taken: "
         f"{', '.join(unclear)}."
     ]
 
 
 def _notes(quality: Quality) -> str:
     """What else there is to know of maps of tiles."""
-    text = " Framed: tiles that stick out in it."
+    text = " Framed: tiles that stick out."
     plates = quality.tiles[v.PLATE].n_unique()
     if plates > PLATES_SHOWN:
         text += f" {PLATES_SHOWN} of {plates:,} plates are shown, those with most tiles that stick out."

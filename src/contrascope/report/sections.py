@@ -25,7 +25,7 @@ from contrascope.report.report import Block, Fact, Picture, Section, Table, Text
 _SPACES = (
     "The spaces are background: what controls vary in too; salient: what only perturbed cells have; combined: both "
     "side by side; untrained: the same network with random weights; intensity: mean, spread and percentiles of each "
-    "channel. A space is worth something where it beats the last two."
+    "channel. A space is worth something only where it beats the last two."
 )
 _RIVAL = (
     "cellprofiler: principal components of what CellProfiler measures in each cell, standardised on the controls of "
@@ -46,15 +46,15 @@ _QUESTIONS = {
         "level that shuffled gene names reach. Whiskers: 95 % of draws of the complexes.",
     ),
     "artifacts": (
-        "Can technical circumstances be read from the embedding?",
+        "Can technical conditions be read from the embedding?",
         "A logistic regression tries to tell the batch (plate and well) of a cell, its position in the field, and "
-        "whether its tile lies at the well's edge. The higher, the more of the technique is in the "
-        "space. The background "
-        "space is meant to hold it; the salient space should stay near chance. Cells at the edge of a well really are "
-        "smaller and denser: not all that is read is an error of the instrument. By tile: the same on tiles that were "
-        "not learned from; where it is far lower, the regression had known the tiles. kNN same: how often a cell's "
+        "whether its tile lies at the well's edge. The better it does, the more technical "
+        "variation is in the space. The background space is meant to hold it; the salient space should stay near "
+        "chance. Cells at the edge of a well really are smaller and denser, so not all that is read is an artefact. "
+        "By tile: the same on tiles that the regression has not seen; where it is far lower, it had recognised the "
+        "tiles. kNN same: how often a cell's "
         "nearest neighbours are of its own batch.",
-        "How well each circumstance is read from each space. Black: chance. Diamonds: unseen tiles, with the lowest "
+        "How well each condition is read from each space. Black: chance. Diamonds: unseen tiles, with the lowest "
         "and the highest of five parts. Thin lines on neighbours: 95 % of what resampled tiles give.",
     ),
     "dose": (
@@ -70,27 +70,27 @@ _QUESTIONS = {
         "Can the function of a gene be read from its guides?",
         "A logistic regression learns the functional groups from guide profiles of some genes and is asked about "
         "guides of other genes, so that knowing a gene does not help. Balanced accuracy is the mean share of a group's "
-        "guides that are told rightly.",
-        "Above: each row is a group, and how its guides were told. Below: balanced accuracy beside what permuted "
+        "guides that are assigned correctly.",
+        "Above: each row is a group, and how its guides were assigned. Below: balanced accuracy beside what permuted "
         "groups reach, and the groups that one space tells better than the other, with 95 % of resampled genes.",
     ),
     "stages": (
         "Can the stage of a control cell be read from the embedding?",
-        "A logistic regression tries to tell the stage of the cell cycle of controls. It is what cells do anyway, so "
-        "the background space should hold it.",
+        "A logistic regression tries to tell the cell-cycle stage of controls. The cycle is what cells go through "
+        "anyway, so the background space should hold it.",
         "How well each stage is told on held-out controls. Black lines: chance.",
     ),
     "mitosis": (
         "Is the effect of mitotic genes in the background?",
-        "A gene that holds cells in mitosis moves them to where controls are as well, so much of its effect should be "
-        "in the background space. The relative background norm says how much; the mitotic index only counts mitotic "
-        "cells.",
+        "A perturbation that arrests cells in mitosis moves them to where controls are as well: much of its effect "
+        "should be in the background space. The relative background norm says how much; the mitotic index only counts "
+        "mitotic cells.",
         "Telling known mitotic genes from all others. Right: the area under each curve, with 95 % of resampled genes.",
     ),
     "explained": (
         "Is a phenotype made of what controls vary in anyway?",
-        "Features in which the cells of a group differ from controls, strongest first, are to explain the first "
-        "principal component of the controls. Phenotypes that only move cells explain much of it, novel ones little; "
+        "How much of the first principal component of controls do the features explain in which the cells of a group "
+        "differ from controls, strongest first? Shifts in what controls vary in explain much, novel phenotypes little; "
         "chance is as many features at random.",
         "Explained share by the number of top features; dotted where no more features differ. Grey: random features.",
     ),
@@ -140,15 +140,15 @@ COUNTERFACTUALS = "counterfactuals"
 
 
 def cells_section(figures: Path) -> Section:
-    """Example cells, what the model keeps of them, and what it lays to their perturbation."""
+    """Example cells, what the model keeps of them, and what it attributes to their perturbation."""
     counterfactuals = Picture(
         figures / f"{COUNTERFACTUALS}.png",
-        "What the model lays to a perturbation: for each one above, the cell nearest to its salient mean as the model "
-        "decodes it; without its salient part; and as a control, for which what the perturbation shifts in the "
-        "background space on average is taken away as well. The last is what the model makes of the cell without its "
+        "What the model attributes to a perturbation: for each one above, the cell nearest to its salient mean as the "
+        "model decodes it; without its salient part; and as a control, without what the perturbation shifts in the "
+        "background space on average either. The last is what the model makes of the cell without its "
         "perturbation. The difference between the first and the last is orange where "
-        "the perturbation adds light and blue where it takes some away, drawn as many times stronger as its title "
-        "says: ten times or more mean that the decoder draws little of it. The model's range lifts faint light, and "
+        "the perturbation adds light and blue where it takes some away, amplified as its title says: "
+        "ten times or more means that the decoder draws little of it. The model's range brightens faint light, and "
         "a decoded image is smoother than a cell.",
     )
     return Section(
@@ -164,7 +164,7 @@ def cells_section(figures: Path) -> Section:
                 figures / "reconstructions.png",
                 "Held-out cells and what the model decodes from their posterior means. Contrast is "
                 "equal within a pair. "
-                "What is missing on the right, the embedding does not know.",
+                "What is missing on the right is not in the embedding.",
             ),
             *([counterfactuals] if counterfactuals.path.exists() else []),
         ],
@@ -185,7 +185,7 @@ def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
             ),
             Picture(
                 figures / "training.png",
-                "KL is what a space holds, in nats a cell. A KL near 0 means a space that collapsed. "
+                "KL is what a space holds, in nats a cell. A KL near 0 means that the space has collapsed. "
                 "The leak is what is "
                 "left of controls in the salient space.",
             ),
@@ -205,7 +205,7 @@ def map_stills(figures: Path) -> list[Picture]:
 
 def maps_section(maps: Maps) -> Section:
     """UMAPs of both spaces that can be moved, with the cells' pictures."""
-    return Section("Maps", [Text("Distances within a UMAP are no measure; the benchmarks below are."), maps])
+    return Section("Maps", [Text("Distances within a UMAP measure nothing; the benchmarks below do."), maps])
 
 
 def spaces_section(matched: Sequence[str] = ()) -> Section:

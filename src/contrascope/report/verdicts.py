@@ -42,17 +42,17 @@ def verdict(
     if hit or behind:
         said += _novelty(row) + _guides(row) + _likeness(row, space)
         if _flag(row, "hit_measured") is False:
-            said.append(f"By CellProfiler's features it is no hit ({_how_sure(row, '_measured')}{_as_large(row)}).")
+            said.append(f"By CellProfiler's features it is not a hit ({_how_sure(row, '_measured')}{_as_large(row)}).")
     elif _flag(row, "hit_measured"):
         said.append(
-            f"CellProfiler's features see one ({_how_sure(row, '_measured')}): the model misses it, or draws it too "
-            "faintly. Look at the cells, and at what was measured."
+            f"CellProfiler's features do see an effect ({_how_sure(row, '_measured')}): the model misses it, or draws "
+            "it too faintly. Look at the cells, and at what was measured."
         )
     if altered:
         said.append(f"Measured, in standard deviations of control cells: {'; '.join(_measured(*a) for a in altered)}.")
     if not marked:
         said.append(
-            "No direction of its effect stands out of noise, so there are no marked cells to show, only typical ones."
+            "No direction of its effect stands out from noise, so there are no marked cells to show, only typical ones."
         )
     return said
 
@@ -103,8 +103,8 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
         as_large = f"{per_cent(beyond)} of control guides have as large a one in the {space} space"
         if effect is not None and effect < LEVEL:
             return (
-                f"The model sees no effect of {name} beyond what controls show: {as_large}, though among control cells "
-                f"it stands out ({_how_sure(row, '')})."
+                f"The model sees no effect of {name} beyond what controls show: {as_large}, though it stands "
+                f"out from control cells ({_how_sure(row, '')})."
             )
         return f"The model sees no effect of {name} ({_how_sure(row, '')}): {as_large}. {_NO_PROOF}"
     if cells is not None and guides is not None and (cells < LEVEL) != (guides < LEVEL):
@@ -132,7 +132,7 @@ def _how_sure(row: Row, ending: str) -> str:
         return f"{chance(cells)} by cells; guides could not be asked"
     if guides is not None:
         return f"{chance(guides)} by guides"
-    return f"{chance(effect)} by the size of its effect among control cells" if effect is not None else "not asked"
+    return f"{chance(effect)} by the size of its effect against control cells" if effect is not None else "not asked"
 
 
 def _novelty(row: Row) -> list[str]:
@@ -142,10 +142,10 @@ def _novelty(row: Row) -> list[str]:
     size = f"{per_cent(share)} of its effect is salient (95 % interval {per_cent(low)} to {per_cent(high)}; the "
     size += "average perturbation of the screen has 50 %)"
     words = {
-        NOVEL: "a novel phenotype rather than a shift of what controls vary in.",
-        SHIFTED: "more a shift of what controls vary in than a novel phenotype. Matched controls look alike then; "
-        "compare with controls at random.",
-        BETWEEN: "neither clearly novel nor clearly a shift of what controls vary in.",
+        NOVEL: "a novel phenotype rather than a shift within the variation of controls.",
+        SHIFTED: "more a shift within the variation of controls than a novel phenotype. Matched controls then look the "
+        "same; compare with controls at random.",
+        BETWEEN: "neither clearly novel nor clearly a shift within the variation of controls.",
     }
     return [f"{size}: {words[kind]}"]
 
