@@ -71,7 +71,7 @@ def test_wells_and_numbers_are_compared_as_such() -> None:
     rows = pl.DataFrame({"plate": ["P1", "P1"], "well": ["b12", "A1"], "tile": [7.0, 0.0], "label": [1, 1]})
     found, account = matched(cells, rows, by="label", within=1.0)
     assert found.tolist() == [1, 0]
-    assert str(account) == "2 cells are matched by label; no cells are left; no rows are left"
+    assert str(account) == "2 cells are matched by label; no cells are unmatched; no rows are unmatched"
 
 
 def test_rows_of_dropped_cells_say_why_they_are_left() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -129,7 +130,7 @@ def test_every_format_gives_each_cell_its_own_features(
     features, notes = match_features(written(shuffled, tmp_path, kind), tiny_store)
     assert list(features.obs_names) == list(truth["cell_id"])
     np.testing.assert_allclose(features.obsm["features"].to_numpy(), truth[[AREA, DNA]].to_numpy(), rtol=1e-12)
-    assert "no cells are left" in notes[0]
+    assert "no cells are unmatched" in notes[0]
     again = read_anndata(write_anndata(features, tmp_path / "features.h5ad"))
     pd.testing.assert_frame_equal(
         again.obsm["features"], features.obsm["features"], check_index_type=False, check_names=False
@@ -155,8 +156,29 @@ def test_rows_whose_cell_the_store_dropped_are_told_with_the_reason(tiny_store: 
     n = tiny_store.dropped.height
     assert features.n_obs == len(tiny_store)
     assert n > 0
-    assert f"{n:,} of {len(ids):,} rows are left" in notes[0]
+    assert f"{n:,} of {len(ids):,} rows are unmatched" in notes[0]
     assert "left out of the store: " in notes[0]
+
+
+@pytest.mark.parametrize(("by", "shift"), [("label", 0.0), ("position", 1.0)])
+def test_dropped_cells_are_told_by_their_numbers_and_by_their_places_too(
+    tiny_store: CropStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by: Literal["label", "position"],
+    shift: float,
+) -> None:
+    stored, dropped = tiny_store.cells, tiny_store.dropped
+    end = pl.col("cell_id").str.extract(r"_(\d+)$").cast(pl.Int64)
+    monkeypatch.setattr(CropStore, "cells", stored.with_columns(end.alias("ObjectNumber")))
+    keys = ["plate", "well", "tile", "y", "x", "ObjectNumber"]
+    rows = pl.concat([table.with_columns(end.alias("ObjectNumber")).select(keys) for table in (stored, dropped)])
+    rows = rows.with_columns(pl.col("y") + shift, Cells_A=pl.int_range(pl.len()))
+    rows.write_parquet(tmp_path / "t.parquet")
+    _, notes = match_features(tmp_path / "t.parquet", tiny_store, by=by)
+    n = dropped.height
+    assert n > 0
+    assert f"{n:,} of {rows.height:,} rows are unmatched ({n:,}: left out of the store: " in notes[0]
 
 
 def test_texts_among_numbers_are_missing_and_are_told(

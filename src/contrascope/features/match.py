@@ -84,6 +84,10 @@ def matched(
     parts = [name for name in (v.PLATE, v.WELL, v.TILE) if name in rows.columns]
     if by == "position":
         found, why_cell, why_row = _by_position(cells, rows, parts, within)
+        if dropped is not None and set(NEEDED[by]) <= set(dropped.columns):
+            its_row = _by_position(dropped, rows, parts, within)[0]
+            there, lost = pl.Series(range(rows.height)), pl.Series(its_row).replace(-1, None)
+            _name_dropped(why_row, there, lost, dropped["reason"])
     else:
         key = [v.CELL_ID] if by == "cell_id" else [*parts, LABEL]
         here, there = _key(cells, key), _key(rows, key)
@@ -107,9 +111,9 @@ def matched(
 
 def _left(what: str, total: int, reasons: Mapping[str, int]) -> str:
     if not reasons:
-        return f"no {what} are left"
+        return f"no {what} are unmatched"
     why = "; ".join(f"{n:,}: {reason}" for reason, n in reasons.items())
-    return f"{sum(reasons.values()):,} of {total:,} {what} are left ({why})"
+    return f"{sum(reasons.values()):,} of {total:,} {what} are unmatched ({why})"
 
 
 def possible_ways(cells: Sequence[str], rows: Sequence[str]) -> list[By]:
@@ -177,7 +181,7 @@ def _name_dropped(why: NDArray[np.object_], there: pl.Series, dropped: pl.Series
         pl.DataFrame({"key": dropped, "reason": reasons.cast(pl.String)}).drop_nulls("key").unique("key", keep="first")
     )
     said = pl.DataFrame({"key": there}).join(known, on="key", how="left", maintain_order="left")["reason"]
-    for row in np.flatnonzero((why == NOT_HERE) & said.is_not_null().to_numpy()):
+    for row in np.flatnonzero((why != TWICE) & said.is_not_null().to_numpy()):
         why[row] = LEFT_OUT.format(said[int(row)])
 
 

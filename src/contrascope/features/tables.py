@@ -227,6 +227,8 @@ def _cells_and_dropped(store: CropStore) -> tuple[pl.DataFrame, pl.DataFrame]:
     named = [name for name in NUMBERS if name in cells.columns]
     if named:
         cells = cells.with_columns(pl.col(named[0]).alias(LABEL))
+        if _ids_end_in_numbers(cells):  # of those left out the ids alone are kept
+            dropped = dropped.with_columns(_number_at_end().alias(LABEL))
     elif (counted := _number_in_id(cells)) is not None:
         cells = cells.with_columns(counted)
         dropped = dropped.with_columns(_number_at_end().alias(LABEL))
@@ -235,6 +237,12 @@ def _cells_and_dropped(store: CropStore) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _number_at_end() -> pl.Expr:
     return pl.col(v.CELL_ID).str.extract(r"_(\d+)$")
+
+
+def _ids_end_in_numbers(cells: pl.DataFrame) -> bool:
+    """Whether the number of each cell in its tile is that at the end of its id."""
+    ends, numbers = (column.cast(pl.Float64, strict=False) for column in (_number_at_end(), pl.col(LABEL)))
+    return bool(cells.select((ends == numbers).fill_null(value=False).all()).item())
 
 
 def _number_in_id(cells: pl.DataFrame) -> pl.Series | None:
