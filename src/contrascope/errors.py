@@ -16,6 +16,7 @@ and exits with code 1. A mistake of ours is an ``AssertionError`` and keeps its 
 """
 
 import re
+from collections.abc import Iterable
 
 _ADVICE = re.compile(r"(You might want to try|Consider setting|The current offset).*", re.DOTALL)
 """Advice of polars to whoever calls it, which no user of ours can follow."""
@@ -70,9 +71,9 @@ class FigureError(ContrascopeError):
     """A figure cannot be drawn of what it was given."""
 
 
-def first_few(items: object, limit: int = 5) -> str:
+def first_few(items: Iterable[object], limit: int = 5) -> str:
     """The first items of a collection as readable text, with how many more there are; "nothing" if there is none."""
-    listed = [str(item) for item in items]  # type: ignore[attr-defined]
+    listed = [str(item) for item in items]
     if not listed:
         return "nothing"
     more = len(listed) - limit

@@ -246,7 +246,7 @@ def test_a_cell_without_a_nucleus_lacks_its_features(
         ({"cell_id": ["a", "b"], "Cells_A": [1, 2]}, {}, "is a cell of the store: by cell_id"),
         ({"UID": ["a"], "Cells_A": ["x"]}, {"columns": {"cell_id": "nobody"}}, "no column 'nobody'"),
         ({"UID": ["a"], "name": ["x"]}, {}, "has no feature"),
-        ({"Cells_A": [1.0]}, {}, "cannot be matched to cells"),
+        ({"Cells_A": [1.0]}, {}, "label, y and x it has none, the store cell_id"),
         ({"tile": ["0"], "label": [1], "Cells_A": [1.0]}, {}, "has no well, and the store has"),
     ],
 )
@@ -264,7 +264,7 @@ def test_files_that_are_none_say_so(tmp_path: Path, tiny_store: CropStore) -> No
         open_features(tmp_path / "a.sqlite")
     with closing(sqlite3.connect(tmp_path / "b.sqlite")) as database:
         database.execute("CREATE TABLE Other (a)")
-    with pytest.raises(TableError, match="Per_Object, Per_Cells or Cells"):
+    with pytest.raises(TableError, match=r"has no table with rows\. Per_Object, Per_Cells or Cells"):
         open_features(tmp_path / "b.sqlite")
     with pytest.raises(TableError, match="There is no"):
         open_features(tmp_path / "nothing.csv")

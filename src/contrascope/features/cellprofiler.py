@@ -73,8 +73,9 @@ def from_sqlite(path: Path) -> pl.LazyFrame:
     if whole and not set(tables) & set(OBJECTS):
         return _with_images(_numbered(whole[0]), tables.get("Image"))
     if not set(tables) & set(OBJECTS):
+        there = f"the tables {first_few(found, 8)}" if found else "no table with rows"
         raise TableError(
-            f"{path} has the tables {first_few(found, 8) or 'none'}. Per_Object, Per_Cells or Cells (or of nuclei) was "
+            f"{path} has {there}. Per_Object, Per_Cells or Cells (or of nuclei) was "
             "needed, as ExportToDatabase and cytominer-database write them."
         )
     return joined({str(name): _prefixed(str(name), table) for name, table in tables.items()}, where=str(path))

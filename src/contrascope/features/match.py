@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import polars as pl
@@ -121,7 +121,7 @@ def possible_ways(cells: Sequence[str], rows: Sequence[str]) -> list[By]:
     return [way for way in WAYS if set(NEEDED[way]) <= set(cells) & set(rows)]
 
 
-def refuse_strangers(cells: pl.DataFrame, rows: pl.DataFrame, ways: Sequence[By], *, where: str) -> None:
+def refuse_strangers(cells: pl.DataFrame, rows: pl.DataFrame, ways: Sequence[By], *, where: str) -> NoReturn:
     """Raise with examples of both sides, for nobody was matched."""
     shown = []
     for way in ways:
@@ -135,12 +135,12 @@ def refuse_strangers(cells: pl.DataFrame, rows: pl.DataFrame, ways: Sequence[By]
     )
 
 
-def refuse_wayless(cells: Sequence[str], rows: Sequence[str], *, where: str) -> None:
+def refuse_wayless(cells: Sequence[str], rows: Sequence[str], *, where: str) -> NoReturn:
     """Raise for columns that allow no way."""
     raise TableError(
         f"The rows of {where} cannot be matched to cells: of the columns cell_id, plate, well, tile, label, y and x it "
-        f"has {first_few(rows, 8) or 'none'}, the store {first_few(cells, 8)}. cell_id was needed, or tile and "
-        "label, or tile, y and x. Name them: --set cell_id=UID, --set tile=Metadata_Site."
+        f"has {first_few(rows, 8) if rows else 'none'}, the store {first_few(cells, 8)}. cell_id was needed, or tile "
+        "and label, or tile, y and x. Name them: --set cell_id=UID, --set tile=Metadata_Site."
     )
 
 

@@ -246,7 +246,7 @@ def _refuse_settings(
 def _refuse_space(cells: OpenedCells, space: str) -> None:
     if space not in cells.spaces:
         raise BenchmarkError(
-            f"There are no '{space}' in obsm, which has {first_few(cells.spaces, 8) or 'nothing'}. Measure the cells "
+            f"There are no '{space}' in obsm, which has {first_few(cells.spaces, 8)}. Measure the cells "
             "(contrascope features) or match a table to them (contrascope match-features) first, or name the space."
         )
 
