@@ -16,7 +16,7 @@ from contrascope.store.store import CropStore
 @pytest.fixture
 def crops(tmp_path: Path) -> Path:
     np.save(tmp_path / "crops.npy", np.arange(6 * 8 * 9 * 2, dtype=np.uint16).reshape(6, 8, 9, 2))
-    pl.DataFrame({"sgRNA": ["a"] * 6, "gene": ["nt", "G"] * 3}).write_csv(tmp_path / "cells.csv")
+    pl.DataFrame({"sgRNA": ["a", "b"] * 3, "gene": ["nt", "G"] * 3}).write_csv(tmp_path / "cells.csv")
     return tmp_path / "crops.npy"
 
 
