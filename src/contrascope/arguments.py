@@ -1,4 +1,4 @@
-"""KEY=VALUE arguments of the command line."""
+"""What the commands share: their KEY=VALUE arguments, and the facts that they answer with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import yaml
 
 from contrascope.errors import SettingsError
+
+Facts = dict[str, Any]
+"""What a command says as JSON."""
 
 
 def settings_in(arguments: Sequence[str] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from contrascope.addresses import local_path
-from contrascope.arguments import settings_in, split
+from contrascope.arguments import Facts, settings_in, split
 from contrascope.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from contrascope.benchmarks.suite import Judged
 
 
-Facts = dict[str, Any]
 ALL = "all"
 
 

@@ -6,11 +6,11 @@ The function answers with the facts and the text of its last line; ``cli`` shows
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-Facts = dict[str, Any]
+from contrascope.arguments import Facts
 
 
 def features(

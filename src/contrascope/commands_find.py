@@ -6,14 +6,13 @@ The function answers with the facts and the text of its last line; ``cli`` shows
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from contrascope.addresses import local_path
+from contrascope.arguments import Facts
 from contrascope.errors import SettingsError
-
-Facts = dict[str, Any]
 
 
 def find_cells(

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
+from contrascope.arguments import Facts, settings_in, split
 from contrascope.errors import SettingsError
 
-Facts = dict[str, Any]
 _OWN = {"source", "out", "kind", "cells", "columns", "control", "channels", "name", "pixel_size_um"}
 
 
@@ -48,7 +47,7 @@ def import_crops(
         out,
         kind=kind,
         cells=cells,
-        columns={ours: str(theirs) for ours, theirs in _pairs(column, "--column").items()},
+        columns=dict(split(text, example="--column guide=sgRNA_0") for text in column or []),
         control=control or None,
         channels=channels.split(",") if channels else None,
         name=name,
@@ -64,24 +63,7 @@ def import_crops(
 
 def _options(settings: list[str] | None) -> dict[str, Any]:
     """Options of the kind; what the command has a name for is not given this way."""
-    options = {key: _value(key, text) for key, text in _pairs(settings, "--set").items()}
+    options = settings_in(settings)
     if own := sorted(_OWN & options.keys()):
         raise SettingsError(f"--set {own[0]}=... is not how it is given. Use the argument or option of that name.")
     return options
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise SettingsError(f"--set {key}={text} is not understood. Put quotes around the value.") from None
-
-
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
-    for text in texts or []:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise SettingsError(f"{option} {text} is not understood. NAME=VALUE was needed.")
-        pairs[key] = value
-    return pairs

@@ -6,13 +6,12 @@ Each function answers with the facts and the text of its last line; ``cli`` show
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from contrascope.arguments import settings_in
+from contrascope.arguments import Facts, settings_in
 
-Facts = dict[str, Any]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")]
 Json = Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-Facts = dict[str, Any]
+from contrascope.arguments import Facts
 
 
 def view(

@@ -34,6 +34,8 @@ UNTRAINED, INTENSITY = "untrained", "intensity"
 """The two baselines that stand beside every embedding: a random encoder, and intensities per channel."""
 CELLPROFILER = "cellprofiler"
 """Principal components of what CellProfiler measures: the rival, where it is at hand."""
+CELL_IMAGES = "single_cell_images"
+"""Where crops stand in AnnData, as scPortrait has it."""
 INTENSITY_PERCENTILES = (1, 25, 50, 75, 99)
 """The intensities of a channel are its mean, its standard deviation and these percentiles, channel by channel."""
 DEVIATIONS = {BACKGROUND: "background_sd", SALIENT: "salient_sd", TECHNICAL: "technical_sd"}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contrascope.profiles.aggregate import dense
+from contrascope.profiles.aggregate import LARGEST, dense
 from contrascope.profiles.blocks import OpenedCells, rows_at_once
 from contrascope.profiles.corrections import MAD_TO_DEVIATION
 from contrascope.progress import track
@@ -25,8 +25,6 @@ HELD = 1 << 27
 """Values of controls that are held for their medians: 1 GiB."""
 NO_SPREAD = 1e-10
 """Of the centre: a spread below it is rounding."""
-LARGEST = 1e100
-"""What is larger, or a spread smaller than its inverse, has no place in sums of squares: it counts as not finite."""
 FARTHEST = 1e15
 """Standard deviations: beyond, a value says that it is beyond."""
 
@@ -76,7 +74,7 @@ class Scales:
         return Scales(self.centre[:, features], self.spread[:, features])
 
     def varies(self) -> NDArray[np.bool_]:
-        """(M, F) whether the spread is more than rounding."""
+        """(M, F) whether the spread is more than rounding, and its inverse has a place in sums of squares."""
         return (self.spread > NO_SPREAD * np.abs(self.centre)) & (self.spread > 1 / LARGEST)
 
     def standardised(self, values: Values, batch: NDArray[np.intp], *, clip: float | None = None) -> Values:
@@ -87,7 +85,7 @@ class Scales:
 
 
 def finite(values: Values) -> NDArray[np.bool_]:
-    """Which values are numbers that can be reckoned with."""
+    """Which values are numbers that have a place in sums of squares."""
     return np.abs(values) <= LARGEST
 
 

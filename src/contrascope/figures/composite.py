@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,12 @@ Limits = NDArray[np.float64]
 SHOWN_PERCENTILES = (0.5, 99.7)
 CHANNEL_COLOURS = ((0.25, 0.45, 1.0), (0.1, 0.9, 0.3), (1.0, 0.2, 0.55), (1.0, 0.75, 0.1), (0.2, 0.9, 0.95))
 """Blue first: a nuclear stain usually is. Further channels begin again."""
+_NAMES = ("blue", "green", "pink", "yellow", "cyan")
+
+
+def colour_key(channels: Sequence[str]) -> str:
+    """Which channel has which colour in a composite, in words."""
+    return ", ".join(f"{name} {_NAMES[c % len(_NAMES)]}" for c, name in enumerate(channels))
 
 
 def limits_of(images: Images) -> Limits:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from contrascope.errors import ContrascopeError, RunError
-from contrascope.figures.composite import composite, limits_of
+from contrascope.figures.composite import colour_key, composite, limits_of
 from contrascope.notebook.page import block, chosen_rows, facts_table, folded, strip
-from contrascope.notebook.store import CELLS, colour_key, names_of
+from contrascope.notebook.store import CELLS, names_of
 from contrascope.shown import or_why
 from contrascope.store.store import CropStore, open_store
 from contrascope.training.describe import changed_settings

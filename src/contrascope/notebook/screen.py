@@ -7,9 +7,8 @@ from html import escape
 import polars as pl
 
 from contrascope import vocabulary as v
-from contrascope.figures.composite import composite
+from contrascope.figures.composite import colour_key, composite
 from contrascope.notebook.page import block, facts_table, folded, picture
-from contrascope.notebook.store import colour_key
 from contrascope.screen.screen import Screen
 from contrascope.shown import or_why
 

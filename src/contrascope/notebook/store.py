@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from contrascope import vocabulary as v
-from contrascope.figures.composite import CHANNEL_COLOURS, composite
+from contrascope.figures.composite import colour_key, composite
 from contrascope.notebook.page import block, chosen_rows, facts_table, folded, strip
 from contrascope.shown import or_why
 from contrascope.store.store import CropStore
@@ -14,7 +13,6 @@ from contrascope.store.store import CropStore
 CELLS = 8
 COUNTED = 2_000_000
 """Cells whose perturbations are read to be counted; of more, it would take seconds."""
-_NAMES = ("blue", "green", "pink", "yellow", "cyan")
 
 
 def store_html(store: CropStore) -> str:
@@ -25,11 +23,6 @@ def store_html(store: CropStore) -> str:
         or_why(lambda: _cells(store), what="strip of cells"),
         folded("provenance", {"fingerprint": store.fingerprint} | store.provenance),
     )
-
-
-def colour_key(channels: Sequence[str]) -> str:
-    """Which colour is which channel, in words."""
-    return ", ".join(f"{name} {_NAMES[c % len(CHANNEL_COLOURS)]}" for c, name in enumerate(channels))
 
 
 def names_of(store: CropStore, rows: list[int]) -> list[str]:

@@ -28,6 +28,7 @@ from contrascope.figures.card_sheets import (
     UNCHOSEN,
     WITHOUT,
 )
+from contrascope.figures.composite import colour_key
 from contrascope.profiles.examples import MARKED
 from contrascope.report.gathered import Gathered
 from contrascope.report.perturbations import CARDS_ID, card_id
@@ -35,8 +36,6 @@ from contrascope.report.verdicts import unbroken, verdict
 
 PICTURED = 60
 """Cards with pictures in the page, at most."""
-_COLOURS = ("blue", "green", "pink", "yellow", "cyan")
-"""Of the channels in a composite, in words: those of ``CHANNEL_COLOURS``."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ class Cards:
         batch = "of the same batch" if own == 1 else "of any batch, as batches have too few controls"
         batch = "of the same batch where that has enough controls" if 0 < own < 1 else batch
         bar = f" The white bar is {facts['bar_um']:g} µm." if facts["bar_um"] else ""
-        tints = [f"{name} {_COLOURS[c % len(_COLOURS)]}" for c, name in enumerate(facts["channels"])]
         decoded = (
             " Decoded: the cell as the model draws it; without its salient part; and as a control, without what the "
             "perturbation shifts in the background on average either. These are in the model's own range, which "
@@ -97,7 +95,7 @@ class Cards:
             + decoded
             * (facts["space"] != "background"),
             f"Cells are drawn from the stored pixels, at the same contrast on all cards and in the maps. "
-            f"Colours of composites: {', '.join(tints)}.{bar} "
+            f"Colours of composites: {colour_key(facts['channels'])}.{bar} "
             + (
                 f"The {there:,} cards of the strongest effects have their pictures here, hits first; those of all "
                 f"{count:,} lie in the folder cards."

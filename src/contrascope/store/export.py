@@ -21,7 +21,6 @@ from contrascope.errors import SettingsError
 if TYPE_CHECKING:
     from contrascope.store.store import CropStore
 
-IMAGES = "single_cell_images"
 _LABELS = (v.PLATE, v.WELL, v.TILE, v.BATCH, v.GUIDE, v.PERTURBATION, v.STAGE)
 
 
@@ -41,8 +40,8 @@ def to_anndata(store: CropStore, *, lazy: bool = True) -> ad.AnnData:
     """
     images = _lazily(store) if lazy else store.read(np.arange(len(store)))
     var = pd.DataFrame({"channels": store.channels}, index=pd.Index(store.channels, dtype=object))
-    cells = ad.AnnData(obs=observations(store), var=var, obsm={IMAGES: images})
-    cells.uns[IMAGES] = {
+    cells = ad.AnnData(obs=observations(store), var=var, obsm={v.CELL_IMAGES: images})
+    cells.uns[v.CELL_IMAGES] = {
         "n_cells": len(store),
         "n_channels": len(store.channels),
         "n_masks": 0,

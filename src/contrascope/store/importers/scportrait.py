@@ -28,7 +28,6 @@ from contrascope.store.importers.source import (
     unreadable,
 )
 
-IMAGES = "single_cell_images"
 CELL = "scportrait_cell_id"
 
 
@@ -74,12 +73,14 @@ def _read_all_but_images(path: Path) -> tuple[tuple[int, ...], np.dtype, dict[st
     from anndata.io import read_elem
 
     with h5py.File(path) as file:
-        if IMAGES not in file.get("obsm", {}):
-            raise StoreError(f"{path} has no images under obsm/{IMAGES}. A single-cell file of scPortrait was needed.")
-        images = file["obsm"][IMAGES]
+        if v.CELL_IMAGES not in file.get("obsm", {}):
+            raise StoreError(
+                f"{path} has no images under obsm/{v.CELL_IMAGES}. A single-cell file of scPortrait was needed."
+            )
+        images = file["obsm"][v.CELL_IMAGES]
         if len(images.shape) != 4:
             raise StoreError(f"The images in {path} have shape {images.shape}; (N, C, H, W) was needed.")
-        noted = read_elem(file["uns"][IMAGES]) if IMAGES in file.get("uns", {}) else {}
+        noted = read_elem(file["uns"][v.CELL_IMAGES]) if v.CELL_IMAGES in file.get("uns", {}) else {}
         # scPortrait cuts names to 15 letters in uns, not beside the images.
         facts = (noted if isinstance(noted, dict) else {}) | dict(images.attrs)
         obs = read_elem(file["obs"])
@@ -136,7 +137,7 @@ def _told_masks(count: int, facts: dict[str, Any], path: Path) -> list[int] | No
     if len(mapping) != count or set(mapping) - {"mask", "image", "image_channel"} or number not in (None, len(masks)):
         raise StoreError(
             f"{path} contradicts itself on masks: {count} planes, channel_mapping {', '.join(mapping)}, n_masks "
-            f"{number}. Correct uns/{IMAGES}."
+            f"{number}. Correct uns/{v.CELL_IMAGES}."
         )
     return masks
 
@@ -166,7 +167,7 @@ def _images(path: Path, numbers: np.ndarray, planes: list[int]) -> np.ndarray:
 
     try:
         with h5py.File(path) as file:
-            images = file["obsm"][IMAGES]
+            images = file["obsm"][v.CELL_IMAGES]
             if len(numbers) and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + len(numbers))):
                 return images[numbers[0] : numbers[-1] + 1][:, planes]
             return np.stack([images[int(number)][planes] for number in numbers])
