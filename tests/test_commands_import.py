@@ -32,7 +32,8 @@ def test_a_command_line_makes_a_store(crops: Path) -> None:
         settings=["axes=NHWC"],
     )
     store = CropStore(crops.parent / "cells.zarr")
-    assert facts == {"store": str(store.path), "rows": 6, "stored": 6, "dropped": {}, "images_without_row": 0}
+    counts = {"rows": 6, "stored": 6, "dropped": {}, "images_without_row": 0}
+    assert facts == {"store": str(store.path), "notes": []} | counts
     assert "6 cells in the table = 6 stored" in text
     assert store.channels == ["DAPI", "GFP"]
     assert np.array_equal(store.read(np.arange(6)), np.load(crops).transpose(0, 3, 1, 2))

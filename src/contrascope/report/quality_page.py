@@ -259,12 +259,11 @@ def _on_shifts(quality: Quality) -> list[str]:
         return []
     total = quality.tiles[measured].count()
     tiles = {name: int(_fallback(quality, name).sum()) for name in quality.channels}
-    unclear = [f"{name} in {n:,}" for name, n in tiles.items() if n]
+    unclear = [f"{name} in {n:,} of {total:,}" for name, n in tiles.items() if n]
     if not unclear:
         return []
     return [
-        f"In some of {total:,} tiles the shift of a channel was unclear, and the plate's median was taken: "
-        f"{', '.join(unclear)}."
+        f"In some tiles the shift of a channel was unclear, and the plate's median was taken: {', '.join(unclear)}."
     ]
 
 
