@@ -220,6 +220,15 @@ def test_cells_whitened_on_the_controls_they_are_compared_with_are_refused_where
         hits(corrected(given, how), permutations=19)
 
 
+def test_cells_standardised_on_few_of_the_controls_they_are_compared_with_are_warned_of() -> None:
+    cells = screen(control_guides=12)  # 60 controls a batch, 180 in all
+    for how, said in (("standardise-batch", True), ("centre-batch", True), ("standardise", False)):
+        notes = hits(corrected(cells, how), permutations=19).notes
+        assert any(f"'{how}' on as few as" in note for note in notes) == said
+    again = corrected(corrected(cells, "standardise-batch"), "standardise")
+    assert any("'standardise-batch'" in note for note in hits(again, permutations=19).notes)
+
+
 @pytest.mark.parametrize(("genes", "permutations", "said"), [(8, 999, False), (40, 99, True)])
 def test_what_retrieval_can_say_at_best_is_noted_where_it_takes_many(genes: int, permutations: int, said: bool) -> None:
     result = hits(screen(genes=genes, acting=3, effect=30.0), permutations=permutations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 
 import contrascope.features.scales as scales_module
 import contrascope.profiles.blocks as blocks_module
+from contrascope.benchmarks.hits import hits
 from contrascope.benchmarks.suite import ask_all
 from contrascope.errors import BenchmarkError, ContrascopeError, SettingsError
 from contrascope.features.choose import (
@@ -28,6 +30,7 @@ from contrascope.features.choose import (
     NOT_FINITE,
 )
 from contrascope.features.reduce import SPACE, account, reduce_features
+from contrascope.features.scales import held_out
 from contrascope.tables import read_anndata, write_anndata
 
 F = 12
@@ -50,12 +53,15 @@ def cells(seed: int = 0, *, n: int = 600, features: int = F) -> AnnData:
 
 
 def by_scikit(data: AnnData, scaler: StandardScaler | RobustScaler) -> np.ndarray:
-    """Each batch by a scaler of its controls."""
+    """Each batch by a scaler of its controls; a control by one of the other controls, but not by a robust one."""
     values = data.obsm["features"].to_numpy()
     result = np.empty_like(values)
     for batch in data.obs["batch"].unique():
         here, control = (data.obs["batch"] == batch).to_numpy(), data.obs["control"].to_numpy()
         result[here] = scaler.fit(values[here & control]).transform(values[here])
+        for i in np.flatnonzero(here & control) if isinstance(scaler, StandardScaler) else ():
+            others = here & control & (np.arange(len(values)) != i)
+            result[i] = scaler.fit(values[others]).transform(values[[i]])[0]
     return result
 
 
@@ -77,6 +83,43 @@ def test_components_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(reduced.varm[SPACE] * signs, pca.components_.T, atol=1e-8)
     np.testing.assert_allclose(reduced.obsm[SPACE] * signs, pca.transform(expected), rtol=1e-4, atol=1e-4)
     assert list(reduced.var_names) == list(data.obsm["features"])
+
+
+def inert(controls: int) -> AnnData:
+    """Cells that do nothing in 16 batches of so many controls; 40 features."""
+    random = np.random.default_rng(0)
+    batch = np.repeat(np.arange(16), controls + 20)
+    control = np.tile(np.arange(controls + 20) < controls, 16)
+    gene = np.where(control, "nt", random.choice([f"G{i:02d}" for i in range(8)], len(batch)))
+    obs = pd.DataFrame(
+        {"batch": batch, "control": control, "perturbation": gene, "guide": gene}, index=range(len(batch))
+    )
+    return AnnData(obs=obs.rename(str), obsm={"features": random.normal(size=(len(batch), 40))})
+
+
+def test_controls_lie_as_far_out_as_cells_that_do_nothing_however_few_there_are() -> None:
+    for controls in (12, 100):
+        data = inert(controls)
+        control = data.obs["control"].to_numpy()
+        kept = reduce_features(data, keep=True)
+        squares = (kept.obsm["features"] ** 2).mean(axis=1).to_numpy()
+        error = squares[control].std() / control.sum() ** 0.5 + squares[~control].std() / (~control).sum() ** 0.5
+        assert abs(squares[control].mean() - squares[~control].mean()) < 3 * error
+        rows = hits(kept, spaces=[SPACE], permutations=99).table
+        assert (rows["p_cells"] < 0.05).sum() <= 2
+
+
+def test_a_control_that_alone_varies_is_in_units_of_all() -> None:
+    z = np.array([[-0.5], [-0.5], [-0.5], [-0.5], [2.0]])
+    np.testing.assert_allclose(held_out(z, np.full((5, 1), 5))[-1], 2.5)
+
+
+def test_medians_of_few_controls_are_said_here_and_in_hits() -> None:
+    for controls, said in ((12, True), (100, False)):
+        reduced = reduce_features(inert(controls), robust=True)
+        assert ("as few as 12 controls a batch" in account(reduced)) == said
+        notes = hits(reduced, spaces=[SPACE], permutations=19).notes
+        assert any("'robust-batch' on as few as 12 controls" in note for note in notes) == said
 
 
 def test_robust_scales_are_median_and_mad_of_the_controls() -> None:
@@ -162,10 +205,16 @@ def test_cells_that_were_not_measured_are_left_out_and_counted() -> None:
     assert "2 cells without any measurement" in account(reduced)
 
 
+@cache
+def expected_ratios() -> np.ndarray:
+    ratios = PCA().fit(by_scikit(cells(), StandardScaler())).explained_variance_ratio_
+    return np.asarray(ratios)
+
+
 @given(share=st.floats(0.05, 1.0))
 def test_a_share_of_variance_takes_as_few_components_as_hold_it(share: float) -> None:
     data = cells()
-    ratios = PCA().fit(by_scikit(data, StandardScaler())).explained_variance_ratio_
+    ratios = expected_ratios()
     found = reduce_features(data, variance=share).obsm[SPACE].shape[1]
     assert ratios[:found].sum() >= share - 1e-9
     assert ratios[: found - 1].sum() < share + 1e-9

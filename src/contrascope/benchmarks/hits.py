@@ -48,7 +48,7 @@ from contrascope.benchmarks.retrieval import Replicates, mean_average_precisions
 from contrascope.benchmarks.ruler import Ruler
 from contrascope.benchmarks.significance import guide_p, least_guide_p, permutation_p, permuted_labels
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.profiles.correct import refuse_fitted
+from contrascope.profiles.correct import fitted_on_few, refuse_fitted
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, GUIDE
 
@@ -100,7 +100,7 @@ def hits(
     cast, notes = cast_of(cells.obs, within=within, seed=seed)
     plan, more = _plan(cast, max_cells)
     unit = replicates_of(cells.obs, cast, replicates)
-    notes += [*lost_cells(cast), *more, *_limits(plan, permutations)]
+    notes += [*fitted_on_few(cells), *lost_cells(cast), *more, *_limits(plan, permutations)]
     method = _Method(statistic, permutations)
     tables: list[pd.DataFrame] = []
     for space in chosen:

@@ -43,7 +43,7 @@ from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE,
 from contrascope.benchmarks.significance import q_values
 from contrascope.errors import BenchmarkError
 from contrascope.profiles.aggregate import N_CELLS
-from contrascope.profiles.correct import refuse_fitted
+from contrascope.profiles.correct import fitted_on_few, refuse_fitted
 from contrascope.profiles.sizes import Guides, Moments, Sizes, control_sizes, effect_sizes, resampled_squares
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BACKGROUND, COMBINED, SALIENT
@@ -98,7 +98,7 @@ def novelty(
     members, said = groups_in_screen(guides.perturbations, groups=groups, annotations=annotations)
     of = {name: [group for group, names in members.items() if name in names] for name in guides.perturbations}
     group_of = {name: ", ".join(groups_) or None for name, groups_ in of.items()}
-    shown, notes = chosen_spaces(cells, spaces), [_null_note(chosen, guides, draws), *said]
+    shown, notes = chosen_spaces(cells, spaces), [_null_note(chosen, guides, draws), *fitted_on_few(cells), *said]
     refuse_fitted(cells, shown)
     needed = [*shown, *(space for space in (BACKGROUND, SALIENT) if COMBINED in shown and space in cells.obsm)]
     judged = {space: _judged(embedding(cells, space), guides, chosen, draws, seed) for space in dict.fromkeys(needed)}

@@ -1,6 +1,7 @@
 """Measurements as a space: standardised on the controls of each batch, cleaned, and turned onto principal components.
 
-1. Each feature in units of the controls of its batch (``scales.py``).
+1. Each feature in units of the controls of its batch, a control in units of the others (``scales.py``): else controls
+   would lie closer together than cells that do nothing, and the fewer there are the closer. Medians and MAD leave it.
 2. Features that are not finite, constant or said before are left out (``choose.py``).
 3. Principal components of the cells: eigenvectors of the covariance of what is left. The covariance is summed block by
    block (``profiles/moments.py``), so the components are exact, and no more is held than F x F numbers and a block.
@@ -27,6 +28,7 @@ from contrascope.features.stored import features_opened
 from contrascope.features.tables import FEATURES
 from contrascope.profiles.aggregate import flags, numbered
 from contrascope.profiles.blocks import Cells, OpenedCells
+from contrascope.profiles.correct import CORRECTED, FEW_TO_COMPARE
 from contrascope.profiles.corrections import FEWEST
 from contrascope.profiles.moments import Gathering
 from contrascope.store.store import CropStore
@@ -75,7 +77,8 @@ def reduce_features(
     Returns:
         The cells that were measured, ``obs`` as it was; ``obsm["cellprofiler"]`` (N, K) float32; ``var`` the F features
         used; ``varm["cellprofiler"]`` (F, K) their loadings; and under ``uns["contrascope"]["reduced"]`` the
-        explained_variance_ratio (K,), its sum, the features dropped with reasons, and settings.
+        explained_variance_ratio (K,), its sum, the features dropped with reasons, the fewest controls of a batch, and
+        settings. Robust, ``uns["corrected"]`` as ``corrected`` has it, for benchmarks to know.
 
     Raises:
         SettingsError: Both a number and a share, or one out of range; a .parquet without its store.
@@ -88,7 +91,8 @@ def reduce_features(
         names = _names(features, space)
         labelled = _labelled(found.labels)
         there = seen(features, space, labelled)
-        present = _batches_with_controls(there, labelled)
+        controls = _controls_of_batches(there, labelled)
+        present = controls > 0
         scales = robust_scales(features, space, labelled) if robust else plain_scales(there)
         reasons = unusable(there, scales, present, missing=missing)
         usable = np.flatnonzero(reasons == "")
@@ -116,9 +120,12 @@ def reduce_features(
             "unmeasured": int((~there.measured).sum()),
             "scales": "median and MAD" if robust else "mean and standard deviation",
             "batches": int(present.sum()),
+            "fewest": int(controls[present].min()),
             "clip": 0.0 if clip is None else float(clip),
         }
     }
+    if robust:
+        result.uns[CORRECTED] = {"how": "robust-batch", "controls": int(controls[present].min())}
     return result
 
 
@@ -127,11 +134,17 @@ def account(reduced: AnnData) -> str:
     facts = reduced.uns["contrascope"]["reduced"]
     reasons = facts["dropped"][REASON].value_counts()
     why = "; ".join(f"{n:,}: {reason}" for reason, n in reasons.items())
+    few = ""
+    if "median" in facts["scales"] and facts["fewest"] < FEW_TO_COMPARE:
+        few = (
+            f" Medians of as few as {facts['fewest']:,} controls a batch lie nearer to these than to any other cell, "
+            f"of which benchmarks will make hits: mean and deviation do not, nor do {FEW_TO_COMPARE} controls."
+        )
     unmeasured = f" {facts['unmeasured']:,} cells without any measurement are left out." if facts["unmeasured"] else ""
     return (
         f"{reduced.obsm[SPACE].shape[1]} components hold {facts['explained_variance']:.0%} of the variance of "
         f"{facts['used']:,} features of {facts['features']:,}{f', others dropped ({why})' if why else ''}; each in "
-        f"units of {facts['scales']} of the controls of {facts['batches']:,} batches.{unmeasured}"
+        f"units of {facts['scales']} of the controls of {facts['batches']:,} batches.{few}{unmeasured}"
     )
 
 
@@ -151,7 +164,8 @@ class _Measured:
         for rows, values in blocks(self.cells, self.space, label):
             measured = self.found.measured[rows]
             batch = self.labelled.batch[rows][measured]
-            yield narrow.standardised(values[np.ix_(measured, used)], batch, clip=self.clip)
+            control = self.labelled.control[rows][measured]
+            yield narrow.standardised(values[np.ix_(measured, used)], batch, control=control, clip=self.clip)
 
     def moments(self, scales: Scales, used: Rows) -> tuple[Values, Values]:
         """Mean (F,) and covariance (F, F) of the measured cells, standardised."""
@@ -251,8 +265,8 @@ def _refuse_space(cells: OpenedCells, space: str) -> None:
         )
 
 
-def _batches_with_controls(found: Seen, labelled: Labelled) -> NDArray[np.bool_]:
-    """(M,) which batches have cells that were measured; each of them needs controls to be standardised by."""
+def _controls_of_batches(found: Seen, labelled: Labelled) -> NDArray[np.intp]:
+    """(M,) controls that were measured; each batch with a measured cell needs some to be standardised by."""
     controls = np.bincount(labelled.batch[labelled.control & found.measured], minlength=len(labelled.batches))
     present = np.bincount(labelled.batch[found.measured], minlength=len(labelled.batches)) > 0
     if not present.any():
@@ -264,7 +278,7 @@ def _batches_with_controls(found: Seen, labelled: Labelled) -> NDArray[np.bool_]
             f"{int(present.sum()):,} batches have too few: {shown}. {FEWEST} were needed in each. Name a column of "
             "larger batches (--batch plate), or take these cells out."
         )
-    return present
+    return np.where(present, controls, 0)
 
 
 def _refuse_all(reasons: NDArray[Any]) -> None:

@@ -5,6 +5,10 @@
 Mean and squares of a batch grow block by block, by the update of Chan, Golub and LeVeque (1979), each feature over its
 finite values. Medians take the values themselves: those of the controls are held, so many features at a time as
 ``HELD`` allows, one pass over the cells for each lot. What is not finite becomes 0, the centre of the controls.
+
+Of n controls that mean and deviation are taken from, each lies closer to them than a cell that they are not taken from:
+its z^2 is 1 on average, that of the other cell 1 + 4 / n, in normal cells. So a control can be seen from the others
+alone, as the other cells are seen from all (``held_out``).
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ NO_SPREAD = 1e-10
 """Of the centre: a spread below it is rounding."""
 FARTHEST = 1e15
 """Standard deviations: beyond, a value says that it is beyond."""
+_HARDLY = 1e-6
+"""Of a variance: where the other controls have less there is no unit to see one from them in."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +70,47 @@ class Seen:
 
 @dataclass(frozen=True)
 class Scales:
-    """Of each feature in each batch, (M, F)."""
+    """Of each feature in each batch, (M, F); and of how many controls, where these are a mean and a deviation."""
 
     centre: Values
     spread: Values
+    n: NDArray[np.int64] | None = None
 
     def of(self, features: NDArray[np.intp]) -> Scales:
         """For these features only."""
-        return Scales(self.centre[:, features], self.spread[:, features])
+        n = None if self.n is None else self.n[:, features]
+        return Scales(self.centre[:, features], self.spread[:, features], n)
 
     def varies(self) -> NDArray[np.bool_]:
         """(M, F) whether the spread is more than rounding, and its inverse has a place in sums of squares."""
         return (self.spread > NO_SPREAD * np.abs(self.centre)) & (self.spread > 1 / LARGEST)
 
-    def standardised(self, values: Values, batch: NDArray[np.intp], *, clip: float | None = None) -> Values:
-        """(B, F) in units of spread; 0 where a value is not finite."""
+    def standardised(
+        self,
+        values: Values,
+        batch: NDArray[np.intp],
+        *,
+        control: NDArray[np.bool_] | None = None,
+        clip: float | None = None,
+    ) -> Values:
+        """(B, F) in units of spread; 0 where a value is not finite; controls, where they are told, held out."""
         known = finite(values)
         z = (np.where(known, values, 0.0) - self.centre[batch]) / self.spread[batch]
+        if control is not None and self.n is not None:
+            z[control] = held_out(z[control], self.n[batch[control]])
         return np.clip(np.where(known, z, 0.0), -(clip or FARTHEST), clip or FARTHEST)
+
+
+def held_out(z: Values, n: NDArray[np.int64]) -> Values:
+    """Controls (B, F), standardised among n, by mean and deviation of the n - 1 others.
+
+        x - m_others = n / (n - 1) (x - m)        s_others^2 = s^2 (n - z^2 n / (n - 1)) / (n - 1)
+
+    Where the others hardly vary, their deviation is no unit, and s stays.
+    """
+    further = n / np.maximum(n - 1, 1)
+    variance = further * (1 - z**2 / np.maximum(n - 1, 1))
+    return np.asarray(further * z / np.sqrt(np.where(variance > _HARDLY, variance, 1.0)))
 
 
 def finite(values: Values) -> NDArray[np.bool_]:
@@ -132,7 +161,7 @@ def _add(found: Seen, number: int, values: Values, known: NDArray[np.bool_]) -> 
 
 def plain_scales(found: Seen) -> Scales:
     """Mean and standard deviation, with n in the denominator."""
-    return Scales(found.mean, np.sqrt(found.squares / np.maximum(found.n, 1)))
+    return Scales(found.mean, np.sqrt(found.squares / np.maximum(found.n, 1)), found.n)
 
 
 def robust_scales(cells: OpenedCells, space: str, labelled: Labelled) -> Scales:
