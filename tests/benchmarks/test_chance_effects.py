@@ -43,7 +43,7 @@ def p_of(cells: AnnData, null: Kind, *, draws: int = 400) -> np.ndarray:
     moments = Moments.of(cells.obsm["x"], guides)
     chance = ChanceEffects(cells.obsm["x"], moments, guides, null=null, draws=draws, seed=0)
     nulls = [chance.of(effective_cells(members, guides)) for members in guides.perturbations.values()]
-    return p_values(effect_sizes(moments, guides).ratio, nulls)
+    return p_values(effect_sizes(moments, guides, between=chance.between).ratio, nulls)
 
 
 def test_p_values_are_those_of_a_readable_loop() -> None:
@@ -64,12 +64,25 @@ def test_guides_that_differ_for_no_reason_are_in_the_null_of_guides_only() -> No
     assert (p["cells"] <= 0.05).mean() > 0.5
 
 
+@pytest.mark.parametrize("cells", [(8, 12), (200, 220)])
+def test_guides_that_differ_for_no_reason_are_in_the_null_whatever_the_numbers_of_cells(cells: tuple[int, int]) -> None:
+    p = []
+    for seed in range(6):
+        inert = screen(seed, control_guides=120, scatter=0.3, cells=cells)
+        control = inert.obs["control"].to_numpy()
+        place = inert.obs.groupby("guide").cumcount().to_numpy()  # control guides have 30 cells where others have 200
+        p.append(p_of(inert[~control | (place < 30)].copy(), "guides"))
+    found = np.concatenate(p)
+    assert kstest(found, "uniform").pvalue > 0.01
+    assert abs((found <= 0.05).mean() - 0.05) < 3 * np.sqrt(0.05 * 0.95 / len(found))
+
+
 def test_the_null_of_guides_is_each_control_guide_seen_from_the_others() -> None:
     cells = screen(0)
     guides = Guides.of(cells)
     moments = Moments.of(cells.obsm["x"], guides)
     chance = ChanceEffects(cells.obsm["x"], moments, guides, null="guides", draws=1, seed=0)
-    np.testing.assert_array_equal(chance.of(7), control_sizes(moments, guides).ratio)
+    np.testing.assert_array_equal(chance.of(7), control_sizes(moments, guides, between=chance.between).ratio)
 
 
 def test_pseudo_guides_are_as_many_cells_as_the_mean_of_guides_is_worth() -> None:

@@ -77,6 +77,26 @@ def test_sizes_are_right_on_average_however_few_the_cells() -> None:
     np.testing.assert_allclose(ratios.mean(axis=0), 1, atol=0.12)
 
 
+def test_what_guides_differ_by_is_found_on_average_and_so_are_effects_of_nothing_whatever_the_cells() -> None:
+    names = np.array([f"{p}{i:02d}" for p in "ab" for i in range(20)] + [f"n{i:02d}" for i in range(30)])
+    counts = np.array([4] * 20 + [90] * 20 + [10, 30, 50] * 10)
+    which = np.repeat(np.arange(70), counts)
+    perturbation = np.where(names < "n", names, "nt")[which]
+    labels = {"guide": names[which], "perturbation": perturbation, "control": perturbation == "nt"}
+    cells = AnnData(obs=pd.DataFrame(labels, index=range(len(which))).rename(str))
+    guides, found, squared, by_chance = Guides.of(cells), [], [], []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        x = random.normal(size=(len(which), 3)) + 0.4 * random.normal(size=(70, 3))[which]
+        moments = Moments.of(x, guides)
+        found.append(moments.between(guides.controls))
+        effects = effect_sizes(moments, guides, between=found[-1])
+        squared.append(effects.squared.reshape(2, 20).mean(axis=1))
+        by_chance.append(effects.by_chance.reshape(2, 20).mean(axis=1))
+    assert np.mean(found) == pytest.approx(3 * 0.4**2, rel=0.05)
+    np.testing.assert_allclose(np.mean(squared, axis=0), np.mean(by_chance, axis=0), rtol=0.05)
+
+
 def test_intervals_cover_the_truth() -> None:
     covered = []
     for seed in range(150):

@@ -4,7 +4,10 @@ The measure is |d|^2 / noise (``profiles/sizes.py``), which numbers of cells lea
 perturbations. Two nulls, of which the first is the better one and needs many control guides:
 
 - guides: each control guide is taken for a perturbation and seen from the other ones. Whatever makes guides differ that
-  do nothing (off-targets, wells) is in it.
+  do nothing (off-targets, wells) is in it. With G guides of n cells, |d|^2 is v / (n G) + between / G on average then,
+  of which the one term falls with n and the other does not: the measure is |d|^2 / (noise + spread), with what control
+  guides differ by in the spread. Where they differ in a few directions alone, its mean is right and its tail somewhat
+  longer for guides of many more cells than the control guides have.
 - cells: pseudo-guides, random control cells seen from all other ones, as many as the perturbation has, to a power of
   the square root of 2, half of the controls at most. It knows of no difference between guides; how many control guides
   exceed it more often than they should is therefore part of the answer.
@@ -58,7 +61,7 @@ def size_class(cells: float, guides: Guides) -> int:
 
 
 class ChanceEffects:
-    """Ratios |d|^2 / noise of controls in one space.
+    """Ratios |d|^2 / noise of controls in one space; ``between`` is what their guides differ by, where that counts.
 
     Args:
         values: Embedding (N, F).
@@ -79,7 +82,8 @@ class ChanceEffects:
     ):
         self._guides, self._draws, self._seed = guides, draws, seed
         self._by_class: dict[int, Matrix] = {}
-        self._of_guides = control_sizes(moments, guides).ratio if null == "guides" else None
+        self.between = moments.between(guides.controls) if null == "guides" else 0.0
+        self._of_guides = control_sizes(moments, guides, between=self.between).ratio if null == "guides" else None
         if null == "cells":
             rows = np.concatenate([guides.rows[guide] for guide in guides.controls])
             centre = values[rows].mean(axis=0)

@@ -5,7 +5,7 @@ An effect is a perturbation's profile seen from the controls. In each space:
 - effect norm: the root of |d|^2 - noise, an estimate of |effect|^2 that a perturbation of few cells does not raise
   (``profiles/sizes.py``); 0 where there is less than noise;
 - p: how often controls reach its |d|^2 / noise, (b + 1) / (n + 1) (``benchmarks/chance_effects.py``), and q after
-  Benjamini-Hochberg over the perturbations.
+  Benjamini-Hochberg over the perturbations. Against control guides, what these differ by counts as noise here.
 
 From both spaces, with the norms of each scaled to mean 1 over perturbations, as in ``profiles/effects.py``:
 
@@ -144,7 +144,8 @@ class _Tested:
 
     def squares_by_chance(self, number: int, *, noise_left_in: bool = False) -> Matrix:
         """(n,) |d|^2 of an effect that has the noise of this one; noise taken off or not."""
-        return (self.nulls[number] - (0.0 if noise_left_in else 1.0)) * self.sizes.noise[number]
+        squares = self.nulls[number] * self.sizes.by_chance[number]
+        return squares if noise_left_in else squares - self.sizes.noise[number]
 
     @property
     def norms_by_chance(self) -> Iterator[float]:
@@ -179,11 +180,11 @@ class _Judged:
 def _judged(values: Matrix, guides: Guides, null: Literal["guides", "cells"], draws: int, seed: int) -> _Judged:
     moments = Moments.of(values, guides)
     chance = ChanceEffects(values, moments, guides, null=null, draws=draws, seed=seed)
-    sizes, controls = effect_sizes(moments, guides), None
+    sizes, controls = effect_sizes(moments, guides, between=chance.between), None
     nulls = [chance.of(effective_cells(members, guides)) for members in guides.perturbations.values()]
     if len(guides.controls) > 1:
         of_guides = [chance.of(guides.n_cells[guide]) for guide in guides.controls]
-        controls = _Tested(control_sizes(moments, guides), of_guides)
+        controls = _Tested(control_sizes(moments, guides, between=chance.between), of_guides)
     resampled = np.array(list(resampled_squares(values, guides, draws=BOOTSTRAPS, seed=seed)))
     # Drawing anew adds the noise a second time to |d|^2.
     return _Judged(_Tested(sizes, nulls), resampled - 2 * sizes.noise[:, None], controls, null == "cells")

@@ -7,7 +7,13 @@
 with v the variance of a cell about its guide's mean, summed over features and pooled over the guides of a perturbation.
 So |d|^2 - noise is an unbiased estimate of |effect|^2, below 0 as often as above where there is none, and |d|^2 / noise
 is 1 on average whatever the numbers of cells. Cells are taken for independent: where guides differ by more than their
-cells (a well each, say), the ratio of control guides is above 1.
+cells (a well each, say), the ratio of control guides is above 1, and the more so the more cells they have. What they
+differ by is told by the means m_g of the control guides, summed over features:
+
+    between = sum |m_g - m|^2 / (G - 1) - v mean(1 / n_g), not below 0        G control guides
+    E |d|^2 = |effect|^2 + noise + between (1 / guides of the perturbation + 1 / control guides)
+
+Asked for it, sizes carry that last term as ``spread``, and |d|^2 / (noise + spread) is 1 on average again.
 """
 
 from __future__ import annotations
@@ -110,6 +116,13 @@ class Moments:
         freedom = self.n_cells[members].sum() - len(members)
         return float(self.scatter[members].sum() / freedom) if freedom else stand_in
 
+    def between(self, members: Rows) -> float:
+        """Variance between some guides beyond that of sampling, summed over features; 0 for one guide."""
+        if len(members) < 2:
+            return 0.0
+        found = float(self.mean[members].var(axis=0, ddof=1).sum())
+        return max(0.0, found - self.noise(members) * len(members))
+
     def noise(self, members: Rows, stand_in: float = 0.0) -> float:
         """Variance of the mean of some guides, summed over features."""
         return self.variance(members, stand_in) * float((1 / self.n_cells[members]).sum()) / len(members) ** 2
@@ -122,10 +135,17 @@ class Sizes:
     Attributes:
         squared: |d|^2 of each.
         noise: What it is on average without an effect.
+        spread: What is to be added where guides differ by themselves.
     """
 
     squared: Matrix
     noise: Matrix
+    spread: Matrix | float = 0.0
+
+    @property
+    def by_chance(self) -> Matrix:
+        """What |d|^2 is on average without an effect, noise and spread."""
+        return self.noise + self.spread
 
     @property
     def unbiased(self) -> Matrix:
@@ -134,20 +154,21 @@ class Sizes:
 
     @property
     def ratio(self) -> Matrix:
-        """|d|^2 / noise, 1 on average without an effect; in a space where nothing varies 1, or infinite."""
+        """|d|^2 / (noise + spread), 1 on average without effect; in a space where nothing varies 1, or infinite."""
         still = np.where(self.squared > 0, np.inf, 1.0)
-        return np.divide(self.squared, self.noise, out=still, where=self.noise > 0)
+        return np.divide(self.squared, self.by_chance, out=still, where=self.by_chance > 0)
 
 
-def effect_sizes(moments: Moments, guides: Guides) -> Sizes:
-    """Of all perturbations against all control guides."""
-    return _sizes(moments, [(members, guides.controls) for members in guides.perturbations.values()], guides)
+def effect_sizes(moments: Moments, guides: Guides, *, between: float = 0.0) -> Sizes:
+    """Of all perturbations against all control guides, which differ by so much beyond sampling."""
+    pairs = [(members, guides.controls) for members in guides.perturbations.values()]
+    return _sizes(moments, pairs, guides, between)
 
 
-def control_sizes(moments: Moments, guides: Guides) -> Sizes:
+def control_sizes(moments: Moments, guides: Guides, *, between: float = 0.0) -> Sizes:
     """Of each control guide against the others, of which there is one at least."""
     controls = guides.controls
-    return _sizes(moments, [(controls[[i]], np.delete(controls, i)) for i in range(len(controls))], guides)
+    return _sizes(moments, [(controls[[i]], np.delete(controls, i)) for i in range(len(controls))], guides, between)
 
 
 def resampled_squares(values: Matrix, guides: Guides, *, draws: int, seed: int) -> Iterator[Matrix]:
@@ -162,7 +183,7 @@ def resampled_squares(values: Matrix, guides: Guides, *, draws: int, seed: int) 
         yield ((mean - origin) ** 2).sum(axis=1)
 
 
-def _sizes(moments: Moments, pairs: list[tuple[Rows, Rows]], guides: Guides) -> Sizes:
+def _sizes(moments: Moments, pairs: list[tuple[Rows, Rows]], guides: Guides, between: float) -> Sizes:
     stand_in = moments.variance(guides.controls)
     squared, noise = [], []
     for members, against in pairs:
@@ -171,7 +192,8 @@ def _sizes(moments: Moments, pairs: list[tuple[Rows, Rows]], guides: Guides) -> 
         difference[np.abs(difference) <= ROUNDING * np.abs(origin)] = 0.0
         squared.append(difference @ difference)
         noise.append(moments.noise(members, stand_in) + moments.noise(against, stand_in))
-    return Sizes(np.array(squared), np.array(noise))
+    spread = between * np.array([1 / len(members) + 1 / len(against) for members, against in pairs])
+    return Sizes(np.array(squared), np.array(noise), spread)
 
 
 def _resampled_mean(values: Matrix, guides: list[Rows], draws: int, generator: np.random.Generator) -> Matrix:
