@@ -90,6 +90,18 @@ def test_guides_that_differ_by_themselves_fool_cells_but_not_guides() -> None:
     assert kstest(rows["p_guides"].astype(float), "uniform").pvalue > 0.01
 
 
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_guides_of_few_cells_are_no_hits_beside_control_guides_of_many(statistic: str) -> None:
+    p = []
+    for seed in range(3):
+        data = screen(genes=60, cells=40, control_guides=30, seed=seed)
+        small = data.obs["perturbation"].isin([f"G{g:03d}" for g in range(25)]).to_numpy()
+        fewer = data[~small | (data.obs.groupby("guide").cumcount().to_numpy() < 8)].copy()
+        found = perturbations(hits(fewer, statistic=statistic, permutations=99))  # type: ignore[arg-type]
+        p.append(found["p_guides"].iloc[:25].to_numpy(dtype=float))
+    assert (np.concatenate(p) <= 0.05).mean() < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 75)
+
+
 def test_batches_that_differ_by_themselves_are_no_effect() -> None:
     data = screen(genes=40, batch_sd=3.0, cells=6)
     # Perturbed cells are mostly of the first batch, controls mostly of the others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -31,28 +31,43 @@ def test_ties_count_against_a_hit() -> None:
     assert sig.permutation_p(np.array([1.0, 1 - 1e-9, 0, 0]), rounding=1e-6) == 0.5
 
 
+def alike(own: np.ndarray | float, controls: np.ndarray) -> np.ndarray:
+    """Guides and control guides that have the same value in each slot."""
+    both = np.concatenate([np.atleast_1d(own), controls])
+    return np.repeat(both[:, None], np.size(own), axis=1)
+
+
+@pytest.mark.parametrize("controls", [5, 40])
+def test_guides_in_slots_of_their_own_are_compared_with_all_that_fill_them(controls: int) -> None:
+    values = np.random.default_rng(1).normal(size=(2 + controls, 2)) * [1, 5]
+    means = [(values[i, 0] + values[j, 1]) / 2 for i, j in permutations(range(2 + controls), 2)]
+    expected = np.mean([mean >= values[[0, 1], [0, 1]].mean() - 1e-12 for mean in means])
+    found = sig.guide_p(values, 999, np.random.default_rng(0))
+    assert found == pytest.approx(expected, abs=1e-12 if controls == 5 else 0.05)
+
+
 def test_few_guides_are_compared_in_every_way_there_is() -> None:
     random = np.random.default_rng(0)
     own, controls = random.normal(size=3) + 1, random.normal(size=5)
     both = np.concatenate([own, controls])
     means = [np.mean(chosen) for chosen in combinations(both, 3)]
     expected = np.mean([mean >= own.mean() - 1e-12 for mean in means])
-    assert sig.guide_p(own, controls, 999, random) == pytest.approx(expected)
+    assert sig.guide_p(alike(own, controls), 999, random) == pytest.approx(expected)
     scipys = permutation_test((own, controls), lambda a, b: a.mean() - b.mean(), alternative="greater")
-    assert sig.guide_p(own, controls, 999, random) == pytest.approx(scipys.pvalue)
+    assert sig.guide_p(alike(own, controls), 999, random) == pytest.approx(scipys.pvalue)
 
 
 def test_one_guide_is_ranked_among_the_control_guides() -> None:
     controls = np.arange(19.0)
     random = np.random.default_rng(0)
-    assert sig.guide_p(np.array([30.0]), controls, 999, random) == 1 / 20 == sig.least_guide_p(1, 19, 999)
-    assert sig.guide_p(np.array([16.5]), controls, 999, random) == 3 / 20
-    assert sig.guide_p(np.array([16.0]), controls, 999, random) == 4 / 20
+    assert sig.guide_p(alike(30.0, controls), 999, random) == 1 / 20 == sig.least_guide_p(1, 19, 999)
+    assert sig.guide_p(alike(16.5, controls), 999, random) == 3 / 20
+    assert sig.guide_p(alike(16.0, controls), 999, random) == 4 / 20
 
 
 def test_many_guides_are_sampled_and_their_p_values_uniform() -> None:
     random = np.random.default_rng(0)
-    p = [sig.guide_p(random.normal(size=4), random.normal(size=30), 199, random) for _ in range(600)]
+    p = [sig.guide_p(alike(random.normal(size=4), random.normal(size=30)), 199, random) for _ in range(600)]
     assert min(p) >= 1 / 200
     assert kstest(p, "uniform").pvalue > 0.01
 

@@ -7,8 +7,9 @@ controls. A statistic says how far apart they are (``two_samples.py``), and thre
   whatever reason: the perturbation, or what the cells of one guide went through together.
 - p_guides: every guide by itself against controls, every control guide against the other control guides, by the same
   statistic; the mean over the perturbation's guides against means of as many guides, labels permuted among its and
-  the control guides. Small where its guides are further off than guides that do nothing. Guides are cut to the median
-  number of their cells; T^2 and AUC grow with that number, so guides with fewer pass for nearer than they are.
+  the control guides. Small where its guides are further off than guides that do nothing. Control guides are drawn down
+  to the numbers of cells of the perturbation's guides (``matched_guides.py``), and all to the number that half of the
+  guides have: chance weighs on guides of few cells more, and T^2 and AUC grow with the cells of what acts.
 - p_map: the perturbation's guides (or wells) find each other before they find those of controls (``retrieval.py``).
   Small where they go the same way.
 
@@ -43,6 +44,7 @@ from contrascope.benchmarks.comparisons import (
     lost_cells,
 )
 from contrascope.benchmarks.hits_table import METRICS, headline, in_columns, ranked, with_q_values
+from contrascope.benchmarks.matched_guides import MatchedGuides, steps_of_cells
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, N, Result
 from contrascope.benchmarks.retrieval import Replicates, mean_average_precisions, replicates_of
 from contrascope.benchmarks.ruler import Ruler
@@ -145,13 +147,16 @@ class _Plan:
 
     Attributes:
         perturbations, control_guides: With as many cells as are allowed.
-        guides, null: The guides of each perturbation, and the control guides, all cut to one number of cells.
+        guides: The guides of each perturbation that can be compared.
+        null: The control guides.
+        step: Of both, the number of cells that each is drawn down to, at most.
     """
 
     perturbations: dict[int, Comparison]
     control_guides: dict[int, Comparison]
-    guides: dict[int, list[Comparison]]
-    null: list[Comparison]
+    guides: dict[int, list[int]]
+    null: list[int]
+    step: dict[int, int]
 
     @property
     def has_null(self) -> bool:
@@ -201,7 +206,7 @@ def _check(statistic: str, permutations: int, max_cells: int) -> None:
 
 
 def _plan(cast: Cast, max_cells: int) -> tuple[_Plan, list[str]]:
-    """All comparisons; guides get at most the median number of cells of a guide, so that chance weighs on all alike."""
+    """All comparisons; guides get the median number of cells of a guide at most, of a control guide if that is less."""
     own = cast.guides_of_perturbation
     found = {p: c for p in own if (c := cast.of_perturbation(p, max_cells)) is not None}
     if not found:
@@ -212,12 +217,15 @@ def _plan(cast: Cast, max_cells: int) -> tuple[_Plan, list[str]]:
     notes = []
     if left_out := [cast.perturbations[p] for p in own if p not in found]:
         notes.append(f"{first_few(left_out)}: fewer than {MIN_CELLS} cells in batches with controls; left out.")
-    sizes = [len(cast.cells_of_guide[g]) for p in found for g in own[p]]
-    most = max(MIN_CELLS, min(max_cells, int(np.median(sizes))))
-    guides = {p: [c for g in own[p] if (c := cast.of_guide(g, most)) is not None] for p in found}
     controls = {g: c for g in cast.control_guides if (c := cast.of_guide(g, max_cells)) is not None}
-    null = [c for g in controls if (c := cast.of_guide(g, most)) is not None]
-    return _Plan(found, controls, guides, null), notes
+    medians = [np.median([len(cast.cells_of_guide[g]) for p in found for g in own[p]])]
+    medians += [np.median([c.n for c in controls.values()])] if controls else []
+    steps = steps_of_cells(max(MIN_CELLS, min(max_cells, *map(int, medians))))
+    guides = [*controls, *(g for p in found for g in own[p])]
+    compared = {g: c for g in guides if (c := cast.of_guide(g, steps[0])) is not None}
+    step = {g: next(n for n in steps if n <= c.n) for g, c in compared.items()}
+    of = {p: [g for g in own[p] if g in step] for p in found}
+    return _Plan(found, controls, of, [g for g in controls if g in step], step), notes
 
 
 def _limits(plan: _Plan, permutations: int) -> Iterator[str]:
@@ -242,15 +250,22 @@ def _limits(plan: _Plan, permutations: int) -> Iterator[str]:
 def _judged(cast: Cast, plan: _Plan, matrix: Values, ruler: Ruler, method: _Method) -> pd.DataFrame:
     """Rows of perturbations and control guides in one space."""
     rows = []
-    null = np.array([_value(c, matrix, ruler, method) for c in plan.null])
+
+    def value(guide: int, cells: int) -> float:
+        comparison = cast.of_guide(guide, cells) or cast.of_guide(guide, plan.step[guide])
+        assert comparison is not None, "it is in the plan"
+        return _value(comparison, matrix, ruler, method)
+
+    matched = MatchedGuides(plan.step, plan.null, value)
     for p, comparison in plan.perturbations.items():
         name = cast.perturbations[p]
         row = _compared(comparison, cast.generator(f"labels of {name}"), matrix, ruler, method)
         row |= {METRIC: METRICS[method.statistic], PERTURBED: name, "n_guides": len(cast.guides_of_perturbation[p])}
-        if plan.has_null and plan.guides[p]:
-            own = np.array([_value(c, matrix, ruler, method) for c in plan.guides[p]])
-            row |= {"guide_mean": own.mean(), "guide_chance": null.mean(), "n_control_guides": len(null)}
-            row["p_guides"] = guide_p(own, null, method.permutations, cast.generator(f"guides of {name}"))
+        if plan.has_null and (guides := plan.guides[p]):
+            values = matched.in_slots(guides)
+            row |= {"guide_mean": matched.own(guides).mean(), "guide_chance": values[len(guides) :].mean()}
+            row["n_control_guides"] = len(plan.null)
+            row["p_guides"] = guide_p(values, method.permutations, cast.generator(f"guides of {name}"))
         rows.append(row)
     for g, comparison in plan.control_guides.items():
         name = cast.guides[g]

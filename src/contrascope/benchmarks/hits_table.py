@@ -39,7 +39,7 @@ EXTRA = (
 rank by effect, from 1, control guides have none; effect in standard deviations of the permutations, null_p95 their
 95th percentile in the units of value; p_cells, p_guides, p_map as in ``hits.py`` and their q; mahalanobis beside what
 permutations give; guide_mean the mean of the statistic over single guides, guide_chance that of n_control_guides
-control guides; map beside that of random rankings, among n_replicates of the perturbation.
+control guides of as many cells; map beside that of random rankings, among n_replicates of the perturbation.
 """
 KINDS = {"cells": "cells permuted", "guides": "guides permuted", "map": "retrieval"}
 

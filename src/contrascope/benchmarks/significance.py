@@ -12,8 +12,8 @@ with b of n permutations at least as large as what was found, ties counted (Phip
 
 from __future__ import annotations
 
-from itertools import combinations
-from math import comb
+from itertools import combinations, permutations
+from math import comb, perm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,25 +44,27 @@ def permutation_p(values: Values, *, rounding: float) -> float:
     return float((values >= values[0] - rounding).mean())
 
 
-def guide_p(own: Values, controls: Values, count: int, generator: np.random.Generator) -> float:
+def guide_p(values: Values, count: int, generator: np.random.Generator) -> float:
     """P-value of the mean over a perturbation's guides, labels permuted among its and the control guides.
 
     Args:
-        own: (k,) a number for each guide of the perturbation.
-        controls: (G,) the same number for each control guide against the others.
-        count: Permutations; where there are fewer ways than that to choose k of k + G guides, all are looked at.
+        values: (k + G, k) the number of each guide in each slot, the k guides of the perturbation in its own slots
+            first (``matched_guides.py``). Where slots are alike so are the columns.
+        count: Permutations; where there are fewer ways than that to fill k slots with k + G guides, all are looked at.
     """
-    both = np.concatenate([own, controls])
-    k = len(own)
-    if comb(len(both), k) <= count + 1:
-        chosen = np.array(list(combinations(range(len(both)), k)))
+    guides, k = values.shape
+    alike = bool((values == values[:, :1]).all())
+    if (comb if alike else perm)(guides, k) <= count + 1:
+        chosen = np.array(list((combinations if alike else permutations)(range(guides), k)))
         # The first k come first.
         assert tuple(chosen[0]) == tuple(range(k))
     else:
-        chosen = np.argpartition(generator.random((count + 1, len(both))), k - 1, axis=1)[:, :k]
+        random = generator.random((count + 1, guides))
+        chosen = np.argpartition(random, k - 1, axis=1)[:, :k]
+        chosen = np.take_along_axis(chosen, np.argsort(np.take_along_axis(random, chosen, axis=1), axis=1), axis=1)
         chosen[0] = np.arange(k)
-    means = both[chosen].mean(axis=1)
-    return permutation_p(means, rounding=1e-9 * float(np.abs(both).max()))
+    means = values[chosen, np.arange(k)].mean(axis=1)
+    return permutation_p(means, rounding=1e-9 * float(np.abs(values).max()))
 
 
 def least_guide_p(guides: int, controls: int, count: int) -> float:
