@@ -235,6 +235,18 @@ def test_batches_may_have_another_name() -> None:
         profile(summed(data), correct="centre-batch", batch="plate")
 
 
+@pytest.mark.parametrize("how", ["sphere", "sphere-batch", "whiten", "tvn-whiten", "tvn-recolour"])
+def test_a_direction_in_which_controls_do_not_vary_is_0(how: str) -> None:
+    data = cells()
+    x, control = data.obsm["salient"].copy(), data.obs["control"].to_numpy()
+    x[:, 1] = 3 * x[:, 0] + 1  # a copy in other units, which perturbed cells leave
+    off = x.copy()
+    off[~control, 0] += x[control, 0].std()
+    off[~control, 1] -= x[control, 1].std()
+    found = [corrected(AnnData(obs=data.obs, obsm={"salient": values}), how).obsm["salient"] for values in (x, off)]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+
+
 def test_guide_profiles_are_corrected_on_control_guides() -> None:
     random = np.random.default_rng(0)
     obs = pd.DataFrame({"control": np.arange(60) < 40}, index=[str(i) for i in range(60)])

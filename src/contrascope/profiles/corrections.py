@@ -128,8 +128,8 @@ def _recolouring(moments: Moments, *, ridge: float) -> Maps:
 def power(covariance: Values, exponent: float, ridge: float) -> Values:
     """(C + ridge I)^exponent of each covariance (M, F, F); directions without any variance are 0."""
     variance, axes = np.linalg.eigh(covariance)
-    variance = np.maximum(variance, 0.0) + ridge
     there = variance > _NEGLIGIBLE * variance.max(axis=1, keepdims=True)
+    variance = np.maximum(variance, 0.0) + ridge
     roots = np.where(there, np.where(there, variance, 1.0) ** exponent, 0.0)
     matrix = (axes * roots[:, None, :]) @ np.swapaxes(axes, 1, 2)
     varies = np.einsum("mff->mf", covariance) > 0  # of other features nothing is left, not even rounding
