@@ -51,6 +51,13 @@ def found() -> Result:
     return explained(screen(), **ASK)  # type: ignore[arg-type]
 
 
+def test_the_order_of_rows_does_not_matter_though_cells_are_drawn() -> None:
+    data = screen()
+    shuffled = data[np.random.default_rng(0).permutation(data.n_obs)].copy()
+    tables = [explained(cells, max_cells=60, **ASK).table for cells in (data, shuffled)]  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(*tables)
+
+
 def test_shifted_phenotypes_explain_what_controls_vary_in_and_novel_ones_do_not(found: Result) -> None:
     shifted, novel = rows(found, EXPLAINED, "shifted"), rows(found, EXPLAINED, "novel")
     assert shifted.loc[5, "value"] > shifted.loc[5, "null_high"]

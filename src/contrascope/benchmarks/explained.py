@@ -37,7 +37,7 @@ from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE,
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.features.gloss import gloss
 from contrascope.features.tables import FEATURES
-from contrascope.profiles.aggregate import flags
+from contrascope.profiles.aggregate import flags, rows_by_name
 from contrascope.profiles.feature_names import feature_names
 from contrascope.profiles.spaces import chosen_spaces, embedding
 from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
@@ -162,11 +162,11 @@ def _plan(
     kept = batch >= 0
     names = obs[PERTURBATION].astype(str).to_numpy()
     found, said = groups_in_screen(set(names[kept & ~control]), groups=groups, annotations=annotations)
-    generator = np.random.default_rng(seed)
+    generator, by_name = np.random.default_rng(seed), rows_by_name(obs.index)
 
     def some(mask: NDArray[np.bool_]) -> Rows:
-        rows = np.flatnonzero(mask)
-        return rows if len(rows) <= max_cells else np.sort(generator.choice(rows, max_cells, replace=False))
+        rows = by_name[mask[by_name]]
+        return rows if len(rows) <= max_cells else generator.choice(rows, max_cells, replace=False)
 
     controls = some(kept & control)
     chosen = {group: some(kept & ~control & np.isin(names, members)) for group, members in found.items()}
