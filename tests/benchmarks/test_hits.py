@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,8 +66,8 @@ def test_what_acts_is_found_and_what_does_not_is_not(statistic: str) -> None:
     assert (rows["effect"].iloc[:4] > 3).all()
     assert (rows["mahalanobis"].iloc[:4] > 1).all()
     headline = result.headline.set_index("metric")
-    assert headline.loc["share with q < 0.05, cells permuted", "value"] == 0.5
-    assert headline.loc["share with p < 0.05, cells permuted", "chance"] == 0.05
+    assert headline.loc["share with q <= 0.05, cells permuted", "value"] == 0.5
+    assert headline.loc["share with p <= 0.05, cells permuted", "chance"] == 0.05
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -177,7 +179,20 @@ def test_control_guides_stand_below_the_perturbations() -> None:
 
 def test_too_few_permutations_for_so_many_perturbations_are_said() -> None:
     notes = " ".join(hits(screen(genes=20, cells=5), permutations=99).notes)
-    assert "q < 0.05 takes 4 of 20 perturbations" in notes
+    assert "q <= 0.05 takes 4 of 20 perturbations" in notes
+
+
+def test_p_of_exactly_005_counts_and_chance_is_what_p_can_reach() -> None:
+    acting = screen(genes=6, acting=6, effect=4.0, control_guides=7)
+    found = hits(acting, permutations=19).headline.set_index("metric")
+    assert found.loc["share with p <= 0.05, cells permuted", "value"] == 1
+    assert found.loc["share with p <= 0.05, cells permuted", "chance"] == pytest.approx(1 / 20)
+    assert found.loc["share with q <= 0.05, cells permuted", "value"] == 1
+    assert hits(acting, permutations=24).headline["chance"].iloc[0] == pytest.approx(1 / 25)
+    alone = acting[acting.obs["control"] | acting.obs["guide"].str.endswith("_0")].copy()
+    found = hits(alone, permutations=199).headline.set_index("metric")
+    # One guide among seven of controls: p is an eighth at least.
+    assert found.loc["share with p <= 0.05, guides permuted", ["value", "chance"]].tolist() == [0, 0]
 
 
 def test_what_cannot_be_compared_is_said() -> None:
@@ -247,6 +262,6 @@ def test_what_retrieval_can_say_at_best_is_noted_where_it_takes_many(genes: int,
     rows = perturbations(result)
     least = rows.loc[rows["map"] == 1, "p_map"].min()
     notes = [note for note in result.notes if "p_map is" in note]
-    assert bool(notes) == said == (least * genes >= 0.05)
+    assert bool(notes) == said == (least * genes > 0.05)
     if said:
-        assert f"takes {int(least * genes / 0.05) + 1} of {genes} such perturbations" in notes[0]
+        assert f"takes {math.ceil(least * genes / 0.05 - 1e-9)} of {genes} such perturbations" in notes[0]

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from contrascope.benchmarks import retrieval
 from contrascope.benchmarks.comparisons import cast_of
-from contrascope.benchmarks.retrieval import mean_average_precisions, random_rankings, replicates_of
+from contrascope.benchmarks.retrieval import mean_average_precisions, random_rankings, reach, replicates_of
 
 
 def profiles(shift: float, k: int = 4, controls: int = 12, seed: int = 0) -> tuple[NDArray, NDArray]:
@@ -62,6 +62,13 @@ def test_with_two_replicates_and_two_controls_the_best_ranking_is_common_and_p_s
     found = mean_average_precisions({"A": own}, controls, null_size=3000, seed=0).loc["A"]
     assert found["map"] == 1.0
     assert found["p_map"] == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_chance_reaches_no_further_than_rankings_that_tie_allow() -> None:
+    assert reach(np.arange(199.0)) == pytest.approx(0.05)
+    assert reach(np.repeat([1.0, 0.5], [4, 95])) == pytest.approx(0.05)
+    assert reach(np.repeat([1.0, 0.5], [3, 96])) == pytest.approx(0.04)
+    assert reach(np.repeat([1.0, 0.5], [50, 50])) == 0
 
 
 def test_replicates_that_do_nothing_are_seldom_hits() -> None:

@@ -82,6 +82,11 @@ def test_q_values_are_those_of_statsmodels_and_leave_out_what_has_no_p() -> None
     assert np.isnan(sig.q_values(np.full(3, np.nan))).all()
 
 
+def test_p_values_in_steps_reach_the_level_or_the_step_below() -> None:
+    found = [sig.reached_p(1 / n, 0.05) for n in (20, 1000, 25, 13)]
+    np.testing.assert_allclose(found, [0.05, 0.05, 0.04, 0])
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
 def test_as_many_hits_are_expected_by_chance_as_there_are(count: int) -> None:
     random = np.random.default_rng(count)

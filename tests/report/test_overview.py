@@ -18,7 +18,7 @@ def headline(metric: str, **values: float) -> list[dict]:
 
 def test_hits_and_what_kind_they_are(gathered, results) -> None:
     first, second = overview(results, perturbation_frame(gathered, results))
-    assert "2 of 6 perturbations do something" in first and "q < .05 by permuted cells and by permuted guides" in first
+    assert "2 of 6 perturbations do something" in first and "q ≤ .05 by permuted cells and by permuted guides" in first
     assert "0 in both spaces, 2 in the salient space alone, 0 in the background alone" in first
     assert "Of these 2, 1 is novel" in second and "1 shifts cells" in second and "0 in between" in second
 

@@ -48,7 +48,7 @@ from contrascope.benchmarks.matched_guides import MatchedGuides, steps_of_cells
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, N, Result
 from contrascope.benchmarks.retrieval import Replicates, mean_average_precisions, replicates_of
 from contrascope.benchmarks.ruler import Ruler
-from contrascope.benchmarks.significance import guide_p, least_guide_p, permutation_p, permuted_labels
+from contrascope.benchmarks.significance import LEVEL, guide_p, least_guide_p, permutation_p, permuted_labels
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.correct import fitted_on_few, refuse_fitted
 from contrascope.profiles.spaces import chosen_spaces, embedding
@@ -58,7 +58,6 @@ MIN_CONTROL_GUIDES = 5
 """With fewer, not even two guides of a perturbation could be told from them at .05."""
 MOST_CONTROLS = 20_000
 """That scale and covariance are taken from."""
-LEVEL = 0.05
 Values = NDArray[np.float64]
 Statistic = Literal["energy", "hotelling", "auc"]
 
@@ -90,7 +89,7 @@ def hits(
     Returns:
         Table: a row for each perturbation and space, by effect, the largest first, then the control guides. value is
         the statistic, chance its mean over permutations, n the cells compared; columns as in ``hits_table.EXTRA``.
-        Headline: share of perturbations with p and q below .05, beside the share that chance gives.
+        Headline: share of perturbations with p and q up to .05, beside the share that chance gives.
 
     Raises:
         BenchmarkError: A missing column or label, no controls, nothing that can be compared, NaN in an embedding, or
@@ -123,7 +122,7 @@ def hits(
             "controls have not."
         )
     notes += _least_of_retrieval(table, len(plan.perturbations))
-    return Result("hits", table, headline(table, level=LEVEL), tuple(notes))
+    return Result("hits", table, headline(table, level=LEVEL, permutations=permutations), tuple(notes))
 
 
 def _least_of_retrieval(table: pd.DataFrame, count: int) -> Iterator[str]:
@@ -132,9 +131,9 @@ def _least_of_retrieval(table: pd.DataFrame, count: int) -> Iterator[str]:
     if perfect.empty:
         return
     least = float(perfect["p_map"].min())
-    needed = math.floor(least * count / LEVEL) + 1
+    needed = math.ceil(least * count / LEVEL - 1e-9)
     if needed > 1:
-        reach = f"q < {LEVEL} takes {needed:,} of {count:,} such perturbations" if needed <= count else "none is a hit"
+        reach = f"q <= {LEVEL} takes {needed:,} of {count:,} such perturbations" if needed <= count else "none is a hit"
         yield (
             f"Where all replicates of a perturbation are found before any control p_map is {least:.2g}, so {reach} by "
             f"retrieval. More replicates would lower it."
@@ -231,9 +230,9 @@ def _plan(cast: Cast, max_cells: int) -> tuple[_Plan, list[str]]:
 def _limits(plan: _Plan, permutations: int) -> Iterator[str]:
     """Notes on what p-values can say at best."""
     count, guides = len(plan.perturbations), len(plan.null)
-    if (needed := math.ceil(count / (permutations + 1) / LEVEL)) > 1:
+    if (needed := math.ceil(count / (permutations + 1) / LEVEL - 1e-9)) > 1:
         yield (
-            f"With {permutations:,} permutations p is {1 / (permutations + 1):.2g} at least, so q < {LEVEL} takes "
+            f"With {permutations:,} permutations p is {1 / (permutations + 1):.2g} at least, so q <= {LEVEL} takes "
             f"{needed:,} of {count:,} perturbations with that p. With more permutations fewer hits can be told."
         )
     if not plan.has_null:
@@ -244,7 +243,7 @@ def _limits(plan: _Plan, permutations: int) -> Iterator[str]:
         return
     least = min((least_guide_p(len(c), guides, permutations) for c in plan.guides.values() if c), default=1.0)
     if least * count > LEVEL:
-        yield f"With {guides} control guides p_guides is {least:.2g} at least; a single hit cannot reach q < {LEVEL}."
+        yield f"With {guides} control guides p_guides is {least:.2g} at least; a single hit cannot reach q <= {LEVEL}."
 
 
 def _judged(cast: Cast, plan: _Plan, matrix: Values, ruler: Ruler, method: _Method) -> pd.DataFrame:

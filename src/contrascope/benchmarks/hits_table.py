@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, tidy
-from contrascope.benchmarks.significance import hits_by_chance, q_values
+from contrascope.benchmarks.significance import hits_by_chance, least_guide_p, q_values, reached_p
 
 METRICS = {"energy": "energy distance", "hotelling": "Hotelling's T2", "auc": "probe AUC"}
 EXTRA = (
@@ -33,13 +33,15 @@ EXTRA = (
     "n_replicates",
     "p_map",
     "q_map",
+    "map_reach",
 )
 """Beside the columns of every table.
 
 rank by effect, from 1, control guides have none; effect in standard deviations of the permutations, null_p95 their
 95th percentile in the units of value; p_cells, p_guides, p_map as in ``hits.py`` and their q; mahalanobis beside what
 permutations give; guide_mean the mean of the statistic over single guides, guide_chance that of n_control_guides
-control guides of as many cells; map beside that of random rankings, among n_replicates of the perturbation.
+control guides of as many cells; map beside that of random rankings, among n_replicates of the perturbation;
+map_reach the share of random rankings at p_map <= .05, less where these are few and tie.
 """
 KINDS = {"cells": "cells permuted", "guides": "guides permuted", "map": "retrieval"}
 
@@ -75,8 +77,22 @@ def with_q_values(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def headline(table: pd.DataFrame, *, level: float) -> pd.DataFrame:
-    """Shares with p and q below the level, of perturbations and of control guides, beside what chance gives."""
+def headline(table: pd.DataFrame, *, level: float, permutations: int) -> pd.DataFrame:
+    """Shares with p and q up to the level, of perturbations and of control guides, beside what chance gives.
+
+    P-values come in steps, so chance is the largest p that the level allows: 0 where the least is above it.
+    """
+    step = 1 / (permutations + 1)
+
+    def by_guides(known: pd.DataFrame) -> float:
+        sizes = zip(known["n_guides"].astype(int), known["n_control_guides"].astype(int), strict=True)
+        return float(np.mean([reached_p(least_guide_p(k, n, permutations), level) for k, n in sizes]))
+
+    reached = {
+        "cells": lambda _: reached_p(step, level),
+        "guides": by_guides,
+        "map": lambda known: float(known["map_reach"].mean()),
+    }
     rows: list[dict[str, Any]] = []
     for space in table[SPACE].unique():
         here = table[table[SPACE] == space]
@@ -86,15 +102,16 @@ def headline(table: pd.DataFrame, *, level: float) -> pd.DataFrame:
             if known.empty:
                 continue
             rows += [
-                _share(known, f"p_{kind}", f"share with p < {level:g}, {words}", level, level),
-                _share(known, f"q_{kind}", f"share with q < {level:g}, {words}", level, hits_by_chance(len(known))),
+                _share(known, f"p_{kind}", f"share with p <= {level:g}, {words}", level, reached[kind](known)),
+                _share(known, f"q_{kind}", f"share with q <= {level:g}, {words}", level, hits_by_chance(len(known))),
             ]
         guides = here[~is_perturbation(here)]
         if len(guides):
-            rows.append(_share(guides, "p_cells", f"control guides with p < {level:g}, cells permuted", level, level))
+            words = f"control guides with p <= {level:g}, cells permuted"
+            rows.append(_share(guides, "p_cells", words, level, reached["cells"](guides)))
         rows = [{SPACE: space} | row for row in rows]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _share(rows: pd.DataFrame, column: str, metric: str, level: float, chance: float) -> dict[str, Any]:
-    return {METRIC: metric, VALUE: float((rows[column] < level).mean()), CHANCE: chance, N: len(rows)}
+    return {METRIC: metric, VALUE: float((rows[column] <= level).mean()), CHANCE: chance, N: len(rows)}

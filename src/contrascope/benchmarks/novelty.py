@@ -40,7 +40,7 @@ from contrascope.benchmarks.chance_effects import (
 )
 from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
-from contrascope.benchmarks.significance import q_values
+from contrascope.benchmarks.significance import q_values, reached_p
 from contrascope.errors import BenchmarkError
 from contrascope.profiles.aggregate import N_CELLS
 from contrascope.profiles.correct import fitted_on_few, refuse_fitted
@@ -155,8 +155,7 @@ class _Tested:
     @property
     def beyond(self) -> dict[str, Any]:
         """How many have p <= 0.05, and how many would without effects: of n + 1 values of p so many are as low."""
-        steps = np.array([1 / (1 + len(null)) for null in self.nulls])
-        expected = (np.floor(ALPHA / steps + 1e-9) * steps).mean()
+        expected = np.mean([reached_p(1 / (1 + len(null)), ALPHA) for null in self.nulls])
         return {VALUE: (self.p <= ALPHA).mean(), CHANCE: expected, N: len(self.p)}
 
 

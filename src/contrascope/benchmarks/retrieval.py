@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 from contrascope.benchmarks.comparisons import Cast
 from contrascope.benchmarks.selection import need_column, texts
+from contrascope.benchmarks.significance import LEVEL
 from contrascope.profiles.aggregate import group_sums
 from contrascope.vocabulary import GUIDE, PLATE, WELL
 
 ROWS_A_CALL = 50_000
 MIN_REPLICATES = 2
 """Of a perturbation, and of the controls."""
-MAP, CHANCE_MAP, P_MAP, N_REPLICATES = "map", "map_chance", "p_map", "n_replicates"
+COLUMNS = MAP, CHANCE_MAP, P_MAP, N_REPLICATES, MAP_REACH = "map", "map_chance", "p_map", "n_replicates", "map_reach"
 _GROUP, _LABEL, _CONTROL = "group", "label", "control"
 Matrix = NDArray[np.float64]
 
@@ -85,7 +86,7 @@ def mean_average_precisions(own: dict[str, Matrix], controls: Matrix, *, null_si
         seed: Of the rankings.
 
     Returns:
-        A row a perturbation: map, map_chance (mean over random rankings), p_map, n_replicates.
+        A row a perturbation: map, map_chance (mean over random rankings), p_map, n_replicates, map_reach (``reach``).
     """
     own = {name: profiles for name, profiles in own.items() if len(profiles) >= MIN_REPLICATES}
     rows: dict[str, dict[str, float]] = {}
@@ -99,8 +100,16 @@ def mean_average_precisions(own: dict[str, Matrix], controls: Matrix, *, null_si
                 null = nulls[k]
                 # Rankings are float32.
                 p = (1 + int((null >= found - 1e-6).sum())) / (1 + null_size)
-                rows[name] = {MAP: found, CHANCE_MAP: float(null.mean()), P_MAP: p, N_REPLICATES: k}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[MAP, CHANCE_MAP, P_MAP, N_REPLICATES], dtype=float)
+                chance = {CHANCE_MAP: float(null.mean()), MAP_REACH: reach(null)}
+                rows[name] = {MAP: found, P_MAP: p, N_REPLICATES: k} | chance
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS), dtype=float)
+
+
+def reach(null: Matrix, *, level: float = LEVEL) -> float:
+    """Largest p-value up to the level that a ranking of the null (n,) has; 0 where the best of them tie above it."""
+    values = np.sort(null)
+    p = (1 + len(values) - np.searchsorted(values, values - 1e-6)) / (1 + len(values))
+    return float(p[p <= level + 1e-9].max(initial=0.0))
 
 
 def random_rankings(replicates: int, controls: int, null_size: int, seed: int) -> Matrix:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
+LEVEL = 0.05
+"""Up to which a p- or q-value is called small, the level included."""
 Values = NDArray[np.float64]
 
 
@@ -72,17 +74,22 @@ def least_guide_p(guides: int, controls: int, count: int) -> float:
     return 1 / min(comb(guides + controls, guides), count + 1)
 
 
+def reached_p(step: float, level: float) -> float:
+    """The share of p-values up to the level where nothing acts, with p in steps: the largest step that is no more."""
+    return float(np.floor(level / step + 1e-9) * step)
+
+
 def q_values(p: Values) -> Values:
     """Benjamini-Hochberg q-values of (K,) p-values; what has no p-value (NaN) is not looked at."""
     q = np.full(len(p), np.nan)
     known = np.isfinite(p)
     if known.any():
-        q[known] = false_discovery_control(p[known], method="bh")
+        q[known] = np.round(false_discovery_control(p[known], method="bh"), 12)  # .05 is .05, whatever the steps
     return q
 
 
 def hits_by_chance(count: int, *, level: float = 0.05) -> float:
-    """Expected share with q < level among so many perturbations of which none does anything.
+    """Expected share with q <= level among so many perturbations of which none does anything.
 
     Benjamini-Hochberg finds something at all in a share ``level`` of such screens. With K uniform independent p-values
     it finds, on average, level * sum over j < K of (j + 1) (level / K)^j (K - 1)! / (K - 1 - j)!.

@@ -44,7 +44,7 @@ def ranked_hits(table: pd.DataFrame) -> Figure:
         own = here[here["metric"] == metric].sort_values("value", ascending=False, kind="stable")
         _band(axes, own, here[here["metric"] == metric + _OF_GUIDES] if guides_known else here.iloc[:0])
         hit = _hits(own)
-        _points(axes, own["value"].to_numpy(), hit, (own["q_cells"] < LEVEL).to_numpy(), colour)
+        _points(axes, own["value"].to_numpy(), hit, (own["q_cells"] <= LEVEL).to_numpy(), colour)
         axes.set_title(f"{space}: {int(hit.sum())} of {len(own)}")
         _name(axes, own["value"].to_numpy(), own["perturbation"].to_numpy(), hit)
     _make_room(panels[:1] if together else panels)
@@ -56,8 +56,8 @@ def ranked_hits(table: pd.DataFrame) -> Figure:
 
 def _hits(own: pd.DataFrame) -> np.ndarray:
     """Which are hits: q of cells, and of guides where there is one, below the level."""
-    by_guides = (own["q_guides"] < LEVEL) | own["q_guides"].isna()
-    return ((own["q_cells"] < LEVEL) & by_guides).to_numpy()
+    by_guides = (own["q_guides"] <= LEVEL) | own["q_guides"].isna()
+    return ((own["q_cells"] <= LEVEL) & by_guides).to_numpy()
 
 
 def _band(axes: Axes, own: pd.DataFrame, guides: pd.DataFrame) -> None:
@@ -122,8 +122,8 @@ def _scale(axes: Axes, metric: str, table: pd.DataFrame) -> None:
 
 
 def _keys(guides_known: bool) -> list[Line2D | Patch]:
-    ring = Line2D([], [], marker="o", linestyle="", mfc="white", mec=INK, ms=3.5, label="q < .05 of cells alone")
-    dot = Line2D([], [], marker="o", linestyle="", color=INK, ms=3.5, label="hit: q < .05")
+    ring = Line2D([], [], marker="o", linestyle="", mfc="white", mec=INK, ms=3.5, label="q ≤ .05 of cells alone")
+    dot = Line2D([], [], marker="o", linestyle="", color=INK, ms=3.5, label="hit: q ≤ .05")
     band = Patch(color=PALE, label="single control guides, 5-95 %" if guides_known else "permuted cells, mean to 95 %")
     cross = Line2D([], [], marker="x", linestyle="", color=GREY, ms=3.5, label="neither" if guides_known else "no hit")
     return [dot, *([ring] if guides_known else []), cross, band]

@@ -87,9 +87,9 @@ def _measured(frame: pd.DataFrame, seen: pd.Series) -> list[str]:
 def _how(frame: pd.DataFrame) -> str:
     asked = [words for name, words in (("q_cells", "cells"), ("q_guides", "guides")) if _known(frame, name)]
     if asked:
-        return f"q < {LEVEL:g} by permuted {' and by permuted '.join(asked)}".replace("0.", ".")
+        return f"q ≤ {LEVEL:g} by permuted {' and by permuted '.join(asked)}".replace("0.", ".")
     beyond = ", beyond 95 % of control guides" if _known(frame, "controls_beyond") else ""
-    return f"q < {LEVEL:g} by the size of the effect against control cells{beyond}".replace("0.", ".")
+    return f"q ≤ {LEVEL:g} by the size of the effect against control cells{beyond}".replace("0.", ".")
 
 
 def _distrusted(results: Results) -> list[str]:

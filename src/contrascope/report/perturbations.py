@@ -55,10 +55,10 @@ _COLUMNS = (
         "energy distance of its cells from controls in the {space} space; 0 is none",
     ),
     Column("p_cells", "p, cells", 3, "how often labels permuted among cells give as large a distance ({space} space)"),
-    Column("q_cells", "q, cells", 3, "p corrected for testing all: of those with q < .05, 5 % are there by chance"),
+    Column("q_cells", "q, cells", 3, "p corrected for testing all: of those with q ≤ .05, 5 % are there by chance"),
     Column("q_guides", "q, guides", 3, "the same, with its guides permuted among control guides"),
     Column("p_effect", "p, effect", 3, "how often as many control cells have as large an effect ({space} space)"),
-    Column("q_effect", "q, effect", 3, "p corrected for testing all: of those with q < .05, 5 % are there by chance"),
+    Column("q_effect", "q, effect", 3, "p corrected for testing all: of those with q ≤ .05, 5 % are there by chance"),
     Column(
         "controls_beyond", "controls beyond", 2,
         "share of control guides, each seen from the others, that have as large an effect",
@@ -131,7 +131,7 @@ def is_hit(row: Row, ending: str = "") -> bool | None:
     """
     permuted, asked = _known(row, f"q_cells{ending}", f"q_guides{ending}"), _asked(row, ending)
     beyond = [] if permuted else _known(row, f"controls_beyond{ending}")
-    return all(q < LEVEL for q in asked) and all(share <= LEVEL for share in beyond) if asked else None
+    return all(q <= LEVEL for q in asked) and all(share <= LEVEL for share in beyond) if asked else None
 
 
 def _asked(row: Row, ending: str) -> list[float]:

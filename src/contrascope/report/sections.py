@@ -106,7 +106,7 @@ _QUESTIONS = {
         "The cells of each perturbation are compared with controls of their batches. Cells permuted: labels are "
         "permuted among the cells of a batch. Guides permuted: the perturbation's guides, one by one, against control "
         "guides, which differ too although they do nothing. Retrieval: its guides find each other before they find "
-        "control guides. The share with p below .05 is 5 % where nothing does anything; q is Benjamini-Hochberg over "
+        "control guides. The share with p up to .05 is 5 % where nothing does anything; q is Benjamini-Hochberg over "
         "perturbations.",
         "A point a perturbation, by its distance from the controls; filled are hits. Grey: where control guides lie.",
     ),
@@ -260,8 +260,8 @@ def headline_facts(account: Any, perturbations: int, results: Mapping[str, Resul
     if "hits" in results:
         facts += _of_each(
             results["hits"],
-            "share with q < 0.05, cells permuted",
-            "of perturbations are hits (q < .05) in",
+            "share with q <= 0.05, cells permuted",
+            "of perturbations are hits (q ≤ .05) in",
             ("salient",),
         )
     if "artifacts" in results:

@@ -101,14 +101,14 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
     beyond = _value(row, "controls_beyond")
     if cells is None and guides is None and beyond is not None and beyond > LEVEL:
         as_large = f"{per_cent(beyond)} of control guides have as large a one in the {space} space"
-        if effect is not None and effect < LEVEL:
+        if effect is not None and effect <= LEVEL:
             return (
                 f"The model sees no effect of {name} beyond what controls show: {as_large}, though it stands "
                 f"out from control cells ({_how_sure(row, '')})."
             )
         return f"The model sees no effect of {name} ({_how_sure(row, '')}): {as_large}. {_NO_PROOF}"
-    if cells is not None and guides is not None and (cells < LEVEL) != (guides < LEVEL):
-        which, other = ("cells", "guides") if cells < LEVEL else ("guides", "cells")
+    if cells is not None and guides is not None and (cells <= LEVEL) != (guides <= LEVEL):
+        which, other = ("cells", "guides") if cells <= LEVEL else ("guides", "cells")
         return (
             f"{name} is not counted as a hit: permuted {which} speak for an effect in the {space} space, permuted "
             f"{other} do not ({_how_sure(row, '')})."
