@@ -41,6 +41,7 @@ class Evidence:
         found: (P,) share of each pair found at the false positive rate.
         similarity: (P,) of the related pairs.
         false_above: (P,) unrelated pairs at least as similar.
+        in_tails: Share of all pairs of the screen in those tails, for each: below 10 and 20 % where pairs are few.
         screen_pairs: Pairs that EFAAR's tails are of.
         pairs: Pairs of judged genes.
     """
@@ -51,6 +52,7 @@ class Evidence:
     found: Matrix
     similarity: Matrix
     false_above: NDArray[np.intp]
+    in_tails: dict[str, float]
     screen_pairs: int
     pairs: int
 
@@ -59,7 +61,7 @@ class Evidence:
         related = len(self.similarity) / self.pairs
         widest = float(np.ptp(self.swept.called)) / self.pairs
         levels = {AVERAGE_PRECISION: related, AREA: related * widest, TPR: FALSE_POSITIVE_RATE if related < 1 else 1.0}
-        return levels[metric] if metric in levels else 2 * EFAAR[metric]
+        return levels[metric] if metric in levels else self.in_tails[metric]
 
 
 def gather(ascending: Matrix, related: Matrix, screen: Matrix, truth: Truth) -> Evidence:
@@ -78,6 +80,7 @@ def gather(ascending: Matrix, related: Matrix, screen: Matrix, truth: Truth) -> 
         found=share_at_rate(related, ascending),
         similarity=related,
         false_above=ranks_of(related, ascending) - ranks_of(related, np.sort(related)),
+        in_tails={m: float(in_efaar_tails(screen, screen, tail=tail).mean()) for m, tail in EFAAR.items()},
         screen_pairs=len(screen),
         pairs=len(ascending),
     )

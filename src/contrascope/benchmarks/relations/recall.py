@@ -2,7 +2,8 @@
 
 EFAAR (Celik et al. 2022): a related pair is found when at most 5 % of all pairs of the screen are as dissimilar as it
 is, or at least 95 % less similar; and with 10 and 90 %. All perturbations of the screen make up the null, related or
-not, without the diagonal. Chance recall is both tails, 10 and 20 %.
+not, without the diagonal. Chance recall is the share of all pairs in both tails: 10 and 20 %, and
+less where pairs are few, of 15 none at 5 % and two at 10 %.
 
 TPR at 5 % FPR (cp-posh, Sivanandan et al. 2023): the ROC curve of similarity, one tail, over pairs of judged genes,
 read at a false positive rate of .05, between two steps on the line. Chance is .05.
