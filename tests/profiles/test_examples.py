@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from contrascope.errors import BenchmarkError
 from contrascope.profiles import blocks
-from contrascope.profiles.examples import examples
+from contrascope.profiles.examples import _Seen, examples
 from contrascope.tables import write_anndata
 
 
@@ -39,6 +39,19 @@ def test_typical_cells_are_those_that_a_loop_finds() -> None:
         inside = [i for i in range(len(rows)) if off[i] <= np.quantile(off, 0.9)]
         expected = [int(rows[i]) for i in sorted(inside, key=lambda i: near[i])[:3]]
         assert table[table["perturbation"] == name]["row"].tolist() == expected
+
+
+@pytest.mark.parametrize("shift", [0.1, 1e7])
+def test_spread_loses_no_digits_far_from_0_and_is_1_where_controls_do_not_vary(shift: float) -> None:
+    cells = screen()
+    cells.obsm["background"] = cells.obsm["background"] + shift
+    cells.obsm["background"][:, 0] = shift
+    numbers = np.unique(np.where(cells.obs["control"], "", cells.obs["perturbation"]), return_inverse=True)[1]
+    with blocks.opened(cells) as found:
+        spread = _Seen.of(found, numbers, 2).spread["background"]
+    controls = cells.obsm["background"][cells.obs["control"].to_numpy()]
+    assert spread[0] == 1
+    np.testing.assert_allclose(spread[1:], controls[:, 1:].std(axis=0), rtol=1e-6)
 
 
 def test_marked_cells_are_of_those_that_answer() -> None:

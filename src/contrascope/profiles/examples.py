@@ -30,6 +30,7 @@ from contrascope.errors import BenchmarkError
 from contrascope.profiles.aggregate import dense, flags, group_sums, need_labels, numbered
 from contrascope.profiles.blocks import Cells, OpenedCells, opened
 from contrascope.profiles.matching import Controls, matched_controls
+from contrascope.profiles.normalize import ROUNDING
 from contrascope.vocabulary import BACKGROUND, BATCH, CONTROL, PERTURBATION, SALIENT
 
 TYPICAL, MARKED = "typical", "marked"
@@ -100,12 +101,16 @@ class _Seen:
         count = np.bincount(numbers, minlength=perturbations + 1)
         sums = {space: np.zeros((len(count), matrix.shape[1])) for space, matrix in cells.spaces.items()}
         squares = {space: np.zeros(matrix.shape[1]) for space, matrix in cells.spaces.items()}
+        origin: dict[str, Matrix] = {}  # a control, near which squares lose no digits
         for inside, block in _blocks(cells, numbers):
             for space, values in block.items():
                 sums[space] += group_sums(values, inside, len(count))
-                squares[space] += (values[inside == 0] ** 2).sum(axis=0)
+                controls = values[inside == 0]
+                if len(controls):
+                    away = controls - origin.setdefault(space, controls[0].copy())
+                    squares[space] += (away**2).sum(axis=0)
         mean = {space: values / count[:, None] for space, values in sums.items()}
-        spread = {space: _spread(squares[space] / count[0], mean[space][0]) for space in mean}
+        spread = {space: _spread(squares[space] / count[0], mean[space][0], origin[space]) for space in mean}
         effect = {space: _effect((mean[space] - mean[space][0]) / spread[space], count) for space in mean}
         return _Seen(mean, spread, effect)
 
@@ -165,9 +170,10 @@ def _blocks(cells: OpenedCells, numbers: Rows) -> Iterator[tuple[Rows, dict[str,
         start += len(labels)
 
 
-def _spread(squares: Matrix, mean: Matrix) -> Matrix:
-    deviation = np.sqrt(np.maximum(squares - mean**2, 0))
-    return np.where(deviation > 0, deviation, 1.0)
+def _spread(squares: Matrix, mean: Matrix, origin: Matrix) -> Matrix:
+    """(F,) standard deviations, from mean squares about an origin; 1 where they are rounding."""
+    deviation = np.sqrt(np.maximum(squares - (mean - origin) ** 2, 0))
+    return np.where(deviation > ROUNDING * np.abs(mean), deviation, 1.0)
 
 
 def _effect(difference: Matrix, count: NDArray[np.intp]) -> Matrix:
