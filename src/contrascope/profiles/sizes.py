@@ -197,7 +197,11 @@ def _sizes(moments: Moments, pairs: list[tuple[Rows, Rows]], guides: Guides, bet
 
 
 def _resampled_mean(values: Matrix, guides: list[Rows], draws: int, generator: np.random.Generator) -> Matrix:
-    """(draws, F) mean over guides of means of as many of their cells, drawn with replacement."""
+    """(draws, F) mean over guides of means of as many of their cells, drawn with replacement.
+
+    Of n cells, those drawn vary by (n - 1) / n of the variance. So each mean is moved sqrt(n / (n - 1)) times as far
+    from that of the cells, and varies on average as the mean of new cells would.
+    """
     total = np.zeros((draws, values.shape[1]))
     for rows in guides:
         n, cells = len(rows), values[rows]
@@ -206,5 +210,7 @@ def _resampled_mean(values: Matrix, guides: list[Rows], draws: int, generator: n
             count = min(at_once, draws - start)
             drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
             weights = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
-            total[start : start + count] += weights @ cells / n
+            mean = cells.mean(axis=0)
+            further = np.sqrt(n / (n - 1)) if n > 1 else 1.0
+            total[start : start + count] += mean + further * (weights @ cells / n - mean)
     return total / len(guides)
