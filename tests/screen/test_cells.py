@@ -78,7 +78,7 @@ def test_several_columns_are_joined_and_a_constant_serves_all(tmp_path: Path, to
         tmp_path, table, columns={"batch": ["well", "tile"], "guide": ["perturbation", "guide"]}, constants={"plate": 7}
     )
     assert cells["plate"].unique().to_list() == ["7"]
-    assert cells["batch"][0] == "A1_0"
+    assert cells["batch"][0] == "A01_0"
     assert cells["guide"][1] == "GENE1_g1"
     assert cells["cell_id"].to_list() == [str(i) for i in range(24)]
 
@@ -429,3 +429,22 @@ def test_a_missing_column_is_named_with_all_that_was_to_be_made_of_it(tmp_path: 
     assert "'Metadata_Well' (as well and guide)" in message
     assert "no guides" not in message
     assert "no guides" in refusal(tmp_path, toy_cells.drop("guide"))
+
+
+def test_a_guide_or_batch_made_of_a_place_knows_it_however_it_is_spelled(
+    tmp_path: Path, toy_cells: pl.DataFrame
+) -> None:
+    odd = pl.int_range(pl.len()) % 2 == 0
+    table = toy_cells.with_columns(
+        pl.when(odd).then(pl.col("well")).otherwise(pl.col("well").str.replace("A", "a0")),
+        pl.when(odd).then(pl.lit("1")).otherwise(pl.lit("01 ")).alias("plate"),
+        pl.col("perturbation").alias("drug"),
+    ).drop("guide")
+    joined = {"guide": ["drug", "well"], "batch": "plate", "perturbation": "drug"}
+    cells = read(tmp_path, table, columns=joined)
+    assert cells["batch"].unique().to_list() == ["1"]
+    assert set(cells["guide"].unique()) == {
+        f"{drug}_A0{n}" for drug, n in zip(toy_cells["perturbation"], toy_cells["well"].str.tail(1), strict=True)
+    }
+    assert cells["cell_id"].to_list() == toy_cells["cell_id"].to_list()
+    assert not [name for name in cells.columns if "spelled" in name]

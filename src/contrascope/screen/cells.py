@@ -32,6 +32,9 @@ _JOIN = "_"
 """Between the parts of a label that is made from several columns; a well is its row and column without it."""
 _LOOKED_AT = 10_000
 """Rows of a CSV by which types are told, unless they turn out to be wrong."""
+_CANONICAL = {v.PLATE: canonical_name, v.WELL: canonical_well, v.TILE: canonical_name}
+_OF_PLACES = (v.GUIDE, v.PERTURBATION, v.BATCH, v.STAGE)
+"""Labels that may be made of a place, on plates whose wells are replicates."""
 _OUR_OWN = TablePreset(columns={name: [name] for name in _OURS})
 
 
@@ -105,7 +108,12 @@ def _renamed(
 ) -> pl.DataFrame:
     schema = table.collect_schema()
     _refuse_missing(schema.names(), mapping, settings)
-    ours = {name: _column(schema, name, columns) for name, columns in mapping.items()}
+    table, respelled = _with_places_respelled(table, mapping, settings)
+    types = table.collect_schema()
+    ours = {
+        name: _column(types, name, [respelled.get(c, c) if name in _OF_PLACES else c for c in columns])
+        for name, columns in mapping.items()
+    }
     ours |= {name: pl.lit(value) for name, value in settings.constants.items()}
     if v.CELL_ID not in ours and preset.cell_number in schema:
         number = pl.col(str(preset.cell_number)).cast(pl.String)
@@ -116,11 +124,28 @@ def _renamed(
     return collected(table.select(**{name: ours[name] for name in _OURS if name in ours}, **rest), settings.table)
 
 
+def _with_places_respelled(
+    table: pl.LazyFrame, mapping: dict[str, list[str]], settings: CellTableSettings
+) -> tuple[pl.LazyFrame, dict[str, str]]:
+    """Also the canonical spelling of places that guides, batches and such are made of; column -> what it is called."""
+    schema, found = table.collect_schema(), dict[str, str]()
+    parts = {c for name in _OF_PLACES for c in mapping.get(name, ())}
+    for name, canonical in _CANONICAL.items():
+        column = mapping.get(name, [""])[0]
+        if len(mapping.get(name, ())) != 1 or column not in parts:
+            continue
+        text = part_of(column, schema[column])
+        written = collected(table.select(text.unique()), settings.table).to_series().drop_nulls().to_list()
+        if (names := [canonical(one) for one in written]) != written:
+            found[column] = f"{column}, as {name} is spelled here"
+            table = table.with_columns(text.replace(written, names).alias(found[column]))
+    return table, found
+
+
 def with_canonical_places(cells: pl.DataFrame) -> pl.DataFrame:
     """Plates, wells and tiles in one spelling: ``A1`` and ``A01`` are one well."""
-    spell = {v.PLATE: canonical_name, v.WELL: canonical_well, v.TILE: canonical_name}
     out = {}
-    for name, canonical in spell.items():
+    for name, canonical in _CANONICAL.items():
         if name not in cells.columns:
             continue
         spellings = cells[name].unique().to_list()
