@@ -114,6 +114,14 @@ def test_nothing_in_the_tables_wing_imports_torch() -> None:
     assert heavy == []
 
 
+def test_the_tables_wing_loads_nothing_of_the_images_wing() -> None:
+    rooms = ", ".join(f"contrascope.{room}" for room in WINGS["tables"])
+    code = f"import sys, {rooms}, contrascope.benchmarks.explained; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    strangers = {f"contrascope.{room}" for room in WINGS["images"]} | {"tensorstore", "imagecodecs", "tifffile"}
+    assert strangers.isdisjoint(done.stdout.split())
+
+
 def _loads_torch(statements: str) -> bool:
     code = f"import sys; {statements}; sys.exit('torch' in sys.modules)"
     return subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode != 0

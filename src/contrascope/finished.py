@@ -14,7 +14,6 @@ from contrascope import vocabulary as v
 from contrascope.benchmarks import Result
 from contrascope.benchmarks.suite import Judged
 from contrascope.config import ScreenSettings
-from contrascope.features.tables import FEATURES
 from contrascope.profiles.beside import beside
 from contrascope.report.quality import Quality, judge_quality
 from contrascope.store.store import CropStore, open_store
@@ -99,8 +98,8 @@ class Finished:
             return Judged(self.cells, self.profiles), ()
         rival = read_anndata(self.rival_path)
         cells, notes = beside(self.cells, {v.CELLPROFILER: rival})
-        if FEATURES in rival.obsm:
-            cells.obsm[FEATURES] = rival[cells.obs_names].obsm[FEATURES]
+        if v.FEATURES in rival.obsm:
+            cells.obsm[v.FEATURES] = rival[cells.obs_names].obsm[v.FEATURES]
         return Judged(cells), notes
 
     @property

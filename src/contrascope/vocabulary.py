@@ -34,6 +34,8 @@ UNTRAINED, INTENSITY = "untrained", "intensity"
 """The two baselines that stand beside every embedding: a random encoder, and intensities per channel."""
 CELLPROFILER = "cellprofiler"
 """Principal components of what CellProfiler measures: the rival, where it is at hand."""
+FEATURES = "features"
+"""Where measurements stand in ``obsm``, as a data frame with their names."""
 CELL_IMAGES = "single_cell_images"
 """Where crops stand in AnnData, as scPortrait has it."""
 INTENSITY_PERCENTILES = (1, 25, 50, 75, 99)

@@ -414,7 +414,7 @@ def test_a_control_without_a_dose_is_called_by_its_compound(name: str, tmp_path:
     columns = {"perturbation": ["compound", "dose"], "guide": ["compound", "dose", "well"]}
     cells = read(tmp_path, table, name=name, columns=columns)
     assert cells["perturbation"].to_list()[:3] == ["control", "GENE1_2.5", None]
-    assert cells["guide"].to_list()[:3] == ["control_A1", "GENE1_2.5_A1", None]
+    assert cells["guide"].to_list()[:3] == ["control_A01", "GENE1_2.5_A01", None]
     assert cells["control"].sum() == 8
 
 

@@ -35,12 +35,11 @@ from scipy.stats import mannwhitneyu
 from contrascope.benchmarks.groups import Annotations, groups_in_screen
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.errors import BenchmarkError, first_few
-from contrascope.features.gloss import gloss
-from contrascope.features.tables import FEATURES
 from contrascope.profiles.aggregate import flags, rows_by_name
 from contrascope.profiles.feature_names import feature_names
+from contrascope.profiles.gloss import gloss
 from contrascope.profiles.spaces import chosen_spaces, embedding
-from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
+from contrascope.vocabulary import BATCH, CONTROL, FEATURES, PERTURBATION
 
 MOST_FEATURES = 15
 HEADLINE_FEATURES = 5

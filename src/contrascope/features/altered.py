@@ -15,12 +15,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from contrascope.features.gloss import gloss
 from contrascope.features.scales import Labelled, blocks, plain_scales, seen
-from contrascope.features.tables import FEATURES
 from contrascope.profiles.aggregate import flags, group_sums, need_labels, numbered
 from contrascope.profiles.blocks import Cells, opened
-from contrascope.vocabulary import BATCH, CONTROL, PERTURBATION
+from contrascope.profiles.gloss import gloss
+from contrascope.vocabulary import BATCH, CONTROL, FEATURES, PERTURBATION
 
 PLAIN = re.compile(
     r"(Nuclei|Cells)_AreaShape_(Area|FormFactor|Eccentricity)|(Nuclei|Cytoplasm)_Intensity_MeanIntensity_.+"

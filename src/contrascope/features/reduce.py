@@ -25,14 +25,13 @@ from contrascope.errors import BenchmarkError, SettingsError, first_few
 from contrascope.features.choose import REASON, listed, repeated, unusable
 from contrascope.features.scales import Labelled, Scales, Seen, Values, blocks, plain_scales, robust_scales, seen
 from contrascope.features.stored import features_opened
-from contrascope.features.tables import FEATURES
 from contrascope.profiles.aggregate import flags, numbered
 from contrascope.profiles.blocks import Cells, OpenedCells
 from contrascope.profiles.correct import CORRECTED, FEW_TO_COMPARE
 from contrascope.profiles.corrections import FEWEST
 from contrascope.profiles.moments import Gathering
 from contrascope.store.store import CropStore
-from contrascope.vocabulary import BATCH, CELLPROFILER, CONTROL
+from contrascope.vocabulary import BATCH, CELLPROFILER, CONTROL, FEATURES
 
 SPACE = CELLPROFILER
 """What the components are called in ``obsm`` and ``varm``."""

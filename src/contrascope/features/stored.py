@@ -23,7 +23,6 @@ from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.errors import BenchmarkError, SettingsError, first_few
 from contrascope.features.outcome import MADE, MASK, observations_of_measured
-from contrascope.features.tables import FEATURES
 from contrascope.profiles.blocks import Cells, OpenedCells, observations_of, opened
 from contrascope.store.store import CropStore
 
@@ -86,7 +85,7 @@ def features_opened(cells: Cells, *, batch: str, store: CropStore | None) -> Ite
         obs = _labels(path, file, store)
         names = [name for name in file.schema_arrow.names if name not in (v.CELL_ID, MASK)]
         with opened(ad.AnnData(obs=obs), batch=batch) as found:
-            yield obs, OpenedCells(found.labels, {FEATURES: ParquetFeatures(file, names)}, {})
+            yield obs, OpenedCells(found.labels, {v.FEATURES: ParquetFeatures(file, names)}, {})
 
 
 def _file(path: Path) -> pq.ParquetFile:

@@ -37,8 +37,6 @@ from contrascope.screen.table_files import collected, scan_table
 from contrascope.store.export import observations
 from contrascope.store.store import CropStore
 
-FEATURES = "features"
-"""Where measurements stand in ``obsm``, as a data frame with their names."""
 WITHIN = 5.0
 """Pixels between two programs' centres of one nucleus."""
 
@@ -157,7 +155,7 @@ def match_features(
     values.index = obs.index
     facts = {"store": store.fingerprint, "screen": store.name, "matched": _stored(account, opened.columns)}
     said = (f"{account}.", *_doubts(account), *notes)
-    return AnnData(obs=obs, obsm={FEATURES: values}, uns={"contrascope": facts}), said
+    return AnnData(obs=obs, obsm={v.FEATURES: values}, uns={"contrascope": facts}), said
 
 
 def _doubts(account: Account) -> Iterator[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from contrascope.features.words import (
+from contrascope.profiles.words import (
     ANGLES,
     COMPARTMENTS,
     INTENSITIES,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrascope.features.gloss import gloss
+from contrascope.profiles.gloss import gloss
 
 KNOWN = {
     "Cells_Texture_Contrast_Tubulin_3_00_256": "contrast of tubulin texture in the cell, at 3 pixels",
