@@ -31,8 +31,10 @@ NO_SPREAD = 1e-10
 """Of the centre: a spread below it is rounding."""
 FARTHEST = 1e15
 """Standard deviations: beyond, a value says that it is beyond."""
-_HARDLY = 1e-6
-"""Of a variance: where the other controls have less there is no unit to see one from them in."""
+_LEAST = 0.25
+"""Of a variance, the least that the other controls are taken to have. In normal cells it is never reached; where one
+control makes nearly all of it (a rare event among many zeros), it would lie hundreds of deviations away, and principal
+components would be about it."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,11 @@ def held_out(z: Values, n: NDArray[np.int64]) -> Values:
 
         x - m_others = n / (n - 1) (x - m)        s_others^2 = s^2 (n - z^2 n / (n - 1)) / (n - 1)
 
-    Where the others hardly vary, their deviation is no unit, and s stays.
+    s_others is half of s at least, for heavy tails.
     """
     further = n / np.maximum(n - 1, 1)
     variance = further * (1 - z**2 / np.maximum(n - 1, 1))
-    return np.asarray(further * z / np.sqrt(np.where(variance > _HARDLY, variance, 1.0)))
+    return np.asarray(further * z / np.sqrt(np.maximum(variance, _LEAST)))
 
 
 def finite(values: Values) -> NDArray[np.bool_]:
