@@ -19,18 +19,25 @@ def test_hits_come_first_and_then_effects(gathered, results) -> None:
     assert set(frame.index[-2:]) == {"A B/ä#%41", "quiet"}  # whose effect nobody knows
 
 
+def mean_effect(table: pd.DataFrame, space: str) -> float:
+    """The average effect norm of perturbations in a space."""
+    return float(table.loc[table["space"].eq(space) & table["metric"].eq("effect norm"), "value"].mean())
+
+
 def test_a_shift_counts_by_its_effect_in_the_background(gathered, results, make_result) -> None:
     norms = results["novelty"].table.copy()
     shifted = norms["space"].eq("background") & norms["perturbation"].eq("SEP2")
     norms.loc[shifted, "value"] = 9.0  # three times the average there, where 2.5 is 2.4 times
     frame = perturbation_frame(gathered, results | {"novelty": make_result("novelty", norms.to_dict("records"))})
     assert frame.index[:2].tolist() == ["SEP2", "NA"]
-    assert frame.loc["SEP2", "effect_background"] == 9.0
+    assert frame.loc["SEP2", "effect_background"] == pytest.approx(9.0 / mean_effect(norms, "background"))
+    assert frame["effect_background"].mean() == pytest.approx(1.0)
 
 
 def test_each_number_is_that_of_its_benchmark(gathered, results) -> None:
     row = perturbation_frame(gathered, results).loc["SEP2"]
-    assert (row["cells"], row["guides"], row["effect"], row["q_cells"], row["q_guides"]) == (23, 2, 1.5, 0.002, 0.01)
+    assert (row["cells"], row["guides"], row["q_cells"], row["q_guides"]) == (23, 2, 0.002, 0.01)
+    assert row["effect"] == pytest.approx(1.5 / mean_effect(results["novelty"].table, "salient"))
     assert (row["novelty"], row["novelty_low"], row["novelty_high"]) == (0.85, 0.7, 0.95)
     assert (row["agreement"], row["nearest"], row["nearest_cosine"]) == (0.8, "NA", 0.9)
     assert row["hit"] and not row["hit_background"]

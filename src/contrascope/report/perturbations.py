@@ -43,12 +43,11 @@ _COLUMNS = (
     Column("guides", "guides", 0, "guides, or wells, that it was done with"),
     Column(
         "effect", "effect", 2,
-        "length of its profile in the {space} space without what noise adds to it, in units of the space",
+        "length of its profile in the {space} space without what noise adds to it; perturbations have 1 on average",
     ),
     Column(
         "effect_background", "background", 2,
-        "length of its profile in the background space, in units of that; a shift within the variation of controls "
-        "lies there",
+        "the same in the background space; a shift within the variation of controls lies there",
     ),
     Column(
         "distance", "distance", 3,
@@ -116,11 +115,9 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
 
 
 def _strength(table: pd.DataFrame) -> pd.Series:
-    """By which perturbations are ordered: the larger of their effects, each in multiples of the space's mean effect."""
+    """By which perturbations are ordered: the larger of their effects."""
     effects = table[[name for name in ("effect", "effect_background") if name in table]]
-    if effects.empty:
-        return table.get("distance", pd.Series(0.0, table.index))
-    return (effects / effects.mean().where(lambda mean: mean > 0, 1.0)).max(axis=1)
+    return table.get("distance", pd.Series(0.0, table.index)) if effects.empty else effects.max(axis=1)
 
 
 def is_hit(row: Row, ending: str = "") -> bool | None:
@@ -168,7 +165,8 @@ def _of_novelty(results: Mapping[str, Result], space: str) -> pd.DataFrame:
     found = rows[[VALUE, "p", "q"]].rename(columns={VALUE: "effect", "p": "p_effect", "q": "q_effect"})
     if len(controls) >= MIN_JUDGED_GUIDES:
         found["controls_beyond"] = [float((controls >= effect).mean()) for effect in found["effect"]]
-    return found
+    usual = found["effect"].mean()  # units of a space say nothing to a reader, and differ from space to space
+    return found.assign(effect=found["effect"] / (usual if usual > 0 else 1.0))
 
 
 def _shares(results: Mapping[str, Result]) -> pd.DataFrame:
