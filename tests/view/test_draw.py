@@ -48,7 +48,7 @@ def test_the_contrast_is_that_of_the_store_and_the_same_every_time(tiny_store, p
 @pytest.mark.parametrize(("size", "shape"), [(16, (8, 16)), (24, (12, 24)), (96, (48, 96)), (1024, (512, 1024))])
 def test_a_size_is_that_of_the_longer_side(tmp_path, size, shape) -> None:
     images = np.random.default_rng(0).integers(0, 255, (4, 2, 12, 24), np.uint8)
-    cells = pl.DataFrame({"guide": ["g"] * 4, "perturbation": ["nt", "G"] * 2, "control": [True, False] * 2})
+    cells = pl.DataFrame({"guide": ["a", "b"] * 2, "perturbation": ["nt", "G"] * 2, "control": [True, False] * 2})
     pictures = CellPictures(store_from_arrays(images, cells, tmp_path / "c.zarr", channels=["A", "B"]))
     assert pixels_of(pictures.webp(1, size=size)).shape == (*shape, 3)
     same = pixels_of(pictures.webp(1))

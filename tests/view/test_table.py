@@ -95,6 +95,6 @@ def test_what_json_lacks_is_text(tmp_path) -> None:
 
 def toy_store(folder, **columns):
     """Six cells of one pixel."""
-    cells = pl.DataFrame({"guide": ["a"] * 6, "perturbation": ["nt", "G"] * 3, "control": [True, False] * 3})
+    cells = pl.DataFrame({"guide": ["a", "b"] * 3, "perturbation": ["nt", "G"] * 3, "control": [True, False] * 3})
     cells = cells.with_columns(**{name: pl.Series(values, strict=False) for name, values in columns.items()})
     return store_from_arrays(np.zeros((6, 1, 4, 4), np.uint8), cells, folder / "toy.zarr", channels=["DNA"])
