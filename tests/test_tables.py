@@ -105,7 +105,7 @@ def test_a_file_is_there_at_every_moment_of_its_replacement(
     monkeypatch.setattr(Path, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
         write_anndata(AnnData(obs=pd.DataFrame(index=["c"])), path)
-    former = path if path.exists() else tmp_path / f"before-{path.name}"
+    former = path if path.exists() else tmp_path / f".before.{path.name}"
     assert read_anndata(former).obs_names.tolist() == ["b"]
 
 

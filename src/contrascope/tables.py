@@ -143,10 +143,12 @@ def _with_known_ending(path: str | Path) -> Path:
 
 def _put_in_place(new: Path, path: Path) -> None:
     """Move what is whole where it belongs. A folder cannot be moved onto anything: what is there steps aside first."""
-    before = path.with_name(f"before-{path.name}")
-    if path.exists() and (path.is_dir() or new.is_dir()):
-        _remove(before)
-        path.rename(before)
+    if not (path.exists() and (path.is_dir() or new.is_dir())):
+        new.replace(path)
+        return
+    before = path.with_name(f".before.{path.name}")  # hidden, as nobody's own file is called so
+    _remove(before)
+    path.rename(before)
     new.replace(path)
     _remove(before)
 

@@ -178,7 +178,7 @@ class Run:
         for what, ours, theirs in (
             ("channels", self.facts["channels"], store.channels),
             ("crops of", self.facts["crop_size"], list(store.crop_size)),
-            ("pixels of type", self.facts.get("dtype", dtype), dtype),  # runs before 0.1 do not tell
+            ("pixels of type", self.facts.get("dtype", dtype), dtype),  # older runs do not tell
         ):
             if ours != theirs:
                 raise RunError(
