@@ -50,3 +50,15 @@ def test_labels_that_look_alike_are_told_by_the_store(
     store = extract_crops(open_screen(write_screen(tmp_path, cells=alike)), tmp_path / "s.zarr")
     (note,) = open_store(store.path).notes
     assert "'Control' (4 cells) and 'control' (4 cells, control)" in note
+
+
+def test_cells_that_lie_where_another_one_lies_are_told(
+    tmp_path: Path, write_screen: Callable[..., Path], toy_cells: pl.DataFrame
+) -> None:
+    again = toy_cells.head(3).with_columns(
+        pl.format("again {}", "cell_id").alias("cell_id"), pl.col("well").str.replace("A", "a0")
+    )
+    store = extract_crops(open_screen(write_screen(tmp_path, cells=pl.concat([toy_cells, again]))), tmp_path / "s.zarr")
+    (note,) = open_store(store.path).notes
+    first = toy_cells["cell_id"][0]
+    assert note.startswith(f"6 cells lie exactly where another one lies, again {first} and {first} for instance.")

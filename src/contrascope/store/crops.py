@@ -30,6 +30,7 @@ from contrascope.screen.screen import TILE_INDEX, Screen, of_cells, open_screen
 from contrascope.screen.tiles import TileKey, TileReader
 from contrascope.store.files import write_parquet
 from contrascope.store.measure import READABLE, Each, measured_tiles
+from contrascope.store.notes import notes_on_places
 from contrascope.store.parallel import calling
 from contrascope.store.shards import write_shard
 from contrascope.store.store import CropStore
@@ -115,7 +116,7 @@ def plan_store(screen: Screen, tiles: pl.DataFrame | None = None) -> StorePlan:
         "channels": settings.images.channel_names,
         "pixel_size_um": settings.images.pixel_size_um,
         "account": {"rows": len(reason), "stored": stored, "dropped": counts},
-        "notes": notes_on_labels(screen.cells),
+        "notes": [*notes_on_labels(screen.cells), *notes_on_places(screen.cells)],
         "fingerprint": store_fingerprint(screen),
         "provenance": _provenance(screen),
     }

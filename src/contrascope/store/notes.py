@@ -34,3 +34,21 @@ def notes_on_tiles(tiles: pl.DataFrame, channels: Sequence[str]) -> list[str]:
         f"they lie and too few others of its plate agreed: {first_few(left, 8)}. Look whether they fit on each other "
         f"there; where they show next to nothing this is as it should be."
     ]
+
+
+def notes_on_places(cells: pl.DataFrame) -> list[str]:
+    """How many cells lie exactly where another one does, which a table exported twice does to all of them.
+
+    Args:
+        cells: With the columns cell_id, plate, well and tile, in one spelling, y and x.
+    """
+    place = cells.select(v.PLATE, v.WELL, v.TILE, v.Y, v.X)
+    hashes = place.hash_rows().sort()
+    if not (hashes[1:] == hashes[:-1]).any():
+        return []
+    again = cells.filter(place.is_duplicated()).sort(v.PLATE, v.WELL, v.TILE, v.Y, v.X, v.CELL_ID)
+    return [
+        f"{again.height:,} cells lie exactly where another one lies, {' and '.join(again[v.CELL_ID][:2])} for "
+        f"instance. If they are the same cells under other ids, each counts more than once: take the repeated rows out "
+        f"of the table."
+    ]
