@@ -26,6 +26,7 @@ FLOORS = (
     ("judging", "notebook", "pictures", "thumbnails", "view"),
     ("cards", "finished", "stages"),
     ("screen_page", "screen_run"),
+    ("made_from",),
     (
         "pipeline",
         "commands_benchmark",

@@ -204,6 +204,20 @@ def test_a_run_that_others_started_from_and_is_gone_is_asked_for(tiny_screen: Pa
     assert moved.run().facts["start_from"]
 
 
+def test_a_report_needs_no_run_that_its_own_started_from_and_still_knows_other_settings(
+    tiny_screen: Path, tmp_path: Path
+) -> None:
+    parent = to_profiles(tiny_screen, tmp_path / "first").made.run.path
+    asked: dict[str, object] = {"start_from": str(parent), "annotations": {}, "benchmarks": {}}
+    to_profiles(tiny_screen, tmp_path / "second", **asked).results()
+    parent.rename(tmp_path / "elsewhere")
+    for changes, stage in (({}, "figures"), ({"training.epochs": 77}, "run mcvae")):  # figures were not drawn
+        with pytest.raises(RunError, match=f"the stage '{stage}' would be done again"):
+            Line(
+                open_screen(tiny_screen, SMALL | asked | changes), tmp_path / "second", print
+            ).made_from.refuse_changed()
+
+
 def test_a_screen_file_asks_for_how_sure_the_model_is_of_each_cell(
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +279,7 @@ def test_a_report_of_what_is_done_says_nothing_of_other_settings(
     asked = {"annotations": {}, "benchmarks": {}}
     to_profiles(tiny_screen, out, **asked).results()
     with pytest.raises(RunError, match=f"the stage '{stage}' would be done again"):
-        Line(open_screen(tiny_screen, SMALL | asked | change), out, lambda text: None).refuse_changed()
+        Line(open_screen(tiny_screen, SMALL | asked | change), out, lambda text: None).made_from.refuse_changed()
 
 
 def test_the_report_is_written_again_when_the_screen_file_says_something_else(

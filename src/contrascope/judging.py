@@ -7,7 +7,6 @@ error once all else is done.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from contrascope.config import ScreenSettings
 from contrascope.errors import BenchmarkError, SettingsError
 from contrascope.figures.style import same_colours
 from contrascope.registry import BENCHMARKS
-from contrascope.store.files import read_json, write_json
+from contrascope.store.files import read_json, sha256, write_json
 
 FIRST = ("complexes", "hits", "novelty", "explained", "functions", "artifacts")
 """The order in which a reader meets them; the others follow."""
@@ -60,7 +59,7 @@ def told_apart(options: Any) -> Any:
     if isinstance(options, Mapping):
         return {name: told_apart(value) for name, value in options.items()}
     if isinstance(options, str | Path) and Path(options).is_file():
-        return hashlib.sha256(Path(options).read_bytes()).hexdigest()
+        return sha256(Path(options))
     return options
 
 

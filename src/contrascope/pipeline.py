@@ -10,8 +10,7 @@ depends on it, and nothing else.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
 from contrascope.cards import draw_cards
-from contrascope.config import OF_EMBEDDING, ScreenSettings, fingerprint, training_settings
+from contrascope.config import ScreenSettings, training_settings
 from contrascope.cores import cores
 from contrascope.embedding import embed
 from contrascope.embedding.on_disk import remove_cells
@@ -31,6 +30,7 @@ from contrascope.errors import BenchmarkError, RunError, SettingsError, first_fe
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
 from contrascope.finished import Finished
+from contrascope.made_from import MadeFrom
 from contrascope.pictures import draw_pictures, picture_names, save_picture
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
@@ -44,14 +44,14 @@ from contrascope.screen.screen import Screen, open_screen
 from contrascope.screen_page import screen_page
 from contrascope.screen_run import parent_run, room_for
 from contrascope.stages import Stages, key
-from contrascope.store.crops import extract_crops, store_fingerprint
+from contrascope.store.crops import extract_crops
 from contrascope.store.files import write_bytes
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
 from contrascope.training.distributed import Devices, asked_for
-from contrascope.training.fit import fit, run_fingerprint
+from contrascope.training.fit import fit
 from contrascope.training.run import Run, open_run
 
 _MEASURING = 4
@@ -135,7 +135,7 @@ def report_again(
     line = Line(open_screen(screen_file, overrides), local_path(out), say)
     if not (line.out / "report.html").exists():
         raise RunError(f"{out} has no report yet. Make it with `contrascope run {screen_file} --out {out}`.")
-    line.refuse_changed()
+    line.made_from.refuse_changed()
     line.quality()
     line.thumbnails()
     line.cards()
@@ -153,7 +153,7 @@ class Line:
         say: Told what is done.
         devices: That train and embed, as of ``run_screen``.
 
-    ``made`` has what finished stages left.
+    ``made`` has what finished stages left, ``made_from`` says what each is made from.
     """
 
     screen: Screen
@@ -165,6 +165,7 @@ class Line:
         asked_for(self.devices, 1, None)  # before the work
         self._stages = Stages(self.out, inputs=self.screen.inputs, name=self.settings.name)
         self.made = Finished(self.settings, self.out)
+        self.made_from = MadeFrom(self.screen, self.made, self._stages)
 
     @property
     def settings(self) -> ScreenSettings:
@@ -173,7 +174,7 @@ class Line:
 
     def store(self) -> CropStore:
         """Crops of all cells."""
-        path, made_from = self.made.store_path, self._of_store
+        path, made_from = self.made.store_path, self.made_from.store
         if self._stages.is_done("store", made_from, path / "zarr.json"):
             self.say("store: done before")
             return open_store(path)
@@ -209,7 +210,7 @@ class Line:
         """The trained model."""
         store, name, path = self.made.store, self.settings.model, self.made.run_path
         parent = parent_run(self.made)
-        trained, made_from = self._of_run(parent)
+        trained, made_from = self.made_from.run(parent)
         if self._stages.is_done(f"run {name}", made_from, path / "run.json"):
             self.say("run: done before")
             return open_run(path)
@@ -222,7 +223,7 @@ class Line:
     def cells(self) -> ad.AnnData:
         """Every cell in the model's spaces."""
         wanted = self.settings.embedding.model_dump(exclude_defaults=True)
-        path, made_from = self.made.cells_path, self._of_cells
+        path, made_from = self.made.cells_path, self.made_from.cells
         filled = path.suffix == ".zarr"
         if self._stages.is_done("cells", made_from, path / "zarr.json" if filled else path):
             self.say("embedding: done before")
@@ -265,7 +266,7 @@ class Line:
         settings = self.settings.features
         if settings is None:
             return None
-        path, made_from = self.made.rival_path, self._of_features
+        path, made_from = self.made.rival_path, self.made_from.features
         if self._stages.is_done("features", made_from, path):
             self.say("features: done before")
             return read_anndata(path)
@@ -285,7 +286,7 @@ class Line:
         folder = self.out / "benchmarks"
         self._stages.keep("benchmark ", judging.questions(self.settings))
         for name, options in judging.questions(self.settings).items():
-            made_from = self._of_answer(name, options)
+            made_from = self.made_from.answer(name, options)
             if self._stages.is_done(f"benchmark {name}", made_from, folder / f"{name}_notes.json"):
                 self.say(f"benchmark {name}: done before")
                 continue
@@ -299,7 +300,7 @@ class Line:
     def figures(self) -> Path:
         """Pictures of cells, training and maps, each with its numbers as CSV."""
         folder = self.out / "figures"
-        made_from = self._of_figures
+        made_from = self.made_from.figures
         pictures = [folder / f"{name}.png" for name in picture_names(self.made.run)]
         if self._stages.is_done("figures", made_from, *pictures):
             self.say("figures: done before")
@@ -325,7 +326,7 @@ class Line:
     def cards(self) -> Path:
         """Pictures and tables of each perturbation's card."""
         folder, features = self.out / "cards", self.settings.features
-        made_from = key("cards", self._stages["profiles"], *([] if features is None else self._rival))
+        made_from = key("cards", self._stages["profiles"], *([] if features is None else self.made_from.rival))
         if self._stages.is_done("cards", made_from, folder / "facts.json"):
             self.say("cards: done before")
             return folder
@@ -374,65 +375,6 @@ class Line:
                 f"{self.out / 'report.html'}."
             )
 
-    def refuse_changed(self) -> None:
-        """Make sure that what is done was done with these settings, so that a report of it says what is true.
-
-        Raises:
-            RunError: A stage would be done again.
-        """
-        for stage, made_from in self._of_all():
-            if stage not in self._stages or self._stages[stage] != made_from:
-                raise RunError(
-                    f"{self.out} was made with other settings: the stage '{stage}' would be done again. `contrascope "
-                    "report` shows what is done. Give the settings it was done with, or do it again with `contrascope "
-                    "run`."
-                )
-
     def redo(self, stage: str) -> None:
         """Have a stage done again, whatever it was made from."""
         self._stages.forget(stage)
-
-    def _of_all(self) -> Iterator[tuple[str, str]]:
-        """The stages that settings say something about, and what each is made from; each reads those before it."""
-        yield "store", self._of_store
-        with suppress(RunError):  # a run that it started from may be gone, and is not needed to show this one
-            yield f"run {self.settings.model}", self._of_run(parent_run(self.made))[1]
-        yield "cells", self._of_cells
-        if self.settings.features is not None:
-            yield "features", self._of_features
-        for name, options in judging.questions(self.settings).items():
-            yield f"benchmark {name}", self._of_answer(name, options)
-        yield "figures", self._of_figures
-
-    @property
-    def _of_store(self) -> str:
-        return store_fingerprint(self.screen)
-
-    def _of_run(self, parent: Run | None) -> tuple[str, str]:
-        """What the training is made from, and the run with how it is used."""
-        settings = training_settings(len(self.made.store), **self.settings.training)
-        trained = run_fingerprint(self.made.store, self.settings.model, settings, parent)
-        return trained, fingerprint([trained, *(getattr(settings, name) for name in OF_EMBEDDING)])
-
-    @property
-    def _of_cells(self) -> str:
-        seen = [getattr(self.made.run.settings, name) for name in OF_EMBEDDING]
-        wanted = self.settings.embedding.model_dump(exclude_defaults=True)
-        return key("cells", self.made.run.fingerprint, *seen, *([wanted] if wanted else []))
-
-    @property
-    def _of_features(self) -> str:
-        settings = self.settings.features
-        return key("features", self._stages["store"], None if settings is None else settings.model_dump(mode="json"))
-
-    def _of_answer(self, name: str, options: Mapping[str, Any]) -> str:
-        return key(name, self._stages["profiles"], judging.told_apart(options), *self._rival)
-
-    @property
-    def _of_figures(self) -> str:
-        return key("figures", self._stages["profiles"], self.settings.map_cells)
-
-    @property
-    def _rival(self) -> list[str]:
-        """What benchmarks and cards are made from besides, where the screen asks for features."""
-        return [] if self.settings.features is None else [self._stages["features"]]

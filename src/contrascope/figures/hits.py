@@ -13,12 +13,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from contrascope.benchmarks.hits_table import METRICS
+from contrascope.benchmarks.significance import LEVEL
 from contrascope.figures.style import GREY, INK, PALE, colours, grid_of_axes, label_below, rows_of, styled
 
 NAMED = 5
 STEP = 0.07
 """From name to name, as a share of the panel's height."""
-LEVEL = 0.05
 _OF_GUIDES = ", control guide"
 
 

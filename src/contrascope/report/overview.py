@@ -11,8 +11,8 @@ import pandas as pd
 
 from contrascope.benchmarks.novelty import CONTROLS_BEYOND
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
+from contrascope.benchmarks.significance import LEVEL
 from contrascope.errors import first_few
-from contrascope.report.perturbations import LEVEL
 from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent, unbroken
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
 

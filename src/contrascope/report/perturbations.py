@@ -17,12 +17,12 @@ import pandas as pd
 from contrascope.benchmarks.hits_table import is_perturbation
 from contrascope.benchmarks.novelty import CONTROL_NORM, MIN_JUDGED_GUIDES, NORM, SHARE
 from contrascope.benchmarks.result import METRIC, SPACE, VALUE, Result
+from contrascope.benchmarks.significance import LEVEL
 from contrascope.profiles.agreement import BETWEEN
 from contrascope.report.gathered import Gathered
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, SALIENT
 
 Row = Mapping[Any, Any]
-LEVEL = 0.05
 TABLE_ID, CARDS_ID = "perturbation-table", "cards-of-perturbations"
 _NOVELTY, _HITS = "novelty", "hits"
 _SHARE = ("novelty", "novelty_low", "novelty_high")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from contrascope.report.perturbations import LEVEL, Row
+from contrascope.benchmarks.significance import LEVEL
+from contrascope.report.perturbations import Row
 
 AGREE = 95
 """Percentile of chance from which guides are said to agree."""
