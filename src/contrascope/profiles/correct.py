@@ -38,9 +38,10 @@ ENOUGH = 10
 """Controls a feature, for a covariance to fit those that it was not taken of as well as its own (docs/log.md)."""
 FEW_TO_COMPARE = 100
 """Controls of a map, with fewer of which cells that do nothing are hits. They lie further off than the controls that it
-was taken from, by some 4 / n of a variance: standardised on each of 40 batches, 60 inert perturbations of 120 cells in
-64 features were at p < .05 by energy distance in 100 % with 15 controls a batch, 35 % with 30, 8 % with 60 and 3 % with
-98; 2 % where each control was held out (``features/scales.py``), which sums of cells do not allow."""
+was taken from, by some 4 / n of a variance: standardised on each of 40 batches, perturbations that do nothing were at
+p <= .05 by energy distance in 100 % with 15 controls a batch, 29 % with 30, 6 % with 60 and 5 % with 98; in 3, 5, 4 and
+3 % where each control was held out (``features/scales.py``), which sums of cells do not allow. These are figures of
+``examples/calibration.py``."""
 Values = NDArray[np.float64]
 
 
