@@ -46,9 +46,14 @@ def test_one_below_a_folder_that_cannot_be_written_cannot(monkeypatch: pytest.Mo
     assert compiled._can_be_written(tmp_path / "mine")
 
 
+@pytest.mark.usefixtures("place")
 def test_a_user_without_a_home_has_the_packages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_: Path) -> Path:
         raise RuntimeError
 
     monkeypatch.setattr(Path, "expanduser", nobody)
-    assert [place.name for place in compiled._of_numbas_own()] == ["site-packages"]
+    assert list(compiled._of_the_user()) == []
+    monkeypatch.setattr(compiled, "_can_be_written", lambda place: place.name == "site-packages")
+    compiled.keep_compiled()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).is_dir(), "this package is compiled too, and has no place"
+    Path(os.environ["NUMBA_CACHE_DIR"]).rmdir()

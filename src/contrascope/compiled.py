@@ -1,4 +1,4 @@
-"""Where numba keeps what it has compiled, for the packages that use it and would not start without a place for it."""
+"""Where numba keeps what it has compiled: ours, and that of packages that would not start without a place for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def keep_compiled() -> None:
 
     That is so in containers and with packages that a cluster shares. Processes started from here use it too.
     """
-    if _PLACE in os.environ or any(_can_be_written(place) for place in _of_numbas_own()):
+    if _PLACE in os.environ or any(_can_be_written(place) for place in _of_the_user()):
+        return
+    if all(_can_be_written(place) for place in _of_packages()):
         return
     try:
         own = tempfile.mkdtemp(prefix="contrascope-compiled-")
@@ -29,11 +31,16 @@ def keep_compiled() -> None:
     atexit.register(shutil.rmtree, own, ignore_errors=True)
 
 
-def _of_numbas_own() -> Iterator[Path]:
-    """Where it would write: beside what it compiles, or among the user's caches."""
-    yield Path(sysconfig.get_path("purelib"))
+def _of_the_user() -> Iterator[Path]:
+    """The user's caches, where numba writes if it cannot beside what it compiles."""
     with suppress(RuntimeError):  # a user without a home
         yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "numba"
+
+
+def _of_packages() -> Iterator[Path]:
+    """Beside what it compiles: other packages, and this one, which may be installed from a folder of its own."""
+    yield Path(sysconfig.get_path("purelib"))
+    yield Path(__file__).parent
 
 
 def _can_be_written(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,12 +27,28 @@ def test_resizing_stays_exact_where_others_compute_in_bfloat16() -> None:
         assert torch.equal(resized(x, 16), plain)
 
 
-def test_resizing_first_while_inferring_does_not_keep_anyone_from_training() -> None:
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32, torch.float16, torch.float64])
+def test_pixels_of_any_type_are_resized_as_their_numbers_are(dtype: torch.dtype) -> None:
+    x = torch.randint(200, (2, 3, 30, 41), generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert torch.equal(resized(x, 16), resized(x.float(), 16))
+    assert resized(x, 16).dtype == torch.float32
+    assert resized(x[..., :30], 30).dtype == torch.float32
+
+
+def test_pixels_that_lie_in_any_order_are_resized_as_their_copy_is() -> None:
+    x = torch.rand(2, 3, 30, 41, generator=torch.Generator().manual_seed(0))
+    for other in (x.to(memory_format=torch.channels_last), x.flip(0)[..., 3:], x.transpose(2, 3), x[::2, 1:]):
+        assert torch.equal(resized(other, 16), resized(other.clone(memory_format=torch.contiguous_format), 16))
+
+
+def test_whoever_asks_for_gradients_gets_them() -> None:
     x = torch.rand(1, 1, 37, 37)
     with torch.inference_mode():
-        resized(x, 24)
+        expected = resized(x, 24)
     scale = torch.ones((), requires_grad=True)
-    resized(x * scale, 24).sum().backward()
+    found = resized(x * scale, 24)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    found.sum().backward()
     assert scale.grad is not None
 
 

@@ -31,7 +31,7 @@ from contrascope.models.inference import rounded
 from contrascope.models.matched import matched_in
 from contrascope.models.precision import in_bfloat16
 from contrascope.models.views import posterior_of_views
-from contrascope.sampling.transforms import CELLS_AT_ONCE
+from contrascope.sampling.slices import CELLS_AT_ONCE, alone
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 from contrascope.vocabulary import Batch
@@ -107,7 +107,7 @@ class Spaces(nn.Module):
         if batch.images.device.type != "cpu":
             return partial(self._of, batch)
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone)
+            self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=alone)
         slices = zip(*(part.split(CELLS_AT_ONCE) for part in batch if part is not None), strict=True)
         parts = [self._threads.submit(self._of, Batch(*few)) for few in slices]
         return lambda: _together([part.result() for part in parts])
@@ -148,14 +148,6 @@ class Spaces(nn.Module):
     def _seen_by_the_decoder(self, q: Posterior, *, control: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         s = None if q.salient is None else torch.where(control[:, None], 0.0, q.salient.mean)
         return q.background.mean, s, None if q.technical is None else q.technical.mean
-
-
-def _alone() -> None:
-    """Have a thread compute by itself: the threads of one operation wait for each other, whole slices do not.
-
-    What comes out then does not depend on the number of threads either.
-    """
-    torch.set_num_threads(1)
 
 
 def intensity_statistics(pixels: Tensor) -> Tensor:

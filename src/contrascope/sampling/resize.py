@@ -4,30 +4,36 @@ Resizing with anti-aliasing is a weighted sum over neighbours in a row, then ove
 
     resized = R_H image R_W^T        R (size, H), a few weights a row
 
-``F.interpolate`` goes through it number by number; a 1 x 1 convolution with the pixels of a row as channels is the
-same sum, in the same order, by a matrix multiplication. On other devices, whose convolutions may round to fewer
-digits, it is ``F.interpolate``.
+``F.interpolate`` goes through it number by number; ``weigh.py`` takes whole rows of numbers times a weight. On other
+devices, and where somebody asks for gradients, it is ``F.interpolate``.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_AS_THEY_ARE = (torch.uint8, torch.uint16, torch.float32)
+"""Types of pixels for which a program of their own is worth its half second of compiling."""
+
 
 def resized(x: Tensor, size: int) -> Tensor:
-    """(B, C, size, size) float32 of (B, C, H, W) float32, bilinear with anti-aliasing."""
+    """(B, C, size, size) float32 of (B, C, H, W) pixels of any type, bilinear with anti-aliasing."""
     if x.shape[-2:] == (size, size):
-        return x
-    if x.device.type != "cpu":
-        return F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
+        return x.float()
+    if x.device.type != "cpu" or x.requires_grad:
+        return F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+    from contrascope.sampling.weigh import weighed  # numba takes half a second to import
+
     B, C, H, W = x.shape
-    with torch.autocast("cpu", enabled=False):
-        x = _along_rows(x.reshape(B * C, H, W), size).transpose(1, 2).contiguous()  # (B C, size, H)
-        return _along_rows(x, size).view(B, C, size, size).transpose(2, 3)
+    x = x if x.dtype in _AS_THEY_ARE else x.float()
+    out = torch.empty(B, C, size, size)
+    weighed(x.reshape(B * C, H, W).numpy(), *_weights(H, size), *_weights(W, size), out.view(B * C, size, size).numpy())
+    return out
 
 
 def arcsinh(x: Tensor) -> Tensor:
@@ -40,18 +46,12 @@ def arcsinh(x: Tensor) -> Tensor:
     return torch.addcmul(one, y, y).sqrt_().add_(y).sub_(1).log1p_().copysign_(x)
 
 
-def _along_rows(x: Tensor, size: int) -> Tensor:
-    """(M, H, size) of (M, H, W): each row by itself."""
-    M, H, W = x.shape
-    pixels_as_channels = x.view(M, H, 1, W).permute(0, 3, 1, 2)
-    return F.conv2d(pixels_as_channels, _weights(W, size)).permute(0, 2, 3, 1).reshape(M, H, size)
-
-
 @lru_cache(maxsize=8)
-def _weights(before: int, after: int) -> Tensor:
-    """(after, before, 1, 1) weight of each pixel in each resized one, asked of torch itself."""
+def _weights(before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
+    """(after,) first pixel that a resized one is made of, and (after, K) weights from there on, as torch has them."""
     with torch.inference_mode(False), torch.no_grad():
         each = torch.eye(before)[None, None]
-        shape = (after, before)
-        weights = F.interpolate(each, shape, mode="bilinear", antialias=True, align_corners=False)[0, 0]
-    return weights[..., None, None].contiguous()
+        all_ = F.interpolate(each, (after, before), mode="bilinear", antialias=True, align_corners=False)[0, 0].numpy()
+    few = int((all_ != 0).sum(1).max())
+    first = np.minimum((all_ != 0).argmax(1), before - few)
+    return first, np.stack([weights[start : start + few] for start, weights in zip(first, all_, strict=True)])

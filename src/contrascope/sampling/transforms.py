@@ -25,6 +25,7 @@ from contrascope.errors import StoreError, first_few
 from contrascope.sampling.loader import batches
 from contrascope.sampling.percentiles import percentiles
 from contrascope.sampling.resize import arcsinh, resized
+from contrascope.sampling.slices import CELLS_AT_ONCE, slice_by_slice
 from contrascope.store.store import CropStore
 from contrascope.vocabulary import Batch
 
@@ -37,8 +38,6 @@ _MEASURED_CELLS, _FEWEST_OF_LEVEL = 100_000, 2_000
 """At most so many controls are looked at, in less than a minute; of each of many levels still as many as the latter."""
 _PIXELS_AT_ONCE = 2**22
 """Pixels of all channels that are counted at a time."""
-CELLS_AT_ONCE = 32
-"""On a CPU: what an operation or a layer writes must still be in the cache when the next one reads it."""
 FEWEST_CONTROLS = 10
 """Of a batch whose pixels are to be normalised on its own controls."""
 
@@ -104,20 +103,22 @@ class Transform(nn.Module):
             gain: (B, C) what the light above the offset is multiplied with, to make cells brighter or dimmer.
         """
         if pixels.device.type != "cpu" or len(pixels) <= CELLS_AT_ONCE:
-            return self._seen(pixels, rows, gain)
+            return self._seen(pixels, rows, gain).contiguous(memory_format=torch.channels_last)
         shape = (*pixels.shape[:2], self.size, self.size)
         seen = torch.empty(shape, dtype=torch.float32, memory_format=torch.channels_last)
-        for start in range(0, len(pixels), CELLS_AT_ONCE):
-            few = slice(start, start + CELLS_AT_ONCE)
+
+        def see(few: slice) -> None:
             seen[few] = self._seen(pixels[few], *(None if of is None else of[few] for of in (rows, gain)))
+
+        slice_by_slice(see, len(pixels))
         return seen
 
     def _seen(self, pixels: Tensor, rows: Tensor | None, gain: Tensor | None) -> Tensor:
         offset, cofactor, center, spread = self._values(rows)
-        light = (resized(pixels.float(), self.size) - offset).div_(cofactor)
+        light = (resized(pixels, self.size) - offset).div_(cofactor)
         if gain is not None:
             light = light * gain[..., None, None]
-        return arcsinh(light).sub_(center).div_(spread).contiguous(memory_format=torch.channels_last)
+        return arcsinh(light).sub_(center).div_(spread)
 
     def batch(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
         """The same batch with its images transformed."""

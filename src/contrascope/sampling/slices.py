@@ -1,0 +1,59 @@
+"""Slices of a batch on a CPU, each worked on by one thread from begin to end.
+
+Threads that share one operation wait for each other after every operation; threads with a slice each do not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+
+CELLS_AT_ONCE = 32
+"""What an operation or a layer writes must still be in the cache when the next one reads it."""
+
+
+def slice_by_slice(work: Callable[[slice], None], cells: int) -> None:
+    """Have all cells worked on, 32 at a time, by as many threads as torch has.
+
+    Args:
+        work: Told which cells; must not depend on the order of slices.
+        cells: How many there are.
+    """
+    slices = [slice(start, start + CELLS_AT_ONCE) for start in range(0, cells, CELLS_AT_ONCE)]
+    threads = torch.get_num_threads()
+    if threads == 1 or len(slices) < 2:
+        for few in slices:
+            work(few)
+        return
+    inference = torch.is_inference_mode_enabled()
+
+    def alike(few: slice) -> None:
+        with torch.inference_mode(inference):  # each thread has modes of its own
+            work(few)
+
+    try:
+        for _ in _threads(threads).map(alike, slices):
+            pass
+    finally:
+        torch.set_num_threads(
+            threads
+        )  # of this thread; and of new ones, which would have the number set last by anyone
+
+
+def alone() -> None:
+    """Have this thread compute by itself; what comes out then does not depend on the number of threads either."""
+    torch.get_num_threads()  # a thread that has not been asked yet would later forget what it is told here
+    torch.set_num_threads(1)
+
+
+@cache
+def _threads(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, thread_name_prefix="contrascope-slice", initializer=alone)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of its parent's threads
