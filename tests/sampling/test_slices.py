@@ -40,6 +40,15 @@ def test_a_thread_computes_alone_and_leaves_the_callers_threads_as_they_are(thre
     assert (threading.main_thread() in {thread for _, thread in found}) == (threads == 1)
 
 
+def test_threads_that_somebody_starts_later_have_as_many_as_before(threads: int) -> None:
+    slice_by_slice(lambda _: None, 4 * CELLS_AT_ONCE)
+    found = []
+    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert found == [threads]
+
+
 @pytest.mark.parametrize("inference", [True, False])
 def test_what_infers_goes_on_inferring(threads: int, inference: bool) -> None:
     with torch.inference_mode(inference):
