@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from contrascope.sampling.slices import CELLS_AT_ONCE, slice_by_slice
+from contrascope.sampling.slices import CELLS_AT_ONCE, _threads, slice_by_slice
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -41,6 +41,7 @@ def test_a_thread_computes_alone_and_leaves_the_callers_threads_as_they_are(thre
 
 
 def test_threads_that_somebody_starts_later_have_as_many_as_before(threads: int) -> None:
+    _threads.cache_clear()  # they are set up once
     slice_by_slice(lambda _: None, 4 * CELLS_AT_ONCE)
     found = []
     later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))

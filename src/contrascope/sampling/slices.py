@@ -6,9 +6,11 @@ Threads that share one operation wait for each other after every operation; thre
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
 
 import torch
 
@@ -35,13 +37,7 @@ def slice_by_slice(work: Callable[[slice], None], cells: int) -> None:
         with torch.inference_mode(inference):  # each thread has modes of its own
             work(few)
 
-    try:
-        for _ in _threads(threads).map(alike, slices):
-            pass
-    finally:
-        torch.set_num_threads(
-            threads
-        )  # of this thread; and of new ones, which would have the number set last by anyone
+    deque(_threads(threads).map(alike, slices), maxlen=0)
 
 
 def alone() -> None:
@@ -52,7 +48,11 @@ def alone() -> None:
 
 @cache
 def _threads(number: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(number, thread_name_prefix="contrascope-slice", initializer=alone)
+    """So many threads, which is as many as torch has in the one that asks."""
+    threads, all_there = ThreadPoolExecutor(number, "contrascope-slice", initializer=alone), Barrier(number)
+    deque(threads.map(lambda _: all_there.wait(), range(number)), maxlen=0)
+    torch.set_num_threads(number)  # what was set last, by anyone, is what threads of others will start with
+    return threads
 
 
 if hasattr(os, "register_at_fork"):
