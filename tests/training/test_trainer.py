@@ -247,7 +247,7 @@ def test_sigkill_at_random_moments_changes_nothing(
         with (tmp_path / "errors.txt").open("wb") as errors:
             process = subprocess.Popen(arguments, env=os.environ, stderr=errors)
             try:
-                process.wait(timeout=moment.uniform(3, 9))
+                process.wait(timeout=moment.uniform(3, 9) * 1.05**kills)  # where a start alone takes that long too
                 break
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
