@@ -63,6 +63,12 @@ def test_what_infers_goes_on_inferring(threads: int, inference: bool) -> None:
     assert (seen == 1).all()
 
 
+def test_no_thread_is_without_a_slice(threads: int) -> None:
+    sizes: list[int] = []
+    slice_by_slice(lambda few: sizes.append(few.stop - few.start), CELLS_AT_ONCE)
+    assert len(sizes) == threads and max(sizes) - min(sizes) <= 1
+
+
 def test_an_error_reaches_the_caller(threads: int) -> None:
     def work(few: slice) -> None:
         raise ValueError(f"no {few.start}")

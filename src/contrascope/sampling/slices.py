@@ -5,6 +5,7 @@ Threads that share one operation wait for each other after every operation; thre
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable
@@ -19,14 +20,15 @@ CELLS_AT_ONCE = 32
 
 
 def slice_by_slice(work: Callable[[slice], None], cells: int) -> None:
-    """Have all cells worked on, 32 at a time, by as many threads as torch has.
+    """Have all cells worked on, at most 32 at a time, by as many threads as torch has.
 
     Args:
-        work: Told which cells; must not depend on the order of slices.
+        work: Told which cells; must not depend on the order of slices, nor on how many they are.
         cells: How many there are.
     """
-    slices = [slice(start, start + CELLS_AT_ONCE) for start in range(0, cells, CELLS_AT_ONCE)]
     threads = torch.get_num_threads()
+    at_once = max(1, min(CELLS_AT_ONCE, math.ceil(cells / threads)))
+    slices = [slice(start, start + at_once) for start in range(0, cells, at_once)]
     if threads == 1 or len(slices) < 2:
         for few in slices:
             work(few)
@@ -49,7 +51,7 @@ def alone() -> None:
 @cache
 def _threads(number: int) -> ThreadPoolExecutor:
     """So many threads, which is as many as torch has in the one that asks."""
-    threads, all_there = ThreadPoolExecutor(number, "contrascope-slice", initializer=alone), Barrier(number)
+    threads, all_there = ThreadPoolExecutor(number, "contrascope-slice", initializer=alone), Barrier(number, timeout=60)
     deque(threads.map(lambda _: all_there.wait(), range(number)), maxlen=0)
     torch.set_num_threads(number)  # what was set last, by anyone, is what threads of others will start with
     return threads
