@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -86,6 +87,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         slice_by_slice(lambda _: None, 2 * CELLS_AT_ONCE)
         child = os.fork()
         if not child:
+            signal.alarm(60)  # it would wait for ever for threads that its parent has
             slice_by_slice(lambda _: None, 2 * CELLS_AT_ONCE)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0

@@ -1,4 +1,4 @@
-"""Pixels resized and their arcsinh, on a CPU at a third of what torch's own two operations take.
+"""Pixels resized and their arcsinh, on a CPU at half of what torch's own two operations take (docs/log.md).
 
 Resizing with anti-aliasing is a weighted sum over neighbours in a row, then over neighbours in a column:
 
