@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import torch
 
-from contrascope import cli, pipeline
+from contrascope import cli, pictures, pipeline
 from contrascope.errors import BenchmarkError, RunError, SettingsError
 from contrascope.judging import questions, unasked
 from contrascope.pipeline import Line
 from contrascope.registry import BENCHMARKS
 from contrascope.screen.screen import open_screen
-from contrascope.training import trainer
+from contrascope.training import callbacks
+from contrascope.training.distributed import World
 from contrascope.training.run import open_run
 
 SMALL = {
@@ -65,15 +67,15 @@ def test_a_line_that_was_stopped_while_training_goes_on_where_it_was(
     undisturbed = to_profiles(tiny_screen, tmp_path / "undisturbed", **changes)
     stopped = Line(open_screen(tiny_screen, SMALL | changes), tmp_path / "stopped", lambda text: None)
     stopped.store()
-    save, saved = trainer._Checkpoints._save, []
+    save, saved = callbacks.Checkpoints._save, []
 
-    def save_and_stop(checkpoints: trainer._Checkpoints, lightning: Any) -> None:
+    def save_and_stop(checkpoints: callbacks.Checkpoints, lightning: Any) -> None:
         save(checkpoints, lightning)
         saved.append(int(lightning.global_step))
         if len(saved) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer._Checkpoints, "_save", save_and_stop)
+    monkeypatch.setattr(callbacks.Checkpoints, "_save", save_and_stop)
     with pytest.raises(RunError, match="goes on where the training was"):
         stopped.run()
     finished = stopped.run()
@@ -348,6 +350,26 @@ def test_devices_that_cannot_be_had_are_refused_before_the_work(tiny_screen: Pat
     with pytest.raises(SettingsError, match="devices is 'all'"):
         pipeline.run_screen(tiny_screen, tmp_path / "out", devices="all")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_line_started_by_a_launcher_as_several_processes_is_refused_before_the_work(
+    tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "launched", lambda: World(rank=1, size=2))
+    with pytest.raises(SettingsError, match=r"as 2 processes.*once with --devices"):
+        pipeline.run_screen(tiny_screen, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shares", [(0.6, 0.2, 0.2), (0.8, 0.2, 0.0)])
+def test_reconstructions_are_shown_of_cells_that_were_not_trained_on(
+    tiny_screen: Path, tmp_path: Path, shares: tuple[float, float, float]
+) -> None:
+    made = to_profiles(tiny_screen, tmp_path / "out", **{"training.split": shares}).made
+    pictures._draw_reconstructions(tmp_path, made.store, made.run)
+    rows = pd.read_csv(tmp_path / "reconstructions.csv")["row"]
+    expected = "test" if shares[2] else "validation"
+    assert set(made.run.split().gather(rows.to_numpy())) == {expected}
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from contrascope.profiles import averaged, centred, typical_cells
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report
 from contrascope.report.sections import COUNTERFACTUALS
+from contrascope.sampling.split import SPLIT_NAMES, TEST, VALIDATION
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 
@@ -32,7 +33,7 @@ _OTHERS = "all others"
 def picture_names(run: Run) -> list[str]:
     """Names of the pictures that ``draw_pictures`` makes, without ending."""
     names = ["cells", "reconstructions", "training", "umap_batch", "umap_field", "umap_perturbation"]
-    return names + [COUNTERFACTUALS] * run.model.has_salient
+    return [*names, COUNTERFACTUALS] if run.model.has_salient else names
 
 
 def draw_pictures(
@@ -77,14 +78,20 @@ def _draw_cells(folder: Path, store: CropStore, shown: list[str]) -> None:
 
 
 def _draw_reconstructions(folder: Path, store: CropStore, run: Run) -> None:
-    held_out = np.flatnonzero((run.split() == "test").to_numpy())
-    rows = np.random.default_rng(0).permutation(held_out)[:_RECONSTRUCTED]
+    rows = np.random.default_rng(0).permutation(_held_out(run))[:_RECONSTRUCTED]
     images, decoded = run.reconstruct(store, rows)
     names = store.cells[rows][v.PERTURBATION].to_list()
     figure = pairs(images, decoded, channels=store.channels, rows=names, pixel_size_um=shown_pixel(store, run))
     error = np.square(images - decoded).mean((2, 3))
     errors = {f"mean squared error {name}": error[:, c] for c, name in enumerate(store.channels)}
     save_picture(figure, folder / "reconstructions", pd.DataFrame({"row": rows, v.PERTURBATION: names} | errors))
+
+
+def _held_out(run: Run) -> np.ndarray:
+    """Cells that were not trained on: those to test on, or where the split has none, those validated on."""
+    parts = run.split().to_numpy()
+    tested = np.flatnonzero(parts == SPLIT_NAMES[TEST])
+    return tested if len(tested) else np.flatnonzero(parts == SPLIT_NAMES[VALIDATION])
 
 
 def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnData, shown: list[str]) -> None:

@@ -50,7 +50,7 @@ from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
 from contrascope.thumbnails import draw_thumbnails
-from contrascope.training.distributed import Devices, asked_for
+from contrascope.training.distributed import Devices, asked_for, launched
 from contrascope.training.fit import fit
 from contrascope.training.run import Run, open_run
 
@@ -82,6 +82,7 @@ def run_screen(
     Raises:
         ContrascopeError: Any of its kinds; what is finished stays.
     """
+    _refuse_company()
     screen, out = open_screen(screen_file, overrides), local_path(out)
     # Before hours go into cells that could not be trained on, or that the run to start from does not fit.
     _refuse_unknown(screen)
@@ -100,6 +101,15 @@ def run_screen(
     page = line.report()
     line.refuse_unanswered()
     return page
+
+
+def _refuse_company() -> None:
+    """Make sure that no launcher has started this line several times over: each would write into the same folder."""
+    if (world := launched()) is not None:
+        raise SettingsError(
+            f"contrascope run was started as {world.size} processes, and is a line for one. Start it once with "
+            f"--devices, or start its stages by themselves: contrascope train and embed share what they do."
+        )
 
 
 def _refuse_unknown(screen: Screen) -> None:

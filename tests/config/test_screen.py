@@ -169,6 +169,13 @@ def test_a_file_that_is_not_there_a_folder_and_a_picture_are_refused(tmp_path: P
             load_screen_settings(path)
 
 
+def test_a_group_that_is_named_and_left_empty_is_as_if_left_out_and_can_be_overridden(tmp_path: Path) -> None:
+    empty = SCREEN | {"training": None, "annotations": None}
+    assert load_screen_settings(screen_file(tmp_path, empty)) == load_screen_settings(screen_file(tmp_path, SCREEN))
+    changed = load_screen_settings(screen_file(tmp_path, empty), {"training.epochs": 1})
+    assert changed.training == {"epochs": 1}
+
+
 def test_an_override_cannot_go_through_a_value(tmp_path: Path) -> None:
     assert "name" in complaint(tmp_path, SCREEN, {"name.first": "x"})
 

@@ -89,6 +89,7 @@ def test_an_unknown_preset_is_named_together_with_those_there_are() -> None:
         ({"image_size": 300}, "'image_size' is 300"),
         ({"batch_size": 33}, "'batch_size' is 33"),
         ({"split": (0.9, 0.2, 0.1)}, "sum to 1"),
+        ({"split": (0.9, 0, 0.1)}, "first two above 0"),
         ({"learning_rate": 0}, "'learning_rate' is 0"),
         ({"learning_rate": "quick"}, "'learning_rate' is 'quick'"),
     ],

@@ -72,6 +72,7 @@ class TestStoreFromArrays:
             (np.zeros((4, 1, 8, 8), np.uint8), {"control": [True, None] * 2}, "no control"),
             (np.zeros((4, 1, 8, 8), np.uint8), {"guide": ["a", None] * 2}, "no guide"),
             (np.zeros((4, 1, 8, 8), np.uint8), {"plate": ["a", None] * 2}, "no plate"),
+            (np.zeros((4, 1, 8, 8), np.uint8), {"batch": ["a", None] * 2}, "no batch"),
             (np.zeros((4, 1, 8, 8), np.uint8), {"split": ["a", "b"] * 2}, "column split"),
         ],
     )

@@ -154,7 +154,7 @@ def test_a_step_of_training_stays_on_the_gpu_and_waits_for_it_once(run: Run, sto
     moments = [x for x in tree_leaves(dict(optimizer.state)) if isinstance(x, Tensor)]
     gradients = [p.grad for p in module.parameters()]
     assert {(x.device, x.dtype) for x in moments + gradients} == {(GPU, torch.float32)}
-    assert gpu.waits == 1 + len(module.independence)  # for the loss, and for which pairs a median is of
+    assert gpu.waits == 1 + len(module.independence_weights)  # for the loss, and for which pairs a median is of
 
 
 @pytest.mark.parametrize("finished", RUNS, indirect=True, ids=lambda run: "-".join(map(str, run.values())))

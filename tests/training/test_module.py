@@ -247,7 +247,7 @@ def test_a_weight_on_dependence_is_felt_and_logged() -> None:
 @pytest.mark.parametrize("beta", [1.0, 16.0])
 def test_the_weight_on_dependence_rises_with_beta_to_what_was_asked_whatever_beta_is(beta: float) -> None:
     with_it, without = (module(beta=beta, beta_warmup_steps=4, independence_weight=weight) for weight in (100.0, 0.0))
-    with_it.independence = {BACKGROUND_SALIENT: 100.0}
+    with_it.independence_weights = {BACKGROUND_SALIENT: 100.0}
     ones = torch.ones(8)
     terms = Terms(ones, ones, ones, ones, ones, {BACKGROUND_SALIENT: torch.tensor(0.5)})
     for share in (0.0, 0.25, 1.0):

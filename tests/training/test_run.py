@@ -99,6 +99,17 @@ def test_a_foreign_run_json_is_refused_and_untouched(store: CropStore, train: Tr
         assert (tmp_path / "run.json").read_text() == text
 
 
+def test_a_run_json_that_is_damaged_or_lacks_something_is_an_error_of_the_run(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    file.write_text(json.dumps({key: value for key, value in run.facts.items() if key != "outcome"}))
+    with pytest.raises(RunError, match=r"does not say outcome.*train again"):
+        open_run(tmp_path / "run")
+    file.write_text("{")
+    with pytest.raises(RunError, match=r"run.json is damaged.*train again"):
+        open_run(tmp_path / "run")
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(store: CropStore, train: Train, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(RunError, match="Choose another folder"):
@@ -322,7 +333,7 @@ def test_a_misspelt_model_is_refused_before_a_run_cut_short_is_cleared(
     ("controls", "split", "lacking"),
     [
         (1, (0.5, 0.5, 0.0), "no control to train on|no perturbed cell"),
-        (30, (1.0, 0.0, 0.0), "no cell to validate on"),
+        (30, (0.999, 0.001, 0.0), "no cell to validate on"),
     ],
 )
 def test_too_few_cells_for_the_split_are_counted_out(

@@ -84,7 +84,7 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights(
     every: float,
     at: int,
 ) -> None:
-    monkeypatch.setattr("contrascope.training.trainer.CHECKPOINT_SECONDS", every)
+    monkeypatch.setattr("contrascope.training.callbacks.CHECKPOINT_SECONDS", every)
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(TrainingModule, "training_step", ends(KilledError(), at=at))
         train(store, tmp_path, **TWICE_AN_EPOCH)
@@ -207,7 +207,7 @@ def test_killed_as_soon_as_it_has_saved_it_loses_no_line_of_the_metrics(
             raise KilledError
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr("contrascope.training.trainer.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("contrascope.training.callbacks.CHECKPOINT_SECONDS", 0.0)
         patch.setattr(L.Trainer, "save_checkpoint", killed_after)
         train(store, tmp_path, **TWICE_AN_EPOCH)
     assert results(train(store, tmp_path, **TWICE_AN_EPOCH)) == results(undisturbed)
@@ -237,7 +237,7 @@ def test_sigkill_at_random_moments_changes_nothing(
         "patience": 1000,
     }
     code = (
-        "import sys, json; from contrascope import fit, open_store; import contrascope.training.trainer as t;"
+        "import sys, json; from contrascope import fit, open_store; import contrascope.training.callbacks as t;"
         "t.CHECKPOINT_SECONDS = 0.2;"
         f"fit(open_store({str(store.path)!r}), out=sys.argv[1], **json.loads(sys.argv[2]))"
     )

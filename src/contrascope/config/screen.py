@@ -255,7 +255,7 @@ def load_screen_settings(path: Path, overrides: dict[str, Any] | None = None) ->
     Raises:
         SettingsError: Not there, not YAML, an unknown key, an unset ``${VAR}``.
     """
-    values = read_yaml(path)
+    values = {key: value for key, value in read_yaml(path).items() if value is not None}  # "training:" and no more
     for key, value in (overrides or {}).items():
         _set_dotted(values, key, value)
     settings = validated(ScreenSettings, _expanded(values, path), where=str(path))
@@ -265,7 +265,9 @@ def load_screen_settings(path: Path, overrides: dict[str, Any] | None = None) ->
 def _set_dotted(values: dict[str, Any], key: str, value: object) -> None:
     *parents, last = key.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
         if not isinstance(values, dict):
             raise SettingsError(f"'{key}' cannot be set: '{parent}' is not a group of settings.")
     values[last] = value

@@ -64,15 +64,15 @@ def fingerprint(values: object) -> str:
 
 def _sentence(error: Any, kind: type[BaseModel]) -> str:
     """One pydantic complaint as a sentence."""
-    where = ".".join(str(part) for part in error["loc"]) or "settings"
+    where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = _keys_at(kind, error["loc"][:-1])
         return f"'{where}' is not a setting" + (f"; known here: {', '.join(known)}." if known else ".")
     if error["type"] == "missing":
         return f"'{where}' is missing."
     if error["type"] == "value_error":
-        return f"'{where}': {error['ctx']['error']}."
-    return f"'{where}' is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
+        return f"'{where}': {error['ctx']['error']}." if where else f"{error['ctx']['error']}."
+    return f"'{where or 'settings'}' is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
 
 
 def _keys_at(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

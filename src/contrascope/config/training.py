@@ -71,7 +71,7 @@ class TrainingSettings(Settings):
         salient_reference: Where the embedding's salient space is measured from. ``origin``: posterior means as they
             are. ``matched``: less what controls of the same background (and technical) means have on average, so that
             what controls vary in together in all spaces is gone from it (``models/matched.py``).
-        split: Shares of cells to train on, to validate on while training, and to test on.
+        split: Shares of cells to train on, to validate on while training, and to test on; only the last may be 0.
         split_by: What is split: single cells, or whole guides, wells or plates.
         validations_per_epoch: How often the validation loss is looked at, as nearly as whole steps allow: with all of
             beta, and a mean over held-out cells as the screen has them, where batches of training are half controls.
@@ -140,8 +140,10 @@ class TrainingSettings(Settings):
     @field_validator("split")
     @classmethod
     def _shares_sum_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or split[0] == 0:
-            raise ValueError(f"split is train, validation, test shares that sum to 1, not {split}")
+        if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or 0 in split[:2]:
+            raise ValueError(
+                f"split is train, validation, test shares that sum to 1, the first two above 0, not {split}"
+            )
         return split
 
 

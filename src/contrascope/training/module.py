@@ -59,7 +59,7 @@ class TrainingModule(L.LightningModule):
         super().__init__()
         self.model, self.transform, self.settings, self.steps = model, transform, settings, steps
         self.technical, self.world, self.log_every = technical, world, log_every
-        self.independence = independence_weights(model, settings)
+        self.independence_weights = independence_weights(model, settings)
         self.warmup = warmup_within(settings.beta_warmup_steps, steps=steps)
         self._noise_state: Tensor | None = None
         self._gone_on_from = 0
@@ -93,7 +93,8 @@ class TrainingModule(L.LightningModule):
             _refuse_pixels(batch, self.world)
             raise RunError(
                 f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
-                f"Lower training.learning_rate (it is {s.learning_rate:g}) or training.gradient_clip, and train again."
+                f"Lower training.learning_rate (it is {s.learning_rate:g}) or "
+                f"{'set' if s.gradient_clip is None else 'lower'} training.gradient_clip, and train again."
             )
         if (self.global_step + 1) % self.log_every == 0:
             self._log(terms, batch, "train", loss=loss, beta=beta)
@@ -137,11 +138,11 @@ class TrainingModule(L.LightningModule):
         return batch if self.technical is None else self.technical.batch(batch)
 
     def _terms(self, batch: Batch, noise: torch.Generator) -> Terms:
-        return objective(self.model, batch, generator=noise, independence=self.independence)
+        return objective(self.model, batch, generator=noise, independence=self.independence_weights)
 
     def _loss(self, terms: Terms, *, beta: float) -> Tensor:
         s, risen = self.settings, beta / self.settings.beta
-        independence = {name: risen * weight for name, weight in self.independence.items()}
+        independence = {name: risen * weight for name, weight in self.independence_weights.items()}
         return terms.total(beta=beta, wasserstein_weight=s.wasserstein_weight, independence=independence).mean()
 
     def configure_optimizers(self) -> Any:

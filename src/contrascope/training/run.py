@@ -30,7 +30,7 @@ from safetensors.torch import load_file
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.config import TrainingSettings, validated
-from contrascope.errors import RunError
+from contrascope.errors import RunError, StoreError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
 from contrascope.models.matched import MatchedControls
 from contrascope.models.variants import build_model
@@ -45,11 +45,13 @@ FORMAT = 1
 """Of ``run.json``."""
 VIEWS = "views"
 """Key in ``matched.safetensors``: from how many sides the controls were seen."""
+_SAID = {"model", "settings", "channels", "crop_size", "perturbations", "store", "fingerprint", "versions"}
+_SAID |= {"transform", "technical", "outcome"}
 AS_IT_WAS = {"beta": 1.0, "encoders": "apart", "views": 1, "salient_reference": "origin"}
 """What holds for a run that does not say it: what all had before these could be set."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A finished training.
 
@@ -245,6 +247,7 @@ class Run:
         """
         if not self.model.has_salient:
             raise RunError(f"A {self.model_name} has no salient space. Train an mcvae, or another with that space.")
+        self._check_rows(store, rows)
         effect = np.zeros(self.model.sizes[v.BACKGROUND]) if background_effect is None else background_effect
         if np.shape(effect) not in ((size := self.model.sizes[v.BACKGROUND],), (len(rows), size)):
             raise RunError(
@@ -363,7 +366,17 @@ def open_run(path: str | Path) -> Run:
     path = local_path(path).absolute()  # a notebook may change its folder
     if not (path / FACTS).is_file():
         raise RunError(f"{path} holds no finished run. Train one with `contrascope train STORE --out {path}`.")
-    facts = read_json(path / FACTS)
+    try:
+        facts = read_json(path / FACTS)
+    except StoreError:
+        raise RunError(
+            f"{path / FACTS} is damaged. Copy the run with all of its files, or delete it and train again."
+        ) from None
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise RunError(f"{path / FACTS} is no run that this version can read. Choose another folder, or train again.")
+    if lacking := sorted(_SAID - facts.keys()):
+        raise RunError(
+            f"{path / FACTS} does not say {', '.join(lacking)}: it was changed after it was written. Copy the run with "
+            f"all of its files, or delete it and train again."
+        )
     return Run(path, facts)
