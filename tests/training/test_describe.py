@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from contrascope.config import training_settings
 from contrascope.store.store import CropStore
-from contrascope.training.describe import changed_settings, described, description, latent_statistics
+from contrascope.training.describe import changed_settings, described, description, idle_settings, latent_statistics
 from contrascope.training.run import Run
 
 Train = Callable[..., Run]
@@ -21,6 +21,17 @@ def test_settings_that_differ_from_the_preset_make_the_run_again(run: Run) -> No
     assert training_settings(120, preset="auto", **changed) == run.settings
     assert "learning_rate" not in changed
     assert changed["image_size"] == 16
+
+
+def test_changed_settings_that_the_model_has_no_use_for_are_named(
+    run: Run, store: CropStore, train: Train, tmp_path: Path
+) -> None:
+    assert idle_settings(run) == []
+    changes = {"wasserstein_weight": 4.0, "independence_weight": 5.0, "technical_size": 2, "control_prior": "learned"}
+    assert set(idle_settings(train(store, tmp_path / "vae", model="vae", **changes))) == set(changes)
+    mcvae = train(store, tmp_path / "mcvae", epochs=1, **changes)
+    assert idle_settings(mcvae) == ["technical_size"]
+    assert description(mcvae)["of these without effect on this model"] == ["technical_size"]
 
 
 def test_latent_statistics_are_of_the_weights_that_are_kept(run: Run) -> None:

@@ -360,6 +360,23 @@ def test_an_error_of_all_is_said_by_the_first_alone(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize("error", [RunError("x"), ValueError("x"), KeyboardInterrupt()])
+def test_whatever_ends_the_first_process_ends_those_that_wait_for_it(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda values, src: said.extend(values))
+    with pytest.raises(type(error)):
+        distributed.first(World(rank=0, size=2), fail)
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda values, src: values.__setitem__(0, said[0]))
+    with pytest.raises(SystemExit):
+        distributed.first(World(rank=1, size=2), fail)
+
+
 def test_damage_that_one_process_finds_is_said_there() -> None:
     with pytest.raises(StoreError), said_once(World(rank=1, size=2)):
         raise StoreError("x")

@@ -45,7 +45,14 @@ __all__ = ["embed", "embed_to_file"]
 
 @overload
 def embed(
-    store: CropStore, run: Run, *, baselines: bool = True, uncertainty: bool = False, error: bool = False
+    store: CropStore | str | Path,
+    run: Run | str | Path,
+    *,
+    baselines: bool = True,
+    uncertainty: bool = False,
+    error: bool = False,
+    out: None = None,
+    devices: Devices = 1,
 ) -> ad.AnnData: ...
 
 
@@ -149,7 +156,7 @@ def embed_to_file(
     if (number := asked_for(devices, 1, None) if world is None else world.size) > 1:
         raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
     path = writable(path)
-    cells = embed(store, run, **wanted)
+    cells = embed(store, run, out=None, **wanted)
     write_anndata(cells, path)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
 

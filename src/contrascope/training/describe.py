@@ -9,7 +9,9 @@ import yaml
 
 from contrascope.config import PRESETS
 from contrascope.training.files import METRICS, WEIGHTS
+from contrascope.training.module import asks_how_imaged
 from contrascope.training.run import Run
+from contrascope.vocabulary import BACKGROUND
 
 
 def described(run: Run) -> str:
@@ -28,6 +30,7 @@ def description(run: Run) -> dict[str, Any]:
         **started,
         "preset": run.settings.preset,
         "settings that differ from it": changed_settings(run),
+        **({"of these without effect on this model": idle} if (idle := idle_settings(run)) else {}),
         "outcome": facts["outcome"],
         "latent spaces": latent_statistics(run),
         "size": _size(run),
@@ -42,6 +45,26 @@ def changed_settings(run: Run) -> dict[str, Any]:
     changed = [name for name, value in settings.items() if name in preset and value != preset[name]]
     said = run.settings.model_dump(mode="json")
     return {name: said[name] for name in changed}
+
+
+def idle_settings(run: Run) -> list[str]:
+    """Settings that differ from the preset, and that a model of this kind has no use for."""
+    model, settings = run.model, run.settings
+    idle: set[str] = set()
+    if not model.has_salient:
+        idle |= {"wasserstein_weight", "salient_reference", "independence", "independence_weight"}
+        idle |= {"salient_technical_weight"}
+    if settings.independence_weight == 0:
+        idle |= {"independence"}
+    if not model.has_technical:
+        idle |= {"technical_size", "technical_perturbation_weight"}
+    if not asks_how_imaged(model, settings):
+        idle |= {"technical"}
+    if len(model.sizes) == 1:
+        idle |= {"encoders"}
+    if not list(model.priors[BACKGROUND].parameters()):
+        idle |= {"control_prior"}
+    return [name for name in changed_settings(run) if name in idle]
 
 
 def latent_statistics(run: Run) -> dict[str, float]:

@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from torch import distributed
 
-from contrascope.errors import ContrascopeError, LostError, RunError, SettingsError
+from contrascope.errors import LostError, RunError, SettingsError
 from contrascope.vocabulary import Share
 
 T = TypeVar("T")
@@ -211,22 +211,20 @@ def first(world: World, action: Callable[[], object]) -> None:
     """Let the first process do something while the others wait; what it cannot do ends all of them.
 
     Raises:
-        ContrascopeError: In the first process, the action's own.
-        SystemExit: In the others, where the first has such an error.
+        Exception: In the first process, the action's own.
+        SystemExit: In the others, where the first has one.
     """
-    failed: list[object] = [None]
+    failed: list[object] = [True]
     if world.rank == 0:
         try:
             action()
-        except ContrascopeError as error:
-            failed = [str(error)]
-            raise
+            failed = [False]
         finally:
             if world.size > 1:
                 distributed.broadcast_object_list(failed, src=0)
     else:
         distributed.broadcast_object_list(failed, src=0)
-        if failed[0] is not None:
+        if failed[0]:
             raise SystemExit(1)
 
 
