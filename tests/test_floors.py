@@ -14,7 +14,7 @@ SOURCE = Path(contrascope.__file__).parent
 FLOORS = (
     ("errors", "vocabulary"),
     ("addresses",),
-    ("allocator", "arguments", "compiled", "config", "cores", "litter", "registry", "progress"),
+    ("allocator", "compiled", "config", "cores", "litter", "registry", "progress"),
     ("shown", "tables"),
     ("screen",),
     ("store", "models"),
@@ -23,19 +23,9 @@ FLOORS = (
     ("training", "benchmarks"),
     ("figures", "embedding"),
     ("report", "contrast"),
-    ("judging", "notebook", "pictures", "thumbnails", "view"),
-    ("cards", "finished", "stages"),
-    ("screen_page", "screen_run"),
-    ("made_from",),
-    (
-        "pipeline",
-        "commands_benchmark",
-        "commands_features",
-        "commands_find",
-        "commands_import",
-        "commands_reduce",
-        "commands_view",
-    ),
+    ("notebook", "view"),
+    ("line",),
+    ("pipeline", "commands"),
     ("cli", "__init__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

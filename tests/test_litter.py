@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from contrascope.line.stages import Stages
 from contrascope.litter import is_bare, is_litter
 from contrascope.screen.simulation.write import prepare_folder
-from contrascope.stages import Stages
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "._Cells.csv", "Thumbs.db", "desktop.ini"])

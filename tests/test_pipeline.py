@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 import torch
 
-from contrascope import cli, pictures, pipeline
+from contrascope import cli, pipeline
 from contrascope.errors import BenchmarkError, RunError, SettingsError
-from contrascope.judging import questions, unasked
+from contrascope.line import pictures
+from contrascope.line.judging import questions, unasked
 from contrascope.pipeline import Line
 from contrascope.registry import BENCHMARKS
 from contrascope.screen.screen import open_screen
@@ -44,7 +45,7 @@ def test_a_huge_screen_is_embedded_into_a_folder_and_its_profiles_come_from_sums
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = to_profiles(tiny_screen, tmp_path / "small")
-    monkeypatch.setattr("contrascope.finished.CELLS_IN_MEMORY", 10)
+    monkeypatch.setattr("contrascope.line.finished.CELLS_IN_MEMORY", 10)
     huge = to_profiles(tiny_screen, tmp_path / "huge")
     folder = tmp_path / "huge" / "embedding"
     assert {path.name for path in folder.iterdir()} == {"cells.zarr", "cells.sums.zarr"}
@@ -181,7 +182,7 @@ def test_a_finished_run_is_kept_until_the_one_that_takes_its_place_is_finished(
 ) -> None:
     first = to_profiles(tiny_screen, tmp_path / "line").made.run
     with pytest.raises(RunError, match=r"split .* leaves no cell to validate on"):
-        to_profiles(tiny_screen, tmp_path / "line", **{"training.split": [0.9, 0.0, 0.1]})
+        to_profiles(tiny_screen, tmp_path / "line", **{"training.split": [0.9, 1e-5, 0.09999]})
     assert open_run(first.path).fingerprint == first.fingerprint
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         patch.setattr("contrascope.training.fit.write_parquet", lambda *_: 1 / 0)
@@ -226,7 +227,7 @@ def test_a_screen_file_asks_for_how_sure_the_model_is_of_each_cell(
     plain = to_profiles(tiny_screen, tmp_path / "small").made.cells
     asked: dict[str, object] = {"embedding": {"uncertainty": True, "error": True}}
     for most in (1_000_000, 10):
-        monkeypatch.setattr("contrascope.finished.CELLS_IN_MEMORY", most)
+        monkeypatch.setattr("contrascope.line.finished.CELLS_IN_MEMORY", most)
         made = to_profiles(tiny_screen, tmp_path / ("small" if most > 10 else "huge"), **asked).made
         assert {"background_sd", "salient_sd"} <= made.cells.obsm.keys() - plain.obsm.keys()
         assert (made.cells.obs["reconstruction_error"] > 0).all()
@@ -288,7 +289,7 @@ def test_the_report_is_written_again_when_the_screen_file_says_something_else(
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "screen_page", lambda made: f"{made.settings.name}: {sorted(made.results)}")
-    monkeypatch.setattr("contrascope.judging.needed_by", lambda name: [] if name == "artifacts" else ["all"])
+    monkeypatch.setattr("contrascope.line.judging.needed_by", lambda name: [] if name == "artifacts" else ["all"])
     complexes = str(tiny_screen.parent / "complexes.gmt")
 
     def report(**changes: object) -> str:
@@ -306,7 +307,7 @@ def test_what_cellprofiler_measures_is_judged_beside_the_learned_spaces_on_the_s
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_MEASURING", 1)
-    monkeypatch.setattr("contrascope.judging.needed_by", lambda name: [] if name == "artifacts" else ["all"])
+    monkeypatch.setattr("contrascope.line.judging.needed_by", lambda name: [] if name == "artifacts" else ["all"])
     asked: dict[str, object] = {"features": {"features": "fast", "components": 5, "batch": "plate"}, "benchmarks": {}}
     line = to_profiles(tiny_screen, tmp_path / "out", **asked)
     reduced = line.features()
@@ -336,7 +337,7 @@ def test_devices_of_the_command_train_and_embed_what_is_large(
     fit, embed = pipeline.fit, pipeline.embed
     monkeypatch.setattr(pipeline, "fit", lambda *a, **k: asked.append(k.pop("devices")) or fit(*a, **k))
     monkeypatch.setattr(pipeline, "embed", lambda *a, **k: asked.append(k.pop("devices")) or embed(*a, **k))
-    monkeypatch.setattr("contrascope.finished.CELLS_IN_MEMORY", 10)
+    monkeypatch.setattr("contrascope.line.finished.CELLS_IN_MEMORY", 10)
     monkeypatch.setattr(Line, "profiles", lambda line: pytest.fail("far enough"))
     settings = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
     words = ["contrascope", "run", str(tiny_screen), "--out", str(tmp_path / "out"), "--devices", given, *settings]

@@ -20,16 +20,14 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contrascope import (
-    commands_benchmark,
-    commands_features,
-    commands_find,
-    commands_import,
-    commands_reduce,
-    commands_view,
-)
 from contrascope.addresses import is_url, local_path
-from contrascope.arguments import number_or_name, settings_in
+from contrascope.commands.arguments import Facts, Json, Quiet, ScreenFile, Sets, Store, number_or_name, settings_in
+from contrascope.commands.benchmark import benchmark
+from contrascope.commands.features import features
+from contrascope.commands.find_cells import find_cells
+from contrascope.commands.import_crops import import_crops
+from contrascope.commands.reduce import match_features, reduce_features
+from contrascope.commands.view import view
 from contrascope.errors import ContrascopeError, SettingsError
 
 app = typer.Typer(
@@ -39,15 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")]
-Json = Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the screen file, such as crop.size=64."),
-]
-Store = Annotated[str, typer.Argument(metavar="STORE", help="A crop store: its folder, or a URL such as s3://...")]
-ScreenFile = Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="The screen file.")]
 
 
 @app.command()
@@ -175,11 +164,11 @@ def train(
     Example: contrascope train cells.zarr --out runs/mcvae --set epochs=20 --devices 2
     """
     from contrascope.store.store import open_store
-    from contrascope.training.distributed import launched, said_once
+    from contrascope.training.distributed import errors_once, launched
     from contrascope.training.fit import fit
 
     others = (world := launched()) is not None and world.rank > 0
-    with _telling(quiet or others), said_once(world):
+    with _telling(quiet or others), errors_once(world):
         changes = settings_in(settings)
         if own := sorted(
             {"store", "out", "model", "preset", "devices", "nodes", "start_from", "loggers"} & changes.keys()
@@ -220,16 +209,17 @@ def embed(
     """
     from contrascope.embedding import embed_to_file
     from contrascope.store.store import open_store
-    from contrascope.training.distributed import launched, said_once
+    from contrascope.training.distributed import errors_once, launched
     from contrascope.training.run import open_run
 
     others = (world := launched()) is not None and world.rank > 0
-    with _telling(quiet or others), said_once(world):
+    with _telling(quiet or others), errors_once(world):
         out = local_path(out)  # before the work
         crops, wanted = open_store(store), {"baselines": baselines, "uncertainty": uncertainty, "error": error}
         spaces = embed_to_file(crops, open_run(run), out, devices=number_or_name(devices), **wanted)
     if not others:
-        _last(json_, {"cells": str(out), "n": len(crops), "spaces": spaces}, f"{out}: {len(crops):,} cells, {spaces}")
+        matrices = ", ".join(f"{name} ({size})" for name, size in sorted(spaces.items()))
+        _last(json_, {"cells": str(out), "n": len(crops), "spaces": spaces}, f"{out}: {len(crops):,} cells, {matrices}")
 
 
 @app.command()
@@ -248,7 +238,7 @@ def profile(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """What each perturbation or guide does, relative to the controls.
+    """Profiles: the mean of each perturbation's or guide's cells, as z-scores; controls are a row of their own.
 
     Cells are read a block at a time, however many there are.
 
@@ -335,54 +325,34 @@ def verify(
     _last(json_, {"store": str(store), "sound": True}, f"{store} is sound: every file is what was written.")
 
 
-@app.command()
-@wraps(commands_benchmark.benchmark)
-def benchmark(*arguments: Any, **options: Any) -> None:
-    """See ``commands_benchmark``."""
-    _said(commands_benchmark.benchmark, *arguments, **options)
+def _answered(command: Callable[..., tuple[Facts, str]]) -> Callable[..., None]:
+    """The command of a function that answers with facts and a text: run with progress, its last line printed."""
+
+    @wraps(command)
+    def answer(*arguments: Any, **options: Any) -> None:
+        with _telling(options["quiet"]):
+            facts, text = command(*arguments, **options)
+        _last(options["json_"], facts, text)
+
+    return answer
 
 
-@app.command()
-@wraps(commands_features.features)
-def features(*arguments: Any, **options: Any) -> None:
-    """See ``commands_features``."""
-    _said(commands_features.features, *arguments, **options)
+for _name, _command in (
+    ("benchmark", benchmark),
+    ("features", features),
+    ("import-crops", import_crops),
+    ("find-cells", find_cells),
+    ("match-features", match_features),
+    ("reduce-features", reduce_features),
+):
+    app.command(_name)(_answered(_command))
 
 
-@app.command("import-crops")
-@wraps(commands_import.import_crops)
-def import_crops(*arguments: Any, **options: Any) -> None:
-    """See ``commands_import``."""
-    _said(commands_import.import_crops, *arguments, **options)
-
-
-@app.command("find-cells")
-@wraps(commands_find.find_cells)
-def find_cells(*arguments: Any, **options: Any) -> None:
-    """See ``commands_find``."""
-    _said(commands_find.find_cells, *arguments, **options)
-
-
-@app.command("match-features")
-@wraps(commands_reduce.match_features)
-def match_features(*arguments: Any, **options: Any) -> None:
-    """See ``commands_reduce``."""
-    _said(commands_reduce.match_features, *arguments, **options)
-
-
-@app.command("reduce-features")
-@wraps(commands_reduce.reduce_features)
-def reduce_features(*arguments: Any, **options: Any) -> None:
-    """See ``commands_reduce``."""
-    _said(commands_reduce.reduce_features, *arguments, **options)
-
-
-@app.command()
-@wraps(commands_view.view)
-def view(*arguments: Any, **options: Any) -> None:
-    """See ``commands_view``."""
+@app.command("view")
+@wraps(view)
+def _view(*arguments: Any, **options: Any) -> None:
     with _telling(options["quiet"]):
-        made, facts, text = commands_view.view(*arguments, **options)
+        made, facts, text = view(*arguments, **options)
     with suppress(KeyboardInterrupt):  # how a view ends, from the moment it is said to be there
         _last(options["json_"], facts, text)
         made.serve()
@@ -414,13 +384,6 @@ def _complain(text: str) -> None:
     console = Console(stderr=True, soft_wrap=True, emoji=False)
     console.print(" ".join(text.split()), markup=False, highlight=False)
     sys.exit(1)
-
-
-def _said(command: Callable[..., tuple[dict[str, Any], str]], *arguments: Any, **options: Any) -> None:
-    """Run a command that answers with facts and a text, with progress, and print its last line."""
-    with _telling(options["quiet"]):
-        facts, text = command(*arguments, **options)
-    _last(options["json_"], facts, text)
 
 
 def _simulated(out: Path, preset: str, seed: int, say: Any) -> Path:

@@ -17,11 +17,9 @@ from typing import Any
 
 import anndata as ad
 
-from contrascope import judging
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
-from contrascope.cards import draw_cards
 from contrascope.config import ScreenSettings, training_settings
 from contrascope.cores import cores
 from contrascope.embedding import embed
@@ -29,9 +27,15 @@ from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import BenchmarkError, RunError, SettingsError, first_few
 from contrascope.features.parts import measure_cells
 from contrascope.features.reduce import account, reduce_features
-from contrascope.finished import Finished
-from contrascope.made_from import MadeFrom
-from contrascope.pictures import draw_pictures, picture_names, save_picture
+from contrascope.line import judging
+from contrascope.line.cards import draw_cards
+from contrascope.line.finished import Finished
+from contrascope.line.made_from import MadeFrom
+from contrascope.line.page import screen_page
+from contrascope.line.pictures import draw_pictures, picture_names, save_picture
+from contrascope.line.stages import Stages, key
+from contrascope.line.thumbnails import draw_thumbnails
+from contrascope.line.training_run import parent_run, room_for
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import By
 from contrascope.profiles.maps import mapped_rows
@@ -41,16 +45,12 @@ from contrascope.registry import ARCHITECTURES, MODELS
 from contrascope.report.quality_page import quality_figures
 from contrascope.report.sheets import INDEX, read_sheets
 from contrascope.screen.screen import Screen, open_screen
-from contrascope.screen_page import screen_page
-from contrascope.screen_run import parent_run, room_for
-from contrascope.stages import Stages, key
 from contrascope.store.crops import extract_crops
 from contrascope.store.files import write_bytes
 from contrascope.store.store import CropStore, open_store
 from contrascope.store.writer import remove_store
 from contrascope.tables import read_anndata, write_anndata
-from contrascope.thumbnails import draw_thumbnails
-from contrascope.training.distributed import Devices, asked_for, launched
+from contrascope.training.distributed import Devices, devices_per_node, launched
 from contrascope.training.fit import fit
 from contrascope.training.run import Run, open_run
 
@@ -172,7 +172,7 @@ class Line:
     devices: Devices = 1
 
     def __post_init__(self) -> None:
-        asked_for(self.devices, 1, None)  # before the work
+        devices_per_node(self.devices, 1, None)  # before the work
         self._stages = Stages(self.out, inputs=self.screen.inputs, name=self.settings.name)
         self.made = Finished(self.settings, self.out)
         self.made_from = MadeFrom(self.screen, self.made, self._stages)
@@ -242,7 +242,7 @@ class Line:
             if "cells" in self._stages and self._stages["cells"] != made_from:
                 remove_cells(path)
             self._stages.set("cells", made_from)  # before the work: an unfinished folder is gone on with
-            embed(self.made.store, self.made.run, out=path, devices=asked_for(self.devices, 1, None), **wanted)
+            embed(self.made.store, self.made.run, out=path, devices=devices_per_node(self.devices, 1, None), **wanted)
             cells = read_anndata(path)
         else:
             cells = embed(self.made.store, self.made.run, **wanted)
@@ -377,7 +377,7 @@ class Line:
         Raises:
             BenchmarkError: There is such a question.
         """
-        asked = {name: why for name, why in self.made.not_asked.items() if judging.is_named(name, self.settings)}
+        asked = {name: why for name, why in self.made.unanswered.items() if judging.is_named(name, self.settings)}
         if asked:
             raise BenchmarkError(
                 f"{' '.join(f'The benchmark {name} could not be computed: {why}' for name, why in asked.items())} The "

@@ -204,6 +204,12 @@ def test_what_cannot_be_compared_is_said() -> None:
     data.obs["well"] = data.obs["perturbation"]
     with pytest.raises(BenchmarkError, match="within='plate'"):
         hits(data, within="well")
+    data.obs["batch"] = data.obs["well"]
+    with pytest.raises(BenchmarkError, match="within='plate'"):
+        hits(data)
+    data.obs["plate"] = "P1"
+    assert any("permuted within plates" in note for note in hits(data, permutations=19).notes)
+    del data.obs["batch"]
     with pytest.raises(BenchmarkError, match="'wall'"):
         hits(data, replicates="wall")
     data.obsm["salient"] = np.ones((data.n_obs, 2))

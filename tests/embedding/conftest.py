@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
     "views": 1,
     "salient_reference": "origin",
 }
-"""Posterior means as they are, which a loop can follow; ``test_spaces.py`` has the others."""
+"""Posterior means as they are, which a loop can follow; ``test_cell_encoder.py`` has the others."""
 
 
 def cell_table(n: int) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from contrascope.embedding import embed, embed_to_file, prediction
-from contrascope.embedding.spaces import intensity_statistics
+from contrascope.embedding.cell_encoder import intensity_statistics
 from contrascope.errors import RunError, SettingsError, StoreError
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
@@ -292,7 +292,7 @@ def small_store(path: Path, **columns: pl.Series) -> CropStore:
 
 
 def test_a_url_to_fill_is_refused_before_the_work(store: CropStore, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contrascope.embedding.Spaces", None)
+    monkeypatch.setattr("contrascope.embedding.CellEncoder", None)
     with pytest.raises(SettingsError, match=r"s3://bucket/cells.zarr is a URL"):
         embed(store, run, out="s3://bucket/cells.zarr")
 

@@ -6,26 +6,28 @@ import numpy as np
 import pytest
 import torch
 
+from contrascope.embedding.cell_encoder import CellEncoder
 from contrascope.embedding.prediction import predict
-from contrascope.embedding.spaces import Spaces
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 
 
-def kept(spaces: Spaces, store: CropStore, chunks: dict[int, range]) -> dict[int, dict[str, np.ndarray]]:
+def kept(spaces: CellEncoder, store: CropStore, chunks: dict[int, range]) -> dict[int, dict[str, np.ndarray]]:
     found: dict[int, dict[str, np.ndarray]] = {}
     predict(spaces, store, chunks, keep=lambda chunk, values: found.update({chunk: values}), finish=lambda: None)
     return found
 
 
 @pytest.fixture
-def spaces(long_run: Run, long_store: CropStore) -> Spaces:
+def spaces(long_run: Run, long_store: CropStore) -> CellEncoder:
     settings = long_run.facts["settings"] | {"precision": "bf16"}
     run = Run(long_run.path, long_run.facts | {"settings": settings})
-    return Spaces(run, long_store, baselines=False, uncertainty=True, error=True)
+    return CellEncoder(run, long_store, baselines=False, uncertainty=True, error=True)
 
 
-def test_chunks_are_kept_whole_in_order_and_know_nothing_of_each_other(spaces: Spaces, long_store: CropStore) -> None:
+def test_chunks_are_kept_whole_in_order_and_know_nothing_of_each_other(
+    spaces: CellEncoder, long_store: CropStore
+) -> None:
     both = kept(spaces, long_store, {3: range(600), 7: range(1_000, 1_300)})
     assert list(both) == [3, 7]
     assert both[3]["salient"].shape == (600, 3)
@@ -34,7 +36,7 @@ def test_chunks_are_kept_whole_in_order_and_know_nothing_of_each_other(spaces: S
         np.testing.assert_array_equal(both[7][name], values)
 
 
-def test_the_number_of_threads_changes_no_bit_and_is_put_back(spaces: Spaces, long_store: CropStore) -> None:
+def test_the_number_of_threads_changes_no_bit_and_is_put_back(spaces: CellEncoder, long_store: CropStore) -> None:
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
@@ -48,7 +50,7 @@ def test_the_number_of_threads_changes_no_bit_and_is_put_back(spaces: Spaces, lo
             np.testing.assert_array_equal(other[name], values)
 
 
-def test_it_finishes_once_after_the_last_chunk(spaces: Spaces, long_store: CropStore) -> None:
+def test_it_finishes_once_after_the_last_chunk(spaces: CellEncoder, long_store: CropStore) -> None:
     seen: list[object] = []
     chunks = {0: range(40), 1: range(40, 80)}
     predict(spaces, long_store, chunks, keep=lambda chunk, _: seen.append(chunk), finish=lambda: seen.append("end"))

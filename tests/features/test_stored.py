@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import contrascope.profiles.blocks as blocks_module
-from contrascope.commands_reduce import reduce_features as command
+from contrascope.commands.reduce import reduce_features as command
 from contrascope.errors import BenchmarkError, SettingsError
 from contrascope.features import outcome
 from contrascope.features.outcome import write_measured

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from contrascope.models.contrastive import Normal, Posterior
-from contrascope.models.matched import RIDGE, MatchedControls, matched_controls, matched_in
+from contrascope.models.matched import RIDGE, MatchedControls, fitted_controls, matched_in
 
 
 def codes(n: int = 600, *, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -24,7 +24,7 @@ def codes(n: int = 600, *, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def fitted(z: Tensor, s: Tensor) -> MatchedControls:
     """On cells of rows 0, 10, 20, ..."""
-    return matched_controls(z, s, 10 * torch.arange(len(z)))
+    return fitted_controls(z, s, 10 * torch.arange(len(z)))
 
 
 def test_it_is_kernel_ridge_regression_as_scikit_learn_has_it() -> None:
@@ -60,7 +60,7 @@ def test_what_a_perturbation_adds_stays() -> None:
 def test_a_control_that_was_fitted_on_is_compared_with_all_others() -> None:
     z, s = codes(60)
     model = fitted(z, s)
-    left = model.left(z, s, 10 * torch.arange(60))
+    left = model.residual(z, s, 10 * torch.arange(60))
     gamma, mean = 1 / model.width.item(), s.mean(0).numpy()
     for i in (0, 17, 59):
         others = np.delete(np.arange(60), i)
@@ -74,7 +74,11 @@ def test_cells_that_are_nothing_but_controls_lie_as_close_as_those_that_were_fit
     model = fitted(z, s)
     new, own, in_sight = (
         rest.square().median(0).values
-        for rest in (model.left(*codes(4_000, seed=1), None), model.left(z, s, 10 * torch.arange(400)), s - model(z))
+        for rest in (
+            model.residual(*codes(4_000, seed=1), None),
+            model.residual(z, s, 10 * torch.arange(400)),
+            s - model(z),
+        )
     )
     assert ((own / new > 0.8) & (own / new < 1.25)).all()
     assert (in_sight / new < 0.85).all()  # in sight of themselves they would seem closer
@@ -83,9 +87,9 @@ def test_cells_that_are_nothing_but_controls_lie_as_close_as_those_that_were_fit
 def test_cells_of_another_store_are_nobody_it_was_fitted_on() -> None:
     z, s = codes(50)
     model = fitted(z, s)
-    assert torch.equal(model.left(z, s, None), s - model(z))
-    assert torch.equal(model.left(z, s, 10 * torch.arange(50) + 3), s - model(z))
-    assert torch.equal(model.left(z[:2], s[:2], torch.tensor([10**9, 5])), s[:2] - model(z[:2]))
+    assert torch.equal(model.residual(z, s, None), s - model(z))
+    assert torch.equal(model.residual(z, s, 10 * torch.arange(50) + 3), s - model(z))
+    assert torch.equal(model.residual(z[:2], s[:2], torch.tensor([10**9, 5])), s[:2] - model(z[:2]))
 
 
 def test_where_controls_do_not_go_nothing_but_their_mean_is_taken_off() -> None:

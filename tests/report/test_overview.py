@@ -20,7 +20,7 @@ def test_hits_and_what_kind_they_are(gathered, results) -> None:
     first, second = overview(results, perturbation_frame(gathered, results))
     assert "2 of 6 perturbations do something" in first and "q ≤ .05 by permuted cells and by permuted guides" in first
     assert "0 in both spaces, 2 in the salient space alone, 0 in the background alone" in first
-    assert "Of these 2, 1 is novel" in second and "1 shifts cells" in second and "0 in between" in second
+    assert "Of these 2, 1 is novel" in second and "0 shift cells" in second and "1 in between" in second
 
 
 def test_a_model_of_one_space_is_told_of_as_such(gathered, results, make_result) -> None:
@@ -40,7 +40,7 @@ def test_without_hits_nothing_is_said_of_novelty(gathered, results) -> None:
 
 
 def test_what_was_not_asked_is_told_with_its_reason(gathered) -> None:
-    (only,) = overview({}, perturbation_frame(gathered, {}), not_asked={"hits": "Too few controls."})
+    (only,) = overview({}, perturbation_frame(gathered, {}), unanswered={"hits": "Too few controls."})
     assert only == "Which perturbations do anything was not asked. Too few controls."
 
 
@@ -56,6 +56,7 @@ def test_small_p_of_control_guides_are_told_where_p_is_of_cells(gathered, result
 @pytest.mark.parametrize(
     ("auroc", "words"),
     [
+        (0.599, "can be read in part from the salient space: AUROC .60 (.60 to .75)"),
         (0.55, "can hardly be read from the salient space: AUROC .55 (below .60)"),
         (0.65, "can be read in part from the salient space: AUROC .65 (.60 to .75)"),
         (0.9, "can be read well from the salient space: AUROC .90 (.75 or more)"),

@@ -24,7 +24,18 @@ def test_a_novel_hit() -> None:
 
 
 def test_a_shift_says_which_controls_to_look_at() -> None:
-    assert "compare with controls at random" in said(HIT | SHIFT)
+    assert "compare with controls at random" in said(HIT | SHIFT | {"hit_background": True})
+
+
+def test_what_an_effect_is_said_to_be_has_to_be_seen() -> None:
+    """Wells and batches differ in the background by themselves: a share of that is no shift of the perturbation's."""
+    text = said(HIT | SHIFT)
+    assert "but the background space shows no hit" in text and "a shift within the variation" not in text
+    behind = {"hit": False, "hit_background": True, "q_cells": 0.4, "q_cells_background": 0.01}
+    text = said(behind | NOVEL)
+    assert "but the salient space shows no hit" in text and "shifted" not in text and "novel phenotype" not in text
+    assert kind_of_effect(HIT | SHIFT) == kind_of_effect(behind | NOVEL) == "between"
+    assert kind_of_effect(behind | SHIFT) == "shifted" and kind_of_effect(HIT | NOVEL) == "novel"
 
 
 def test_a_hit_of_the_background_alone_is_a_shift() -> None:

@@ -12,7 +12,7 @@ import zarr
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from contrascope.commands_find import find_cells as command
+from contrascope.commands.find_cells import find_cells as command
 from contrascope.errors import SettingsError, TileError
 from contrascope.screen.find_cells import NucleusSettings, find_cells, image_settings, nuclei_of
 from contrascope.screen.readers.tiff import TiffReader

@@ -28,7 +28,7 @@ from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training import distributed
 from contrascope.training import fit as fits
-from contrascope.training.distributed import ALONE, World, asked_for, joined, launched, said_once
+from contrascope.training.distributed import ALONE, World, devices_per_node, errors_once, launched, process_group
 from contrascope.training.means import Means
 from contrascope.training.processes import Processes
 from contrascope.training.processes import _free_port as free_port
@@ -260,9 +260,9 @@ def test_what_torch_says_of_sockets_is_told_as_the_loss_of_a_process(words: str)
 
 
 def test_whoever_is_left_says_so_where_the_first_is_gone() -> None:
-    with pytest.raises(LostError), said_once(World(rank=1, size=2)):
+    with pytest.raises(LostError), errors_once(World(rank=1, size=2)):
         raise LostError("gone")
-    with pytest.raises(SystemExit), said_once(World(rank=1, size=2)):
+    with pytest.raises(SystemExit), errors_once(World(rank=1, size=2)):
         raise RunError("what all find")
 
 
@@ -272,7 +272,7 @@ def test_a_port_that_is_taken_is_no_lost_process(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("MASTER_ADDR", "")  # what joining sets is taken away again
         monkeypatch.setenv("MASTER_PORT", "")
         said = pytest.raises(RunError, match=rf"port {port}: another program listens.*MASTER_PORT")
-        with said, joined(World(rank=0, size=2, port=port), timedelta(seconds=20)):
+        with said, process_group(World(rank=0, size=2, port=port), timedelta(seconds=20)):
             pass
 
 
@@ -313,9 +313,9 @@ def test_a_process_finds_its_place_among_those_of_a_launcher(
     assert world is not None
     assert (world.rank, world.size, world.local_rank, world.nodes, world.devices) == (4, 6, 1, 2, 3)
     assert world.address == "first"
-    assert asked_for(1, 1, world) == asked_for("auto", 1, world) == asked_for(3, 2, world) == 3
+    assert devices_per_node(1, 1, world) == devices_per_node("auto", 1, world) == devices_per_node(3, 2, world) == 3
     with pytest.raises(SettingsError, match="2 devices on 1 nodes were asked for, but 3 processes"):
-        asked_for(2, 1, world)
+        devices_per_node(2, 1, world)
 
 
 def test_a_process_by_itself_is_in_no_world(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,14 +330,14 @@ def test_a_process_by_itself_is_in_no_world(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_devices_that_cannot_be_had_are_refused(devices: Any, nodes: int, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        asked_for(devices, nodes, None)
+        devices_per_node(devices, nodes, None)
 
 
 def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert asked_for("auto", 1, None) == 2
+    assert devices_per_node("auto", 1, None) == 2
     with pytest.raises(RunError, match=r"3 processes.*it shows 2 GPUs"):
-        asked_for(3, 1, None)
+        devices_per_node(3, 1, None)
 
 
 def test_a_mean_weighs_cells_alike_however_they_were_dealt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +346,7 @@ def test_a_mean_weighs_cells_alike_however_they_were_dealt(monkeypatch: pytest.M
     for one, part in zip(means, parts, strict=True):
         one.add({"a": cells[part], "nothing": cells[:0]})
     everything: list[Any] = []
-    monkeypatch.setattr("contrascope.training.means.from_all", lambda _, mine: everything.append(mine) or everything)
+    monkeypatch.setattr("contrascope.training.means.gathered", lambda _, mine: everything.append(mine) or everything)
     assert [one.over_all(World(size=3)) for one in means][-1] == {"a": 4.5}
     assert ALONE.size == 1
 
@@ -354,9 +354,9 @@ def test_a_mean_weighs_cells_alike_however_they_were_dealt(monkeypatch: pytest.M
 @pytest.mark.parametrize("error", [RunError("x"), SettingsError("x")])
 def test_an_error_of_all_is_said_by_the_first_alone(error: Exception) -> None:
     for world in (None, ALONE, World(rank=0, size=2)):
-        with pytest.raises(type(error)), said_once(world):
+        with pytest.raises(type(error)), errors_once(world):
             raise error
-    with pytest.raises(SystemExit), said_once(World(rank=1, size=2)):
+    with pytest.raises(SystemExit), errors_once(World(rank=1, size=2)):
         raise error
 
 
@@ -371,12 +371,12 @@ def test_whatever_ends_the_first_process_ends_those_that_wait_for_it(
 
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda values, src: said.extend(values))
     with pytest.raises(type(error)):
-        distributed.first(World(rank=0, size=2), fail)
+        distributed.on_first_rank(World(rank=0, size=2), fail)
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda values, src: values.__setitem__(0, said[0]))
     with pytest.raises(SystemExit):
-        distributed.first(World(rank=1, size=2), fail)
+        distributed.on_first_rank(World(rank=1, size=2), fail)
 
 
 def test_damage_that_one_process_finds_is_said_there() -> None:
-    with pytest.raises(StoreError), said_once(World(rank=1, size=2)):
+    with pytest.raises(StoreError), errors_once(World(rank=1, size=2)):
         raise StoreError("x")

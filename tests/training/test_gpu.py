@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from contrascope.embedding.spaces import Spaces
+from contrascope.embedding.cell_encoder import Spaces
 from contrascope.models import precision
 from contrascope.models.precision import repeatable
 from contrascope.store.store import CropStore

@@ -37,7 +37,22 @@ def test_an_active_unit_tells_cells_apart_and_a_silent_one_does_not(unit: float)
     for part in output.split(150):
         q = Normal(*part.chunk(2, dim=1))
         means.add(of_cells("background", q, torch.zeros(len(part), 3), control=torch.zeros(len(part)).bool()))
-    assert statistics(means.over_all(ALONE))["latent/active background units"] == 2
+    found = statistics(means.over_all(ALONE))
+    assert found["latent/active background units"] == 2
+    between = mean.var(0, correction=0).sum()
+    expected = float(between / (between + 3 * unit**2))
+    assert found["latent/share of background variance in the means"] == pytest.approx(expected, rel=0.01)
+
+
+def test_narrow_posteriors_have_a_price_where_nothing_is_held() -> None:
+    """The same mean in all cells, a tenth of the prior's width: no information, and nats all the same."""
+    q, at_prior = Normal(torch.ones(50, 4), torch.full((50, 4), 2 * np.log(0.1))), torch.ones(50, 4)
+    means = Means()
+    means.add(of_cells("salient", q, at_prior, control=torch.arange(50) < 25))
+    found, price = statistics(means.over_all(ALONE)), 0.5 * (0.01 - 1 - np.log(0.01))
+    assert found["latent/share of salient variance in the means"] == pytest.approx(0, abs=1e-6)
+    assert found["latent/KL of narrow salient posteriors"] == pytest.approx(4 * price, rel=1e-5)
+    assert found["latent/KL of the median salient unit"] == pytest.approx(price, rel=1e-5)
 
 
 def test_kl_by_unit_is_that_of_torch_and_sees_perturbed_cells_alone_in_the_salient_space() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from contrascope.config import OF_EMBEDDING, fingerprint
 from contrascope.errors import RunError
-from contrascope.models.matched import matched_controls
+from contrascope.models.matched import fitted_controls
 from contrascope.store.files import read_json, write_json
 from contrascope.store.store import CropStore
 from contrascope.training.describe import described
@@ -29,7 +29,7 @@ def test_it_is_fitted_on_the_controls_that_were_trained_on(store: CropStore, tra
         q = run.model.encode(run.transform(torch.from_numpy(store.read(controls))))
         assert q.salient is not None
         assert run.matched is not None
-        expected = matched_controls(q.background.mean, q.salient.mean, torch.from_numpy(controls))
+        expected = fitted_controls(q.background.mean, q.salient.mean, torch.from_numpy(controls))
         new = q.background.mean[:7] + 0.1
         torch.testing.assert_close(run.matched(new), expected(new), rtol=1e-3, atol=1e-5)
     assert run.matched.rows.tolist() == controls.tolist()

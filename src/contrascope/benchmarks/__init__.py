@@ -22,6 +22,7 @@ from anndata import AnnData
 
 from contrascope.benchmarks.options import check_options
 from contrascope.benchmarks.result import Result
+from contrascope.benchmarks.rows import refuse_other_rows
 from contrascope.profiles.aggregate import need_one_perturbation_each
 from contrascope.registry import BENCHMARKS
 
@@ -36,16 +37,17 @@ def benchmark(data: AnnData, name: str, *, spaces: Sequence[str] | None = None, 
             ``obsm`` will do, ours or another's.
         name: A registered benchmark.
         spaces: Keys of ``obsm`` or ``combined``. Default: those there among background, salient, combined,
-            untrained and intensity; if there is none of them, every key.
+            technical, cellprofiler, untrained and intensity; if there is none of them, every key.
         options: The benchmark's own keywords.
 
     Raises:
         SettingsError: No such benchmark; an unknown or a missing option, or one of another type.
-        BenchmarkError: It cannot be computed from these data; or a guide has two perturbations, whether the benchmark
-            looks at guides or not.
+        BenchmarkError: It cannot be computed from these data; they are profiles where it takes cells; or a guide has
+            two perturbations, whether the benchmark looks at guides or not.
     """
     function = BENCHMARKS[name]
     check_options(name, function, options | {"spaces": spaces} if spaces is not None else options)
+    refuse_other_rows(data, name)
     need_one_perturbation_each(data.obs)
     result: Result = function(data, spaces=spaces, **options)
     return result

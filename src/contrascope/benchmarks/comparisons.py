@@ -86,6 +86,11 @@ class Cast:
         controls = np.flatnonzero(self.control)
         return [controls[places] for places in _places(self.batch[controls], int(self.batch.max()) + 1)]
 
+    @property
+    def has_both_in_a_batch(self) -> bool:
+        """Whether some batch holds controls and other cells."""
+        return bool(np.isin(self.batch[self.control], self.batch[~self.control]).any())
+
     @cached_property
     def guides_of_perturbation(self) -> dict[int, list[int]]:
         """Guides of each perturbation that is no control."""

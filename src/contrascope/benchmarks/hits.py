@@ -52,7 +52,7 @@ from contrascope.benchmarks.significance import LEVEL, guide_p, least_guide_p, p
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.correct import fitted_on_few, refuse_fitted
 from contrascope.profiles.spaces import chosen_spaces, embedding
-from contrascope.vocabulary import BATCH, GUIDE
+from contrascope.vocabulary import BATCH, GUIDE, PLATE
 
 MIN_CONTROL_GUIDES = 5
 """With fewer, not even two guides of a perturbation could be told from them at .05."""
@@ -79,8 +79,9 @@ def hits(
         cells: N cells with ``obs`` columns guide, perturbation, control and maybe batch; their order does not matter.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
         statistic: "energy", "hotelling" or "auc".
-        within: Column of the batches in which labels are permuted and controls are taken. Where each well holds one
-            perturbation, "plate". Without a column "batch" all cells are one.
+        within: Column of the batches in which labels are permuted and controls are taken. Where no batch holds both
+            kinds of cells, as where batches are wells of one perturbation each, the column "plate" stands in. Without
+            a column "batch" all cells are one.
         replicates: Column that tells the replicates for mean average precision: guide, or well.
         permutations: Of every kind.
         max_cells: At most so many cells of a perturbation, and of a guide.
@@ -99,6 +100,9 @@ def hits(
     chosen = chosen_spaces(cells, spaces)
     refuse_fitted(cells, chosen)
     cast, notes = cast_of(cells.obs, within=within, seed=seed)
+    if within == BATCH and not cast.has_both_in_a_batch and PLATE in cells.obs:
+        cast, notes = cast_of(cells.obs, within=PLATE, seed=seed)
+        notes.append("No batch holds controls and perturbed cells, so labels are permuted within plates.")
     plan, more = _plan(cast, max_cells)
     unit = replicates_of(cells.obs, cast, replicates)
     notes += [*fitted_on_few(cells), *lost_cells(cast), *more, *_limits(plan, permutations)]

@@ -1,8 +1,4 @@
-"""All questions at once: each benchmark that the data allow, on the cells or on profiles of them, as it takes.
-
-What a benchmark takes is the name of its first parameter: ``cells``, ``guides`` (profiles of guides) or ``profiles``
-(of perturbations).
-"""
+"""All questions at once: each benchmark that the data allow, on the cells or on profiles of them, as it takes."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ from anndata import AnnData
 
 from contrascope.benchmarks import Result, benchmark
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE
+from contrascope.benchmarks.rows import taken_by
 from contrascope.errors import BenchmarkError, ContrascopeError, SettingsError
 from contrascope.profiles import profile
 from contrascope.profiles.aggregate import N_CELLS
@@ -55,11 +52,6 @@ class Judged:
     def profiles(self) -> AnnData:
         """Profiles of perturbations."""
         return self.made[PERTURBATION] if PERTURBATION in self.made else profile(self.data)
-
-
-def taken_by(name: str) -> str:
-    """What a benchmark takes: cells, guides or profiles."""
-    return next(iter(inspect.signature(BENCHMARKS[name]).parameters))
 
 
 def needed_by(name: str) -> list[str]:

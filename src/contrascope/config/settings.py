@@ -49,6 +49,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
     except FileNotFoundError:
         raise SettingsError(f"There is no file {path}. Give the path of a screen file.") from None
+    except IsADirectoryError:
+        raise SettingsError(f"{path} is a folder. Give the path of a screen file in it.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

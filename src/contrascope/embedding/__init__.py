@@ -26,16 +26,24 @@ from torch import distributed
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.config import fingerprint
+from contrascope.embedding.cell_encoder import CellEncoder
 from contrascope.embedding.observations import Observations
 from contrascope.embedding.on_disk import CellsOnDisk, Plan, cells_per_chunk, claim, is_filled, tidy
 from contrascope.embedding.prediction import PATIENCE, predict
-from contrascope.embedding.spaces import Spaces
 from contrascope.errors import SettingsError, StoreError
 from contrascope.profiles.sums import summed, sums_path
 from contrascope.store.files import half_written, remove, sha256
 from contrascope.store.store import CropStore, as_store
 from contrascope.tables import writable, write_anndata
-from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched
+from contrascope.training.distributed import (
+    ALONE,
+    Devices,
+    World,
+    devices_per_node,
+    launched,
+    on_first_rank,
+    process_group,
+)
 from contrascope.training.files import MATCHED, WEIGHTS
 from contrascope.training.processes import Processes
 from contrascope.training.run import Run, open_run
@@ -107,7 +115,7 @@ def embed(
     store, run = as_store(store), open_run(run) if isinstance(run, str | Path) else run
     out = None if out is None else local_path(out)
     world = None if out is None else launched()
-    number = asked_for(devices, 1, world)
+    number = devices_per_node(devices, 1, world)
     if number > 1 and out is None:
         raise SettingsError(f"{number} devices cannot embed into memory. Take one, or name a folder (out) to fill.")
     if error and v.RECONSTRUCTION_ERROR in store.column_names:
@@ -115,7 +123,7 @@ def embed(
             f"The cells of {store.path} have a column {v.RECONSTRUCTION_ERROR} of their own, which is where "
             f"reconstruction errors go. Give that column another name and make the store again, or leave them out."
         )
-    spaces = Spaces(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
+    spaces = CellEncoder(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
     observations = Observations(store, run)
     if out is None:
         return _in_memory(spaces, store, observations, _facts(store, run))
@@ -153,7 +161,7 @@ def embed_to_file(
         embed(store, run, out=path, devices=devices, **wanted)
         return {name: int(matrix.shape[1]) for name, matrix in zarr.open_group(path / "obsm", mode="r").arrays()}
     world = launched()
-    if (number := asked_for(devices, 1, None) if world is None else world.size) > 1:
+    if (number := devices_per_node(devices, 1, None) if world is None else world.size) > 1:
         raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
     path = writable(path)
     cells = embed(store, run, out=None, **wanted)
@@ -161,7 +169,7 @@ def embed_to_file(
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
 
 
-def _in_memory(spaces: Spaces, store: CropStore, observations: Observations, facts: dict[str, Any]) -> ad.AnnData:
+def _in_memory(spaces: CellEncoder, store: CropStore, observations: Observations, facts: dict[str, Any]) -> ad.AnnData:
     N, obs = len(store), observations.frame()
     found: dict[str, np.ndarray] = {name: np.empty((N, size), np.float32) for name, size in spaces.sizes.items()}
     if spaces.error:
@@ -181,7 +189,7 @@ def _in_memory(spaces: Spaces, store: CropStore, observations: Observations, fac
     return cells
 
 
-def _is_wanted(path: Path, plan: Plan, spaces: Spaces) -> bool:
+def _is_wanted(path: Path, plan: Plan, spaces: CellEncoder) -> bool:
     """Claim a folder: whether cells are to be embedded. Of one that is finished, what it has no use for is deleted."""
     wanted = claim(path, plan.fingerprint, computed_in=spaces.computed_in)
     if not wanted:
@@ -189,7 +197,7 @@ def _is_wanted(path: Path, plan: Plan, spaces: Spaces) -> bool:
     return wanted
 
 
-def _fill(cells: CellsOnDisk, spaces: Spaces, store: CropStore, world: World) -> None:
+def _fill(cells: CellsOnDisk, spaces: CellEncoder, store: CropStore, world: World) -> None:
     """Fill a folder, or go on filling it. Each process comes by here; only the first tidies up."""
     path, plan = cells.path, cells.plan
 
@@ -203,8 +211,8 @@ def _fill(cells: CellsOnDisk, spaces: Spaces, store: CropStore, world: World) ->
         write_anndata(summed(cells.blocks(), facts=plan.facts), sums_path(path))
         cells.finish()
 
-    with joined(world, PATIENCE):
-        first(world, prepare)
+    with process_group(world, PATIENCE):
+        on_first_rank(world, prepare)
         if is_filled(path):
             return
         chunks = {chunk: plan.rows(chunk) for chunk in cells.todo()}
@@ -213,7 +221,7 @@ def _fill(cells: CellsOnDisk, spaces: Spaces, store: CropStore, world: World) ->
         if chunks:
             predict(spaces, store, chunks, keep=cells.write, finish=finish, world=world)
         else:
-            first(world, finish)
+            on_first_rank(world, finish)
 
 
 def _facts(store: CropStore, run: Run) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from contrascope.embedding.spaces import Spaces
-from contrascope.models.precision import repeatable
+from contrascope.embedding.cell_encoder import CellEncoder
+from contrascope.models.precision import device_type, repeatable
 from contrascope.progress import report
 from contrascope.sampling.loader import batches
 from contrascope.sampling.samplers import in_order
@@ -38,7 +38,7 @@ Keep = Callable[[int, dict[str, np.ndarray]], None]
 
 
 def predict(
-    spaces: Spaces,
+    spaces: CellEncoder,
     store: CropStore,
     chunks: dict[int, range],
     *,
@@ -67,7 +67,7 @@ def predict(
         except SystemExit:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
         finally:
-            spaces.rest()
+            spaces.close()
             torch.set_num_threads(threads)
         # Not in a hook of the module: a process that has no chunk has no hooks called.
         trainer.strategy.barrier("every chunk is kept")
@@ -78,7 +78,7 @@ def predict(
 
 def _trainer(world: World) -> L.Trainer:
     return L.Trainer(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        accelerator=device_type(),
         devices=world.devices,
         num_nodes=world.nodes,
         strategy="auto" if world.size == 1 else DDPStrategy(),
@@ -96,7 +96,7 @@ def _trainer(world: World) -> L.Trainer:
 class _Prediction(L.LightningModule):
     """Lightning's view of it: which cells are this rank's, and what is done with a batch of them."""
 
-    def __init__(self, spaces: Spaces, store: CropStore, chunks: dict[int, range], keep: Keep):
+    def __init__(self, spaces: CellEncoder, store: CropStore, chunks: dict[int, range], keep: Keep):
         super().__init__()
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer chunks may be left than processes
         self.spaces, self.store, self.chunks, self.keep = spaces, store, chunks, keep
@@ -113,7 +113,7 @@ class _Prediction(L.LightningModule):
 
     def predict_step(self, batch: Batch, _: int) -> None:
         """Begin a batch, and finish the one before it."""
-        self._begun.append((batch.rows, self.spaces.ask(batch)))
+        self._begun.append((batch.rows, self.spaces.begin(batch)))
         if len(self._begun) > BEGUN:
             self._finish(*self._begun.popleft())
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from contrascope.vocabulary import BACKGROUND, SALIENT, TECHNICAL
+
 SHARED = "shared"
 """Name of the one encoder of all spaces."""
 
@@ -64,7 +66,7 @@ class ContrastiveVAE(nn.Module):
         likelihood: (x, reconstruction) -> (B,) nats.
         sizes: Dimensions of each space.
         condition: What the decoder is told of how a cell was imaged: (B, F) levels -> (B, D). None: nothing.
-        critic: (z, s) -> (B,) how much more likely they are one cell's than two cells' (``independence.py``), where
+        critic: (z, s) -> (B,) how much more likely they are one cell's than two cells' (``critic.py``), where
             the two spaces are to be independent in that sense.
     """
 
@@ -90,22 +92,22 @@ class ContrastiveVAE(nn.Module):
     @property
     def has_salient(self) -> bool:
         """Whether there is a salient space."""
-        return "salient" in self.sizes
+        return SALIENT in self.sizes
 
     @property
     def has_technical(self) -> bool:
         """Whether there is a technical space."""
-        return "technical" in self.sizes
+        return TECHNICAL in self.sizes
 
     def encode(self, x: Tensor) -> Posterior:
         """q(z|x), q(s|x) and q(t|x) of a batch of images, in float32 whatever the encoders compute in."""
         normals: dict[str, Normal] = {}
         for name, encoder in self.encoders.items():
-            normals |= self.read(name, encoder(x))
-        return Posterior(normals["background"], normals.get("salient"), normals.get("technical"))
+            normals |= self.split_output(name, encoder(x))
+        return Posterior(normals[BACKGROUND], normals.get(SALIENT), normals.get(TECHNICAL))
 
-    def read(self, encoder: str, output: Tensor) -> dict[str, Normal]:
-        """What an encoder says of each space that it encodes into, by the name of the encoder and its output."""
+    def split_output(self, encoder: str, output: Tensor) -> dict[str, Normal]:
+        """Space -> its posterior, of the output (B, 2 Z) of an encoder; the shared one encodes into all spaces."""
         mean, log_variance = output.float().chunk(2, dim=1)
         log_variance = log_variance.clamp_min(-20.0)
         if encoder != SHARED:
@@ -116,11 +118,11 @@ class ContrastiveVAE(nn.Module):
 
     def decode(self, z: Tensor, s: Tensor | None, t: Tensor | None = None, *, levels: Tensor | None = None) -> Tensor:
         """(B, C, H, W) mean image of (B, Z), (B, S) and (B, T); a conditioned decoder needs (B, F) levels too."""
-        told = None
+        condition = None
         if self.condition is not None:
             assert levels is not None, "this decoder is told how a cell was imaged"
-            told = self.condition(levels)
-        return self.decoder(torch.cat([part for part in (z, s, t, told) if part is not None], dim=1)).float()
+            condition = self.condition(levels)
+        return self.decoder(torch.cat([part for part in (z, s, t, condition) if part is not None], dim=1)).float()
 
     def reconstruct(
         self, x: Tensor, *, control: Tensor, levels: Tensor | None = None, shift: Tensor | None = None

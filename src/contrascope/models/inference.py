@@ -30,7 +30,7 @@ def rounded(model: ContrastiveVAE) -> ContrastiveVAE:
 
 
 class _ConvolutionWithGelu(nn.Module):
-    """A convolution whose output passes through GELU before it is written; the operation torch.compile would choose."""
+    """A convolution and the GELU behind it in one pass over memory: the operation that torch.compile would choose."""
 
     def __init__(self, convolution: nn.Conv2d):
         super().__init__()
@@ -38,14 +38,14 @@ class _ConvolutionWithGelu(nn.Module):
         self._ordered: Tensor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_ordered": None}  # which is in no order that could be copied
+        return self.__dict__ | {"_ordered": None}  # a tensor in oneDNN's own layout cannot be copied
 
     def forward(self, x: Tensor) -> Tensor:
         c = self.convolution
         fused = torch.ops.mkldnn._convolution_pointwise
         x = x.to(c.weight.dtype)
         how = (c.padding, c.stride, c.dilation, c.groups)
-        if self._ordered is None:  # in the order that oneDNN wants, which it would else put them in each time
+        if self._ordered is None:  # in oneDNN's own layout, once: it would otherwise convert them at each call
             self._ordered = torch.ops.mkldnn._reorder_convolution_weight(c.weight, *how, x.shape)
         return fused(x, self._ordered, c.bias, *how, "gelu", [], "none")
 

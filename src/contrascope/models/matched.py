@@ -64,7 +64,7 @@ class MatchedControls(nn.Module):
             z = (background.float() - self.center) / self.scale
             return self.mean + _squared_distances(z, self.anchors).div_(-self.width).exp_() @ self.weights
 
-    def left(self, background: Tensor, salient: Tensor, rows: Tensor | None) -> Tensor:
+    def residual(self, background: Tensor, salient: Tensor, rows: Tensor | None) -> Tensor:
         """What is left of salient codes, (B, S).
 
         Args:
@@ -80,7 +80,7 @@ class MatchedControls(nn.Module):
         return rest / torch.where(self.rows[place] == rows, self.others[place], 1.0)[:, None]
 
 
-def matched_controls(background: Tensor, salient: Tensor, rows: Tensor) -> MatchedControls:
+def fitted_controls(background: Tensor, salient: Tensor, rows: Tensor) -> MatchedControls:
     """Fit E[s | z, control].
 
     Args:

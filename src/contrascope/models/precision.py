@@ -27,6 +27,11 @@ def in_bfloat16(precision: Literal["bf16", "fp32"], device: str) -> bool:
     return precision == "bf16" and _has_bfloat16(device)
 
 
+def device_type() -> Literal["cuda", "cpu"]:
+    """Of what trains and embeds here, as torch and Lightning name it. No Mac's GPU: none has ever been tried."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 @contextmanager
 def repeatable() -> Iterator[None]:
     """Inside, NVIDIA's convolutions sum in the same order each time, and float32 is not shortened to 19 bits."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from contrascope import vocabulary as v
 from contrascope.config import TrainingSettings
 from contrascope.models.contrastive import SHARED, Architecture, ContrastiveVAE
 from contrascope.models.critic import Critic
@@ -33,7 +34,7 @@ Levels = Callable[[], Sequence[int]]
 Spaces = dict[str, tuple[int, Prior]]
 """Name of a space -> its dimensions and its prior."""
 
-_TOLD = 32
+_CONDITION = 32
 """Dimensions of what a conditioned decoder is told, as many as the authors gave it."""
 
 
@@ -53,7 +54,7 @@ class Facts(NamedTuple):
 
 def vae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """One space for all that varies; it sees controls and perturbed cells alike."""
-    return _compose(settings, facts, {"background": (settings.background_size + settings.salient_size, StandardPrior)})
+    return _compose(settings, facts, {v.BACKGROUND: (settings.background_size + settings.salient_size, StandardPrior)})
 
 
 def cvae(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
@@ -80,7 +81,7 @@ def three_space(settings: TrainingSettings, facts: Facts) -> ContrastiveVAE:
     """mcvae with a space for what is technical: its prior is told how a cell was imaged (the paper's Discussion)."""
     spaces = _two_spaces(settings, _background_prior(settings), PerturbationPrior)
     technical = (settings.technical_size, lambda _, size: LevelMeans(facts.levels(), size))
-    return _compose(settings, facts, spaces | {"technical": technical})
+    return _compose(settings, facts, spaces | {v.TECHNICAL: technical})
 
 
 def build_model(
@@ -113,7 +114,7 @@ def _background_prior(settings: TrainingSettings) -> Prior:
 
 
 def _two_spaces(settings: TrainingSettings, background: Prior, salient: Prior) -> Spaces:
-    return {"background": (settings.background_size, background), "salient": (settings.salient_size, salient)}
+    return {v.BACKGROUND: (settings.background_size, background), v.SALIENT: (settings.salient_size, salient)}
 
 
 def _compose(settings: TrainingSettings, facts: Facts, spaces: Spaces) -> ContrastiveVAE:
@@ -123,14 +124,16 @@ def _compose(settings: TrainingSettings, facts: Facts, spaces: Spaces) -> Contra
     encoders: dict[str, nn.Module] = {
         name: architecture.encoder(facts.channels, settings.image_size, size) for name, size in encoded.items()
     }
-    told = _TOLD if settings.decoder_knows == "technical" else 0
+    conditioned = settings.decoder_knows == "technical"
     return ContrastiveVAE(
         encoders=encoders,
-        decoder=architecture.decoder(facts.channels, settings.image_size, sum(sizes.values()) + told),
+        decoder=architecture.decoder(
+            facts.channels, settings.image_size, sum(sizes.values()) + (_CONDITION if conditioned else 0)
+        ),
         priors={name: prior(facts.perturbations, size) for name, (size, prior) in spaces.items()},
         likelihood=SCALES[settings.likelihood_scale](facts.channels, _weights(settings)),
         sizes=sizes,
-        condition=LevelMeans(facts.levels(), _TOLD, spread=1.0) if told else None,
+        condition=LevelMeans(facts.levels(), _CONDITION, spread=1.0) if conditioned else None,
         critic=_critic(settings, sizes),
     )
 
@@ -141,4 +144,4 @@ def _weights(settings: TrainingSettings) -> Tensor | None:
 
 def _critic(settings: TrainingSettings, sizes: dict[str, int]) -> Critic | None:
     wanted = settings.independence == "total-correlation" and settings.independence_weight > 0
-    return Critic(sizes["background"], sizes["salient"]) if wanted and "salient" in sizes else None
+    return Critic(sizes[v.BACKGROUND], sizes[v.SALIENT]) if wanted and v.SALIENT in sizes else None

@@ -1,4 +1,4 @@
-"""Profiles: one row for a guide or a perturbation, seen from the controls.
+"""Profiles: one row for a guide or a perturbation, 0 being the average of them; controls are a row of their own.
 
     profile(cells) = zscored(centred(averaged(corrected(cells))))
 

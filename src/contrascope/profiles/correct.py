@@ -30,6 +30,7 @@ from contrascope.profiles.blocks import Cells, sums_or_cells
 from contrascope.profiles.corrections import CORRECTIONS, FEWEST, MAD_TO_DEVIATION, Correction, scaling
 from contrascope.profiles.moments import Gathering, Maps, Moments, from_stored, no_moments
 from contrascope.profiles.sums import ALL_CELLS, CONTROLS, summed
+from contrascope.tables import read_anndata
 from contrascope.vocabulary import BACKGROUND, BATCH, COMBINED, CONTROL, SALIENT
 
 CORRECTED = "corrected"
@@ -135,10 +136,7 @@ def corrected_sums(cells: Cells, how: str, *, batch: str = BATCH, ridge: float |
     if isinstance(cells, AnnData) and (holds_sums(cells) or how == "none" or correction.robust):
         return cells if how == "none" else corrected(cells, how, batch=batch, ridge=ridge)
     if correction.robust:
-        raise BenchmarkError(
-            f"'{how}' takes medians, for which all controls have to be in memory. Read {cells} with read_anndata and "
-            "give the cells, or choose standardise."
-        )
+        return corrected(read_anndata(cells), how, batch=batch, ridge=ridge)  # medians need all controls in memory
     # Sums by batch only where batches are told apart: there are many times fewer without.
     column = batch if correction.by_batch else None
     sums = summed(cells, batch=column, squares=False, controls=how != "none")

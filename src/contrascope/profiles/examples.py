@@ -71,7 +71,7 @@ def examples(cells: Cells, *, typical: int = 2, marked: int = 6, seed: int = 0) 
         cards = []
         for number, start in enumerate(ends, start=1):
             rows = order[start : ends[number] if number < len(ends) else len(order)]
-            count = marked if seen.direction_of(number) else 0
+            count = marked if seen.moves_cells(number) else 0
             card = _chosen(rows, near[rows], off[rows], along[rows], typical + marked - count, count)
             random = np.random.default_rng([seed, number]).choice(rows, len(card), replace=False)
             cards.append(card.assign(random=random))
@@ -119,7 +119,7 @@ class _Seen:
         """The space in which a cell is typical."""
         return SALIENT if SALIENT in self.mean else BACKGROUND
 
-    def direction_of(self, number: int) -> bool:
+    def moves_cells(self, number: int) -> bool:
         """Whether a perturbation moves cells anywhere."""
         return any(bool(effect[number].any()) for effect in self.effect.values())
 
@@ -181,8 +181,8 @@ def _effect(difference: Matrix, count: NDArray[np.intp]) -> Matrix:
     features = difference.shape[1]
     noise = features * (1 / count + 1 / count[0])
     margin = 1 + 3 * np.sqrt(2 / features)  # three standard deviations of |d|^2 / noise
-    squares = np.maximum((difference**2).sum(axis=1), np.finfo(float).tiny)
-    return np.maximum(0, 1 - margin * noise / squares)[:, None] * difference
+    squares, by_chance = (difference**2).sum(axis=1), margin * noise
+    return (1 - by_chance / np.maximum(squares, by_chance))[:, None] * difference
 
 
 def _chosen(rows: Rows, near: Column, off: Column, along: Column, typical: int, marked: int) -> pd.DataFrame:

@@ -178,7 +178,9 @@ class Cards:
             for row in rows.to_dict("records")
         )
         return (
-            "<table><caption>Guides. Effect: in multiples of a control guide's; cosine: with the mean of the others"
+            "<table><caption>Guides. Effect: in multiples of the median control guide's, which guides of fewer cells "
+            "exceed by chance; "
+            "cosine: with the mean of the others"
             '</caption><thead><tr><th scope="col">guide</th><th scope="col">cells</th><th scope="col">effect</th>'
             f'<th scope="col">cosine</th></tr></thead><tbody>{lines}</tbody></table>'
         )
@@ -226,7 +228,7 @@ def _too_faint(sheets: pd.DataFrame) -> str:
     if not faint:
         return ""
     where = "any channel" if len(faint) == len(asked) else ", ".join(faint)
-    said = f"The decoder draws too little of the difference in {where} to be shown: believe the cells."
+    said = f"The decoder draws no difference in {where} that could be shown: believe the cells."
     return f'<p class="soft">{escape(said)}</p>'
 
 

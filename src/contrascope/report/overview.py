@@ -20,6 +20,7 @@ Results = Mapping[str, Result]
 HARDLY, WELL = 0.6, 0.75
 """AUROC of batch up to which it can hardly be read, and from which it can be read well."""
 _BASELINES, _OURS = (UNTRAINED, INTENSITY, CELLPROFILER), (SALIENT, COMBINED, BACKGROUND)
+_OTHERS = " The others may have effects that are too small to see in this many cells, or that the model does not see."
 _TOO_MANY = 0.15
 """Share of control guides at p <= .05 from which p is said to be too small: thrice what chance gives."""
 
@@ -36,15 +37,15 @@ class Sentences:
         return f'<ul class="said">{"".join(f"<li>{escape(unbroken(text))}</li>" for text in self.texts)}</ul>'
 
 
-def overview(results: Results, frame: pd.DataFrame, *, not_asked: Mapping[str, str] | None = None) -> list[str]:
+def overview(results: Results, frame: pd.DataFrame, *, unanswered: Mapping[str, str] | None = None) -> list[str]:
     """The few numbers that matter, and what they mean.
 
     Args:
         results: The benchmarks that were asked.
         frame: Of ``perturbation_frame``.
-        not_asked: Benchmark -> why it was left out.
+        unanswered: Benchmark -> why it was left out.
     """
-    why = not_asked or {}
+    why = unanswered or {}
     said = [*_hits(results, frame, why), *_novel(frame), *_batch(results), *_complexes(results), *_dose(results)]
     return [text for text in said if text]
 
@@ -64,11 +65,19 @@ def _hits(results: Results, frame: pd.DataFrame, why: Mapping[str, str]) -> list
         said = [f"None of {count:,} perturbations can be told from controls ({how})."]
     else:
         said = [
-            f"{either:,} of {count:,} perturbations do something to the cells ({how}){where}."
-            + " The others may have effects that are too small to see in this many cells, or that the model does not "
-            "see." * (either < count)
+            f"{either:,} of {count:,} perturbations do something to the cells ({how}){where}.{_unpermuted(frame)}"
+            + (_OTHERS if either < count else "")
         ]
     return said + _measured(frame, salient | background) + ([] if "q_cells" in frame else _distrusted(results))
+
+
+def _unpermuted(frame: pd.DataFrame) -> str:
+    """Hits that count by the size of their effect, where others were judged by permutations."""
+    if not _known(frame, "q_cells"):
+        return ""
+    hits = _flags(frame, "hit") & frame["q_cells"].isna()
+    names = first_few(frame.index[hits], 8)
+    return f" {names}: by the size of the effect alone, as too few cells could be permuted." if hits.any() else ""
 
 
 def _measured(frame: pd.DataFrame, seen: pd.Series) -> list[str]:
@@ -115,10 +124,10 @@ def _novel(frame: pd.DataFrame) -> list[str]:
     novel, shifted = kinds.count(NOVEL), kinds.count(SHIFTED)
     return [
         f"Of these {len(hits):,}, {novel:,} {'is' if novel == 1 else 'are'} novel rather than shifted (at least two "
-        f"thirds of the effect are salient, and the whole 95 % interval is above a half), {shifted:,} "
-        f"{'shifts' if shifted == 1 else 'shift'} cells to where controls are as well (at most one third, the interval "
-        f"below a half), and {len(hits) - novel - shifted:,} in between. Half is the average of this screen's "
-        "perturbations, so the words compare perturbations with each other."
+        f"thirds of the effect are salient, the whole 95 % interval is above a half, and it is a hit there), "
+        f"{shifted:,} {'shifts' if shifted == 1 else 'shift'} cells to where controls are as well (at most one third, "
+        f"the interval below a half, and a hit in the background), and {len(hits) - novel - shifted:,} in between. "
+        "Half is the average of this screen's perturbations, so the words compare perturbations with each other."
     ]
 
 
@@ -128,10 +137,10 @@ def _batch(results: Results) -> list[str]:
         return []
     if SALIENT not in rows:
         return [f"Batch can be read from the background space with AUROC {_two(rows, BACKGROUND)} (chance .50)."]
-    auroc = rows[SALIENT].value
+    auroc = round(rows[SALIENT].value, 2)  # as it is printed beside the thresholds
     if auroc < HARDLY:
         read, level = "can hardly be read", f"below {_of(HARDLY)}"
-        meaning = "Perturbations hardly differ because of their batches."
+        meaning = "There, perturbations hardly differ because of their batches."
     elif auroc < WELL:
         read, level = "can be read in part", f"{_of(HARDLY)} to {_of(WELL)}"
         meaning = (

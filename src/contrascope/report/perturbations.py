@@ -71,7 +71,10 @@ _COLUMNS = (
         "share of its effect that is salient, with 95 % intervals: above .5 more of it is new than of the screen's "
         "average perturbation, below .5 less; empty where no effect is seen",
     ),
-    Column("agreement", "agreement", 2, "mean cosine between the profiles of its guides; unrelated guides have 0"),
+    Column(
+        "agreement", "agreement", 2,
+        "mean cosine between the profiles of its guides; what guides of different perturbations have is on its card",
+    ),
     Column("nearest", "nearest", 2, "the perturbation of the most similar profile, with the cosine"),
 )  # fmt: skip
 

@@ -41,7 +41,7 @@ _QUESTIONS = {
         "Profiles of genes whose products work in one complex should be similar. Precision and recall follow the "
         "paper: a pair counts as found when its cosine distance lies in either tail of all "
         "distances. Average precision "
-        "ranks pairs by similarity alone; its chance level is the share of related pairs.",
+        "ranks pairs by similarity alone; its chance level is what shuffled gene names reach.",
         "Left: the paper's sweep over thresholds, with chance dotted. Right: average precision of each space, with the "
         "level that shuffled gene names reach. Whiskers: 95 % of draws of the complexes.",
     ),
@@ -136,6 +136,8 @@ def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame) -> Sectio
 
 
 COUNTERFACTUALS = "counterfactuals"
+EMPTY = 0.01
+"""Share of a space's variance in the means below which it hardly tells cells apart."""
 """Name of the figure that shows what a perturbation does; a model without salient space has none."""
 
 
@@ -171,8 +173,14 @@ def cells_section(figures: Path) -> Section:
     )
 
 
-def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
-    """How the training went."""
+def training_section(outcome: Mapping[str, Any], figures: Path, *, in_means: float | None = None) -> Section:
+    """How the training went.
+
+    Args:
+        outcome: As ``run.json`` has it.
+        figures: The folder with its picture.
+        in_means: Share of the salient variance that is of the posterior means; None where it was not logged.
+    """
     ending = "stopped early, as validation no longer improved" if outcome["stopped_early"] else "ran to its end"
     return Section(
         "Training",
@@ -181,16 +189,27 @@ def training_section(outcome: Mapping[str, Any], figures: Path) -> Section:
                 f"Training {ending}: {outcome['steps']:,} steps, {outcome['cells_per_second']:,.0f} "
                 f"cells a second. The "
                 f"weights of step {outcome['best_step']:,} are kept, where the validation loss was lowest "
-                f"({outcome['best_validation_loss']:,.1f} nats a cell, beta in full)."
+                f"({outcome['best_validation_loss']:,.1f} nats a cell, beta in full).{_emptiness(in_means)}"
             ),
             Picture(
                 figures / "training.png",
-                "KL is what a space holds, in nats a cell. A KL near 0 means that the space has collapsed. "
-                "The leak is what is "
-                "left of controls in the salient space.",
+                "KL is what a space costs, in nats a cell. In the background space that is what it holds: near 0 it "
+                "has collapsed. In the salient space most of it can be the price of narrow posteriors, which the leak asks "
+                "for, so it says little by itself. The leak is what is left of controls in the salient space.",
             ),
         ],
     )
+
+
+def _emptiness(in_means: float | None) -> str:
+    """How much of the salient space tells cells apart, in a sentence."""
+    if in_means is None:
+        return ""
+    said = f" Of the variance in the salient space, {100 * in_means:.2g} % tells cells apart; "
+    said += "the rest is the posteriors' own."
+    if in_means < EMPTY:
+        said += " So that space is practically empty: believe nothing that is read from it."
+    return said
 
 
 def map_stills(figures: Path) -> list[Picture]:
@@ -225,7 +244,7 @@ def benchmark_section(result: Result, folder: Path) -> Section:
     return Section(question, blocks)
 
 
-def not_asked_section(left_out: Mapping[str, str]) -> list[Section]:
+def unanswered_section(left_out: Mapping[str, str]) -> list[Section]:
     """The questions that these data did not allow; no section where there are none."""
     if not left_out:
         return []
@@ -249,21 +268,18 @@ def provenance_section(settings: Mapping[str, Any], provenance: Mapping[str, Any
     )
 
 
-def headline_facts(account: Any, perturbations: int, results: Mapping[str, Result]) -> list[Fact]:
-    """The few numbers at the top of the page."""
+def headline_facts(account: Any, perturbations: pd.DataFrame, results: Mapping[str, Result]) -> list[Fact]:
+    """The few numbers at the top of the page; ``perturbations`` are those of ``perturbation_frame``."""
     facts = [
         Fact(f"{account.stored:,}", f"cells stored of {account.rows:,} in the table"),
-        Fact(f"{perturbations:,}", "perturbations compared with controls"),
+        Fact(f"{len(perturbations):,}", "perturbations compared with controls"),
     ]
+    asked = perturbations[["hit", "hit_background"]].dropna(how="all")
+    if len(asked):
+        hits = int(asked.eq(True).any(axis=1).sum())
+        facts.append(Fact(f"{hits:,}", f"of {len(asked):,} perturbations are hits, in the salient space or behind it"))
     if "complexes" in results:
         facts.append(_best(results["complexes"], "average precision", "average precision of complexes"))
-    if "hits" in results:
-        facts += _of_each(
-            results["hits"],
-            "share with q <= 0.05, cells permuted",
-            "of perturbations are hits (q ≤ .05) in",
-            ("salient",),
-        )
     if "artifacts" in results:
         facts += _of_each(results["artifacts"], "batch AUROC", "AUROC of batch from", ("background", "salient"))
     if "dose" in results:

@@ -59,13 +59,19 @@ def verdict(
 
 
 def kind_of_effect(row: Row) -> str | None:
-    """Whether an effect is novel, a shift, or between them; None without its share and interval."""
+    """Whether an effect is novel, a shift, or between them; None without its share and interval.
+
+    What it is said to be must be seen: an effect is novel only where the salient space has a hit, and a shift only
+    where the background has one. The share alone does not know by how much wells or batches differ anyway.
+    """
     share, low, high = (_value(row, name) for name in ("novelty", "novelty_low", "novelty_high"))
     if share is None or low is None or high is None:
         return None
-    if share >= MOSTLY and low > 0.5:
+    if share >= MOSTLY and low > 0.5 and _flag(row, "hit") is not False:
         return NOVEL
-    return SHIFTED if share <= 1 - MOSTLY and high < 0.5 else BETWEEN
+    if share <= 1 - MOSTLY and high < 0.5 and _flag(row, "hit_background") is not False:
+        return SHIFTED
+    return BETWEEN
 
 
 def per_cent(share: float) -> str:
@@ -78,7 +84,7 @@ def unbroken(text: str) -> str:
     return text.replace(" %", "\u00a0%")
 
 
-def chance(q: float) -> str:
+def q_value(q: float) -> str:
     """A q-value as it is read: q = .012, or q < .001."""
     return "q < .001" if q < 0.001 else f"q = {q:.3f}".replace("0.", ".", 1)
 
@@ -87,16 +93,14 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
     if hit is None and behind is None:
         return f"Whether {name} does anything was not asked: the benchmarks hits and novelty have no number for it."
     if hit:
-        also = (
-            ", and in the background space as well"
-            if behind
-            else ", but not in the background space" * (behind is not None)
-        )
+        also = ", and in the background space as well" if behind else ", but not in the background space"
+        also = "" if behind is None else also
         return f"{name} is a hit: its cells differ from controls in the {space} space ({_how_sure(row, '')}){also}."
     if behind:
+        shifted = ": its cells are shifted to where controls are as well" if kind_of_effect(row) != BETWEEN else ""
         return (
             f"{name} is a hit in the background space ({_how_sure(row, '_background')}), not in the salient one "
-            f"({_how_sure(row, '')}): its cells are shifted to where controls are as well."
+            f"({_how_sure(row, '')}){shifted}."
         )
     cells, guides, effect = (_value(row, name) for name in ("q_cells", "q_guides", "q_effect"))
     beyond = _value(row, "controls_beyond")
@@ -128,12 +132,12 @@ def _how_sure(row: Row, ending: str) -> str:
     cells, guides = _value(row, f"q_cells{ending}"), _value(row, f"q_guides{ending}")
     effect = _value(row, f"q_effect{ending}")
     if cells is not None and guides is not None:
-        return f"{chance(cells)} by cells, {chance(guides)} by guides"
+        return f"{q_value(cells)} by cells, {q_value(guides)} by guides"
     if cells is not None:
-        return f"{chance(cells)} by cells; guides could not be asked"
+        return f"{q_value(cells)} by cells; guides could not be asked"
     if guides is not None:
-        return f"{chance(guides)} by guides"
-    return f"{chance(effect)} by the size of its effect against control cells" if effect is not None else "not asked"
+        return f"{q_value(guides)} by guides"
+    return f"{q_value(effect)} by the size of its effect against control cells" if effect is not None else "not asked"
 
 
 def _novelty(row: Row) -> list[str]:
@@ -148,6 +152,12 @@ def _novelty(row: Row) -> list[str]:
         "same; compare with controls at random.",
         BETWEEN: "neither clearly novel nor clearly a shift within the variation of controls.",
     }
+    if kind == BETWEEN and (max(share, 1 - share) >= MOSTLY) and (low > 0.5 or high < 0.5):
+        there = "salient space" if share >= MOSTLY else "background space"
+        return [
+            f"{size}, but the {there} shows no hit: what wells, guides or batches differ by anyway counts in that "
+            "share, so it does not say whether the effect is novel or a shift."
+        ]
     return [f"{size}: {words[kind]}"]
 
 

@@ -41,10 +41,10 @@ def _flip_by_flip(images: Tensor, choices: Tensor) -> Tensor:
 
 def _group_by_group(images: Tensor, choices: Tensor) -> Tensor:
     """The same, moving each image once: images that share a symmetry are turned together."""
-    turned = torch.empty_like(images)
+    seen = torch.empty_like(images)
     to_left, to_top, over_diagonal = choices.flatten(1)
     for left, top, diagonal in product((False, True), repeat=3):
         cells = ((to_left == left) & (to_top == top) & (over_diagonal == diagonal)).nonzero()[:, 0]
         group = images[cells].flip([axis for axis, flipped in ((3, left), (2, top)) if flipped])
-        turned[cells] = group.transpose(2, 3) if diagonal else group
-    return turned
+        seen[cells] = group.transpose(2, 3) if diagonal else group
+    return seen

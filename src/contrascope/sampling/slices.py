@@ -44,7 +44,7 @@ def slice_by_slice(work: Callable[[slice], None], cells: int) -> None:
 
 def alone() -> None:
     """Have this thread compute by itself; what comes out then does not depend on the number of threads either."""
-    torch.get_num_threads()  # a thread that has not been asked yet would later forget what it is told here
+    torch.get_num_threads()  # torch sets a thread up when first asked, and would then undo what is set here
     torch.set_num_threads(1)
 
 

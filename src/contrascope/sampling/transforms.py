@@ -173,7 +173,8 @@ def measured_transform(store: CropStore, rows: np.ndarray, *, size: int, seed: i
     if few := [f"{level} ({len(found)})" for level, found in mine.items() if len(found) < FEWEST_CONTROLS]:
         raise StoreError(
             f"Pixels cannot be normalised by {by}: {first_few(few)} have fewer than {FEWEST_CONTROLS} controls to "
-            f"train on. Use training.normalize_by: screen, or leave those cells out."
+            f"train on. Use training.normalize_by: plate or screen; or name larger batches in the cell table "
+            f"(cells.columns: {{batch: ...}}, a plate say); or leave those cells out."
         )
     most = max(_MEASURED_CELLS // len(levels), _FEWEST_OF_LEVEL)
     fitted = [_fitted(store, found, most, seed, f"the controls of {level}") for level, found in mine.items()]

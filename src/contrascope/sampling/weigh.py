@@ -50,7 +50,7 @@ def _sum(rows: np.ndarray, first: np.ndarray, weights: np.ndarray, out: np.ndarr
         total = out[i]
         total[:] = 0
         for k in range(weights.shape[1]):
-            # By names of their own: read from the arrays, they might be what was just written for all LLVM knows.
+            # Local names: read from the arrays each time, they might alias ``total`` as far as LLVM knows.
             weight, row = weights[i, k], rows[first[i] + k]
             for x in range(len(row)):
                 total[x] += weight * row[x]

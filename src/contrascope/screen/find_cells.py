@@ -81,6 +81,11 @@ def find_cells(
     settings = images if isinstance(images, ImageSettings) else image_settings(images, channel, channels, reader)
     if channel not in settings.channel_names:
         raise SettingsError(f"There is no channel '{channel}'. Choose one of: {', '.join(settings.channel_names)}.")
+    if not hasattr(READERS[settings.reader], "keys_found"):
+        raise SettingsError(
+            f"The reader '{settings.reader}' cannot say which tiles there are: it has no keys_found. Choose another "
+            f"reader, or add that class method."
+        )
     keys: list[TileKey] = READERS[settings.reader].keys_found(settings)
     source: TileReader = READERS[settings.reader](settings, keys)
     tiles = [

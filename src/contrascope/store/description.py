@@ -52,10 +52,11 @@ def facts(place: Place) -> dict[str, Any]:
     said = json_of(f"{place}/{GROUP}", lambda: place.read(GROUP)).get("attributes", {}).get("contrascope")
     if not said:
         raise StoreError(f"{place} is a Zarr group, but no store of contrascope. Give the path of a store.")
-    if said.get("format") != FORMAT_VERSION:
+    if "format" not in said:
+        raise StoreError(f"{place} holds embedded cells or profiles, and no crops. Give the path of a store.")
+    if said["format"] != FORMAT_VERSION:
         raise StoreError(
-            f"{place} has store format {said.get('format')}, this version reads {FORMAT_VERSION}. "
-            f"Extract the crops again."
+            f"{place} has store format {said['format']}, this version reads {FORMAT_VERSION}. Extract the crops again."
         )
     if lacking := _FACTS - said.keys():
         raise StoreError(f"{place}/{GROUP} is damaged: it lacks {first_few(sorted(lacking))}. Extract again.")
@@ -69,6 +70,8 @@ def _nothing_there(place: Place) -> StoreError:
     unfinished = place.has("ingest.json")
     if place.has("run.json"):
         return StoreError(f"{place} is a run, where a store was needed. Name the store first, then the run.")
+    if place.has("stages.json"):
+        return StoreError(f"{place} is a folder that `contrascope run` filled. Its store is {place}/cells.zarr.")
     what = "its extraction was not finished" if unfinished else "there is no store"
     if isinstance(place, Folder):
         return StoreError(f"{place} cannot be opened: {what}. Run `contrascope ingest SCREEN.yaml --out {place}`.")

@@ -20,7 +20,7 @@ from contrascope.training.module import VALIDATION_LOSS, TrainingModule
 CHECKPOINT_SECONDS = 300.0
 """A crash costs at most this much training."""
 _STEPS_BETWEEN_WORDS = 10
-"""Several processes agree on whether to save every so many steps: a word costs each of them a wait for its device."""
+"""Several processes agree only every so many steps on whether to save: each time, all of them wait for their device."""
 
 
 class Stopping(EarlyStopping):

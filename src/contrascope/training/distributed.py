@@ -92,7 +92,7 @@ def _refuse_uneven(size: int, parts: int, what: str) -> None:
         )
 
 
-def asked_for(devices: Devices, nodes: int, world: World | None) -> int:
+def devices_per_node(devices: Devices, nodes: int, world: World | None) -> int:
     """How many processes a training or an embedding is to have on each machine.
 
     Args:
@@ -132,7 +132,7 @@ def asked_for(devices: Devices, nodes: int, world: World | None) -> int:
 
 
 @contextmanager
-def joined(world: World, patience: timedelta = PATIENCE) -> Iterator[None]:
+def process_group(world: World, patience: timedelta = PATIENCE) -> Iterator[None]:
     """Inside, the processes of a world can talk to each other.
 
     Args:
@@ -192,7 +192,7 @@ def _losses_told() -> Iterator[None]:
 
 
 @contextmanager
-def said_once(world: World | None) -> Iterator[None]:
+def errors_once(world: World | None) -> Iterator[None]:
     """Inside, errors that all processes come to are raised in the first of them alone; the others end quietly.
 
     What a single process finds wrong, damage to a store for instance, is raised there.
@@ -207,7 +207,7 @@ def said_once(world: World | None) -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def first(world: World, action: Callable[[], object]) -> None:
+def on_first_rank(world: World, action: Callable[[], object]) -> None:
     """Let the first process do something while the others wait; what it cannot do ends all of them.
 
     Raises:
@@ -228,7 +228,7 @@ def first(world: World, action: Callable[[], object]) -> None:
             raise SystemExit(1)
 
 
-def from_all(world: World, value: T) -> list[T]:
+def gathered(world: World, value: T) -> list[T]:
     """What each process has, in the order of their ranks; the same list in each."""
     if world.size == 1:
         return [value]
@@ -250,7 +250,7 @@ class Environment(ClusterEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """They are there."""
+        """The launcher has started them."""
         return True
 
     @property
@@ -265,25 +265,25 @@ class Environment(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        """It is given, never found."""
+        """False: Lightning is given this environment and need not look for one."""
         return False
 
     def world_size(self) -> int:
-        """All processes."""
+        """Number of processes on all machines."""
         return self.world.size
 
     def set_world_size(self, size: int) -> None:
-        """It stands."""
+        """Nothing: the launcher has set it."""
 
     def global_rank(self) -> int:
-        """Among all."""
+        """This process among all."""
         return self.world.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """It stands."""
+        """Nothing: the launcher has set it."""
 
     def local_rank(self) -> int:
-        """Among those of this machine."""
+        """This process among those of its machine."""
         return self.world.local_rank
 
     def node_rank(self) -> int:

@@ -27,14 +27,23 @@ from contrascope.sampling.technical import Technical, measured_technical
 from contrascope.sampling.transforms import Transform, measured_transform, paper_transform
 from contrascope.store.files import half_written, read_json, remove, sha256, write_json, write_parquet
 from contrascope.store.store import CropStore, as_store
-from contrascope.training.distributed import ALONE, Devices, World, asked_for, first, joined, launched, said_once
+from contrascope.training.distributed import (
+    ALONE,
+    Devices,
+    World,
+    devices_per_node,
+    errors_once,
+    launched,
+    on_first_rank,
+    process_group,
+)
 from contrascope.training.files import FACTS, RESUME, SPLIT, UNFINISHED, WEIGHTS
 from contrascope.training.inherit import inherit, refuse_misfit
+from contrascope.training.loggers import opened, refuse_absent
 from contrascope.training.matching import is_kept, keep_matched
 from contrascope.training.module import asks_how_imaged
-from contrascope.training.outside import opened, refuse_absent
 from contrascope.training.processes import Processes
-from contrascope.training.run import AS_IT_WAS, FORMAT, Run, open_run
+from contrascope.training.run import FORMAT, OLDER_RUNS_HAVE, Run, open_run
 from contrascope.training.trainer import train
 
 
@@ -89,7 +98,7 @@ def fit(
         parent.check_fits(store)
         refuse_misfit(parent, model, settings)
     made_from, world = run_fingerprint(store, model, settings, parent), launched()
-    number = asked_for(devices, nodes, world)
+    number = devices_per_node(devices, nodes, world)
     refuse_absent(loggers)
     if finished := _finished(out, made_from):
         return _seen_as_asked(finished, store, settings, world or ALONE)
@@ -99,7 +108,7 @@ def fit(
         Processes("contrascope.training.fit:fit", store, arguments, number).wait()
         return open_run(out)
     world = world or ALONE
-    with joined(world), said_once(world):
+    with process_group(world), errors_once(world):
         return _trained(store, model, settings, out, made_from, world, parent, loggers)
 
 
@@ -128,8 +137,8 @@ def _seen_as_asked(run: Run, store: CropStore, settings: TrainingSettings, world
             keep_matched(wanted, store, np.flatnonzero(run.split() == SPLIT_NAMES[TRAIN]))
         write_json(run.path / FACTS, wanted.facts)
 
-    with joined(world):
-        first(world, keep)
+    with process_group(world):
+        on_first_rank(world, keep)
     return wanted
 
 
@@ -161,9 +170,9 @@ def _trained(
     transform = _transform(store, np.flatnonzero(parts == TRAIN), settings)
     if parent is not None:
         inherit(network, store.perturbations, technical, parent)
-    first(world, lambda: _make_room(out, made_from))
-    told = {"model": model, "store": store.name, "fingerprint": made_from} | settings.model_dump(mode="json")
-    with opened(loggers if world.rank == 0 else (), out, told) as others:
+    on_first_rank(world, lambda: _make_room(out, made_from))
+    hyperparameters = {"model": model, "store": store.name, "fingerprint": made_from} | settings.model_dump(mode="json")
+    with opened(loggers if world.rank == 0 else (), out, hyperparameters) as others:
         outcome = train(store, network, transform.bound(store), technical, parts, settings, out, world, others)
     if world.rank == 0:
         started = {"start_from": parent.fingerprint} if parent is not None else {}
@@ -174,7 +183,7 @@ def _trained(
             f"Training was stopped at step {outcome['steps']:,}. {out} can be used as it is, with the weights of step "
             f"{outcome['best_step']:,}; the same command goes on where the training was."
         )
-    first(world, lambda: (out / RESUME).unlink(missing_ok=True))
+    on_first_rank(world, lambda: (out / RESUME).unlink(missing_ok=True))
     return open_run(out)
 
 
@@ -213,7 +222,7 @@ def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, pa
     started = [] if parent is None else [parent.fingerprint, sha256(parent.path / WEIGHTS)]
     said = settings.model_dump(mode="json", exclude=set(OF_EMBEDDING))
     # A setting that is newer than a run and was left as it was makes no other run of it.
-    trained = {name: value for name, value in said.items() if (name, value) not in AS_IT_WAS.items()}
+    trained = {name: value for name, value in said.items() if (name, value) not in OLDER_RUNS_HAVE.items()}
     return fingerprint([store.fingerprint, model, trained, *started])
 
 

@@ -3,9 +3,14 @@
 A unit is a dimension of a space. It is active where its posterior mean tells cells apart: where more than a hundredth
 of its variance over held-out cells is that of the means, the rest being the posterior's own. Where the variance is 1 in
 all, as the prior has it, that is the threshold of Burda et al. (2016); in the salient space, which the Wasserstein term
-makes small, theirs would miss units that are narrow and well read. The KL of a unit is a mean over the cells whose
-objective has it: all cells in the background space, perturbed ones in the salient space. The salient norm is the length
-of the posterior mean of s; for controls it should be near 0.
+makes small, theirs would miss units that are narrow and well read. Of all units together, the share of that variance
+that is of the means says how much of a space tells cells apart.
+
+The KL of a unit is a mean over the cells whose objective has it: all cells in the background space, perturbed ones in
+the salient space. A part of it is the price of a posterior that is narrower than the prior, (sigma^2 - 1 - log sigma^2)
+/ 2, wherever its mean lies. In the salient space, which the Wasserstein term makes narrow, that part is there even
+where the means say nothing, so it is logged by itself. The salient norm is the length of the posterior mean of s; for
+controls it should be near 0.
 """
 
 from __future__ import annotations
@@ -80,9 +85,9 @@ class LatentStatistics(L.Callback):
     def _listener(self, encoder: str, model: ContrastiveVAE) -> Any:
         def listen(_: nn.Module, __: Any, output: Tensor) -> None:
             m = self._batch.perturbation
-            for name, q in model.read(encoder, output).items():
-                told = self._batch.technical if name == TECHNICAL else m
-                self._means.add(of_cells(name, q, model.priors[name](told), control=m == 0))
+            for name, q in model.split_output(encoder, output).items():
+                known = self._batch.technical if name == TECHNICAL else m
+                self._means.add(of_cells(name, q, model.priors[name](known), control=m == 0))
 
         return listen
 
@@ -97,13 +102,13 @@ def of_cells(name: str, q: Normal, prior_mean: Tensor, *, control: Tensor) -> di
         control: (B,) whether a cell is a control.
     """
     mean, log_variance = q
-    kl = kl_by_dimension(q, prior_mean)
+    kl, width = kl_by_dimension(q, prior_mean), 0.5 * (log_variance.exp() - 1 - log_variance)
     values = {f"mean {name}": mean, f"square {name}": mean.square(), f"noise {name}": log_variance.exp()}
     if name != SALIENT:
-        return values | {f"KL {name}": kl}
+        return values | {f"KL {name}": kl, f"width {name}": width}
     length = mean.norm(dim=1)
     of_groups = {"salient norm of controls": length[control], "salient norm of perturbed cells": length[~control]}
-    return values | {f"KL {name}": kl[~control]} | of_groups
+    return values | {f"KL {name}": kl[~control], f"width {name}": width[~control]} | of_groups
 
 
 def statistics(means: dict[str, np.ndarray]) -> dict[str, float]:
@@ -115,12 +120,22 @@ def statistics(means: dict[str, np.ndarray]) -> dict[str, float]:
             variance = means[f"square {space}"] - value**2
             active = variance > ACTIVE * (variance + means[f"noise {space}"])
             logged[f"latent/active {space} units"] = float(active.sum())
+            logged[f"latent/{share_in_means(space)}"] = float(
+                variance.sum() / (variance + means[f"noise {space}"]).sum()
+            )
         elif kind == "KL":
             logged[f"latent/KL of the median {space} unit"] = float(np.median(value))
             logged[f"latent/KL of the largest {space} unit"] = float(value.max())
+        elif kind == "width":
+            logged[f"latent/KL of narrow {space} posteriors"] = float(value.sum())
         elif kind == "salient":
             logged[f"latent/{name}"] = float(value)
     return logged
+
+
+def share_in_means(space: str) -> str:
+    """What the share of a space's variance that is of the means is called."""
+    return f"share of {space} variance in the means"
 
 
 def reconstructions(model: ContrastiveVAE, batch: Batch) -> np.ndarray:

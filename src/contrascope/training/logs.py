@@ -33,12 +33,12 @@ class TidyMetrics(Logger):
 
     @property
     def version(self) -> str:
-        """There is one."""
+        """None: a run has one such file."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """They stand in run.json."""
+        """Written to run.json instead."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contrascope.errors import RunError
 from contrascope.models.inference import rounded
-from contrascope.models.matched import MOST_CONTROLS, matched_controls, matched_in
+from contrascope.models.matched import MOST_CONTROLS, fitted_controls, matched_in
 from contrascope.models.precision import in_bfloat16
 from contrascope.models.views import posterior_of_views
 from contrascope.sampling.loader import batches
@@ -32,7 +32,7 @@ def keep_matched(run: Run, store: CropStore, rows: np.ndarray) -> None:
     """
     controls = rows[store.labels[rows] == 0]
     chosen = np.sort(np.random.default_rng(run.settings.seed).permutation(controls)[:MOST_CONTROLS])
-    found = matched_controls(*_codes(run, store, chosen), torch.from_numpy(chosen))
+    found = fitted_controls(*_codes(run, store, chosen), torch.from_numpy(chosen))
     with appearing(run.path / MATCHED) as beside:
         values = {name: value.contiguous() for name, value in found.state_dict().items()}
         save_file(values, beside, metadata={VIEWS: str(run.settings.views)})

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrascope.training.distributed import World, from_all
+from contrascope.training.distributed import World, gathered
 
 
 class Means:
@@ -23,7 +23,7 @@ class Means:
 
     def over_all(self, world: World) -> dict[str, np.ndarray]:
         """(...) mean of each name over the cells of all processes, the same in each; without cells there is none."""
-        every = from_all(world, {name: _added(parts) for name, parts in self._sums.items()})
+        every = gathered(world, {name: _added(parts) for name, parts in self._sums.items()})
         names = dict.fromkeys(name for one in every for name in one)
         totals = {name: [one[name] for one in every if name in one] for name in names}
         return {

@@ -22,7 +22,7 @@ from contrascope.models.peers import mean_over_all, noise_like, sharing
 from contrascope.sampling.augment import turned
 from contrascope.sampling.technical import Technical
 from contrascope.sampling.transforms import Transform
-from contrascope.training.distributed import ALONE, World, from_all
+from contrascope.training.distributed import ALONE, World, gathered
 from contrascope.training.means import Means
 from contrascope.training.schedules import beta_at, learning_rate_at, warmup_within
 from contrascope.vocabulary import Batch
@@ -102,7 +102,7 @@ class TrainingModule(L.LightningModule):
 
     def _seen(self, batch: Batch) -> Batch:
         """A batch as the model trains on it."""
-        batch = self._told(batch, gain=self._gain(batch))
+        batch = self._prepared(batch, gain=self._gain(batch))
         if not self.settings.augment:
             return batch
         images = turned(batch.images, generator=self._training_noise, share=self.world.share)
@@ -117,7 +117,7 @@ class TrainingModule(L.LightningModule):
         # Noise that follows from the batch is the same each time, and whichever process is given the batch.
         place = number * self.world.size + self.world.rank
         noise = torch.Generator(device=self.device).manual_seed(_VALIDATION_SEED + place)
-        terms = self._terms(self._told(batch), noise)
+        terms = self._terms(self._prepared(batch), noise)
         loss = self._loss(terms, beta=self.settings.beta)
         self._log(terms, batch, "validation", loss=loss)
 
@@ -132,7 +132,7 @@ class TrainingModule(L.LightningModule):
         each = batch.images[:, :, 0, 0].float()
         return torch.exp(self.settings.gain_spread * noise_like(each, self._training_noise))
 
-    def _told(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
+    def _prepared(self, batch: Batch, *, gain: Tensor | None = None) -> Batch:
         """A batch in the model's range, and with how its cells were imaged if that counts."""
         batch = self.transform.batch(batch, gain=gain)
         return batch if self.technical is None else self.technical.batch(batch)
@@ -185,7 +185,7 @@ class TrainingModule(L.LightningModule):
 def _refuse_pixels(batch: Batch, world: World) -> None:
     """Name the cells whose pixels are no numbers, whichever process holds them: a lower rate would not help them."""
     sound = torch.isfinite(batch.images.float()).flatten(1).all(1)
-    wrong = sorted({row for rows in from_all(world, batch.rows[~sound].tolist()) for row in rows})
+    wrong = sorted({row for rows in gathered(world, batch.rows[~sound].tolist()) for row in rows})
     if wrong:
         rows = first_few([f"{row:,}" for row in wrong])
         raise RunError(

@@ -45,7 +45,7 @@ class Processes:
             raise SettingsError(f"{number} devices cannot share the work on Windows itself. Use WSL, or one device.")
         where = str(store.path.absolute() if isinstance(store.path, Path) else store.path)
         task = {"function": function, "store": where, "arguments": arguments}
-        self.told: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
         self._errors = [tempfile.TemporaryFile("w+", errors="replace") for _ in range(number)]  # noqa: SIM115 - closed at the end
         port = _free_port()
         self.processes: list[subprocess.Popen[str]] = []
@@ -114,19 +114,19 @@ class Processes:
 
     def _hear(self, stream: IO[str]) -> None:
         for line in stream:
-            self.told.put(json.loads(line))
+            self.messages.put(json.loads(line))
 
     def _listen(self, seconds: float) -> None:
         """Pass on what is told within so many seconds."""
         until = time.monotonic() + seconds
         while True:
             try:
-                told = self.told.get(timeout=max(0.0, until - time.monotonic()))
+                message = self.messages.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return
-            if "error" in told:
-                raise getattr(errors, told["error"])(told["message"])
-            progress.report(*told["progress"])
+            if "error" in message:
+                raise getattr(errors, message["error"])(message["message"])
+            progress.report(*message["progress"])
 
     def _failed(self) -> bool:
         return any(p.poll() not in (None, 0) for p in self.processes)

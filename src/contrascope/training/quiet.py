@@ -17,7 +17,7 @@ _KNOWN = (
     ".*`isinstance.treespec, LeafSpec.`.*",
     ".*Checkpoint directory .* exists.*",
     ".*Experiment logs directory .* exists.*",
-    ".*available but not used.*",  # a Mac's GPU (trainer.py)
+    ".*available but not used.*",  # a Mac's GPU (models/precision.py)
     ".*`srun` command is available.*",  # and torchrun may be what is used
     ".*`broadcast_buffers` is deprecated.*",  # its successor is not in all versions that we allow
     ".*recommended to use .*sync_dist=True.*",  # what is logged is the same in each process

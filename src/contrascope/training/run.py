@@ -47,8 +47,8 @@ VIEWS = "views"
 """Key in ``matched.safetensors``: from how many sides the controls were seen."""
 _SAID = {"model", "settings", "channels", "crop_size", "perturbations", "store", "fingerprint", "versions"}
 _SAID |= {"transform", "technical", "outcome"}
-AS_IT_WAS = {"beta": 1.0, "encoders": "apart", "views": 1, "salient_reference": "origin"}
-"""What holds for a run that does not say it: what all had before these could be set."""
+OLDER_RUNS_HAVE = {"beta": 1.0, "encoders": "apart", "views": 1, "salient_reference": "origin"}
+"""Settings of runs that do not say them: what all runs had before these could be set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class Run:
     @cached_property
     def settings(self) -> TrainingSettings:
         """Settings it was trained with, and is embedded with."""
-        return validated(TrainingSettings, AS_IT_WAS | self.facts["settings"], where=str(self.path / FACTS))
+        return validated(TrainingSettings, OLDER_RUNS_HAVE | self.facts["settings"], where=str(self.path / FACTS))
 
     @property
     def perturbations(self) -> list[str]:

@@ -22,7 +22,7 @@ from contrascope.allocator import keep_freed_memory
 from contrascope.config import TrainingSettings
 from contrascope.errors import RunError
 from contrascope.models.contrastive import ContrastiveVAE, in_channels_last
-from contrascope.models.precision import in_bfloat16, repeatable
+from contrascope.models.precision import device_type, in_bfloat16, repeatable
 from contrascope.sampling.samplers import BalancedBatches
 from contrascope.sampling.split import TRAIN, VALIDATION
 from contrascope.sampling.technical import Technical
@@ -116,7 +116,7 @@ def train(
         "best_step": best.step,
         "cells_per_second": round(taken * 2 * sampler.half / checkpoints.seconds, 1),
         "seconds": round(checkpoints.seconds, 1),
-        "precision": "bf16" if in_bfloat16(settings.precision, _device()) else "fp32",
+        "precision": "bf16" if in_bfloat16(settings.precision, device_type()) else "fp32",
     }
 
 
@@ -133,7 +133,7 @@ def _lightning(
     return L.Trainer(
         max_epochs=settings.epochs,
         **_placed(world),
-        precision="bf16-mixed" if in_bfloat16(settings.precision, _device()) else "32-true",
+        precision="bf16-mixed" if in_bfloat16(settings.precision, device_type()) else "32-true",
         val_check_interval=validated_every(len(sampler), times=settings.validations_per_epoch),
         logger=[
             TidyMetrics(out / METRICS, start=start),
@@ -172,15 +172,10 @@ def _held_out(parts: np.ndarray, settings: TrainingSettings, module: TrainingMod
 def _placed(world: World) -> dict[str, Any]:
     """Where Lightning is to train."""
     if world.size == 1:
-        return {"accelerator": _device(), "devices": 1}
+        return {"accelerator": device_type(), "devices": 1}
     # Buffers are not sent around: what the scale remembers is computed over all processes, and so alike in each.
     strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
-    return {"accelerator": _device(), "devices": world.devices, "num_nodes": world.nodes, "strategy": strategy}
-
-
-def _device() -> str:
-    """The type of device to train on, as torch and Lightning name it. No Mac's GPU: none has ever been tried."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return {"accelerator": device_type(), "devices": world.devices, "num_nodes": world.nodes, "strategy": strategy}
 
 
 def _refuse_uneven(half: int, settings: TrainingSettings, world: World) -> None:

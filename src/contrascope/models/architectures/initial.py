@@ -1,4 +1,4 @@
-"""How weights begin."""
+"""Initial weights of convolutions and of encoders' heads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Convolution = TypeVar("Convolution", bound=nn.Conv2d | nn.ConvTranspose2d)
 
 
 def he(layer: Convolution) -> Convolution:
-    """The layer as He et al. (2015) initialise it, without bias."""
+    """The layer with weights as He et al. (2015) initialise them, and a bias of 0."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

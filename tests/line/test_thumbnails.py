@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contrascope import thumbnails
 from contrascope.contrast import store_contrast
 from contrascope.figures.gallery import composite
+from contrascope.line import thumbnails
+from contrascope.line.thumbnails import draw_thumbnails, in_turns
 from contrascope.report.sheets import place, read_sheets
-from contrascope.thumbnails import draw_thumbnails, in_turns
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(0, 9))

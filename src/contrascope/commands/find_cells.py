@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from contrascope.addresses import local_path
-from contrascope.arguments import Facts
+from contrascope.commands.arguments import Facts, Json, Quiet
 from contrascope.errors import SettingsError
 
 
@@ -32,8 +32,8 @@ def find_cells(
     ] = None,
     min_area: Annotated[float | None, typer.Option(help="Smallest nucleus, in pixels.")] = None,
     max_area: Annotated[float | None, typer.Option(help="Largest nucleus, in pixels.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
 ) -> tuple[Facts, str]:
     """Find nuclei in images that have no cell table, and write one.
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from contrascope import judging
 from contrascope.config import load_screen_settings
 from contrascope.errors import SettingsError
+from contrascope.line import judging
 
 GENES = [f"G{i}" for i in range(6)]
 

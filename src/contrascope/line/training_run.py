@@ -11,7 +11,7 @@ from typing import Any
 from contrascope.addresses import local_path
 from contrascope.config import training_settings
 from contrascope.errors import ContrascopeError, RunError
-from contrascope.finished import Finished
+from contrascope.line.finished import Finished
 from contrascope.store.files import read_json
 from contrascope.training.files import FACTS, UNFINISHED
 from contrascope.training.inherit import refuse_misfit

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from contrascope.pictures import SHOWN_PERTURBATIONS, farthest
+from contrascope.line.pictures import SHOWN_PERTURBATIONS, farthest
 
 
 def _profiles(count: int) -> AnnData:

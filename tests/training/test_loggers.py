@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from contrascope.errors import RunError, SettingsError
 from contrascope.store.store import CropStore
-from contrascope.training import outside
+from contrascope.training import loggers
 from contrascope.training.run import Run
 
 Train = Callable[..., Run]
@@ -38,7 +38,7 @@ class Notebook(Logger):
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     made = Notebook()
-    monkeypatch.setitem(outside.LOGGERS, "json", lambda _: made)  # json is a package that is always there
+    monkeypatch.setitem(loggers.LOGGERS, "json", lambda _: made)  # json is a package that is always there
     yield made
 
 
@@ -56,7 +56,7 @@ def test_a_logger_is_told_what_is_trained_and_what_came_of_it(
 def test_a_package_that_is_not_there_is_named_with_the_extra_that_brings_it(
     store: CropStore, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "find_spec", lambda _: None)
+    monkeypatch.setattr(loggers, "find_spec", lambda _: None)
     with pytest.raises(SettingsError, match=r"wandb needs a package.*contrascope\[wandb\]"):
         train(store, tmp_path / "run", loggers=["wandb"])
     assert not (tmp_path / "run").exists()
@@ -73,7 +73,7 @@ def test_a_logger_that_cannot_be_reached_says_so_in_one_paragraph(
     def unreachable(_: Path) -> Logger:
         raise ConnectionError("no route\nto host")
 
-    monkeypatch.setitem(outside.LOGGERS, "json", unreachable)
+    monkeypatch.setitem(loggers.LOGGERS, "json", unreachable)
     with pytest.raises(RunError, match="logger json cannot be used: no route to host"):
         train(store, tmp_path / "run", loggers=["json"])
 
@@ -90,9 +90,9 @@ def test_where_the_second_logger_fails_the_first_is_ended_too(
     def unreachable(_: Path) -> Logger:
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(outside, "WandbLogger", Wandb)
-    monkeypatch.setitem(outside.LOGGERS, "json", lambda _: Wandb())
-    monkeypatch.setitem(outside.LOGGERS, "csv", unreachable)
+    monkeypatch.setattr(loggers, "WandbLogger", Wandb)
+    monkeypatch.setitem(loggers.LOGGERS, "json", lambda _: Wandb())
+    monkeypatch.setitem(loggers.LOGGERS, "csv", unreachable)
     with pytest.raises(RunError, match="logger csv cannot be used"):
         train(store, tmp_path / "run", loggers=["json", "csv"])
     assert ended == ["wandb"]

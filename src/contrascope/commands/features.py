@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from contrascope.arguments import Facts
+from contrascope.commands.arguments import Facts, Json, Quiet
 
 
 def features(
@@ -29,8 +29,8 @@ def features(
     diameter: Annotated[float | None, typer.Option(help="Of a typical nucleus in pixels; else measured.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
 ) -> tuple[Facts, str]:
     """Measure every cell as CellProfiler does: form, intensity, texture, distribution, correlation of channels.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contrascope.errors import StoreError
-from contrascope.stages import Stages, key
+from contrascope.line.stages import Stages, key
 
 
 def _stages(folder: Path, inputs: str = "tiles") -> Stages:

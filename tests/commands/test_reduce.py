@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrascope.commands_benchmark import benchmark
-from contrascope.commands_reduce import match_features, reduce_features
+from contrascope.commands.benchmark import benchmark
+from contrascope.commands.reduce import match_features, reduce_features
 from contrascope.errors import SettingsError
 from contrascope.store.export import observations
 from contrascope.store.store import CropStore

@@ -1,16 +1,26 @@
-"""What the commands share: their KEY=VALUE arguments, and the facts that they answer with."""
+"""What the commands share: arguments that several have, those of KEY=VALUE, and the facts that they answer with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 import yaml
 
 from contrascope.errors import SettingsError
 
 Facts = dict[str, Any]
 """What a command says as JSON."""
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")]
+Json = Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the screen file, such as crop.size=64."),
+]
+Store = Annotated[str, typer.Argument(metavar="STORE", help="A crop store: its folder, or a URL such as s3://...")]
+ScreenFile = Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="The screen file.")]
 
 
 def settings_in(arguments: Sequence[str] | None) -> dict[str, Any]:

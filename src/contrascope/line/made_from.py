@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contrascope import judging
 from contrascope.config import OF_EMBEDDING, fingerprint, training_settings
 from contrascope.errors import RunError
-from contrascope.finished import Finished
+from contrascope.line import judging
+from contrascope.line.finished import Finished
+from contrascope.line.stages import Stages, key
+from contrascope.line.training_run import parent_run
 from contrascope.screen.screen import Screen
-from contrascope.screen_run import parent_run
-from contrascope.stages import Stages, key
 from contrascope.store.crops import store_fingerprint
 from contrascope.training.fit import run_fingerprint
 from contrascope.training.run import Run

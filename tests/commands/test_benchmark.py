@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from contrascope.commands_benchmark import benchmark
+from contrascope.commands.benchmark import benchmark
 from contrascope.errors import BenchmarkError, SettingsError
 from contrascope.profiles import profile
 from contrascope.tables import write_anndata

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrascope import cards
 from contrascope.contrast import store_contrast
+from contrascope.line import cards
 from contrascope.pipeline import Line
 from contrascope.report.gathered import read_gathered
 from contrascope.screen.screen import open_screen

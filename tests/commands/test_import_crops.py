@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from contrascope.commands_import import import_crops
+from contrascope.commands.import_crops import import_crops
 from contrascope.errors import SettingsError
 from contrascope.store.store import CropStore
 

@@ -10,10 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from contrascope.arguments import Facts, settings_in
-
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")]
-Json = Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")]
+from contrascope.commands.arguments import Facts, Json, Quiet, settings_in
 
 
 def match_features(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from contrascope import commands_view
+from contrascope.commands import view as command
 from contrascope.store.store import CropStore
 
 Started = Callable[..., "subprocess.Popen[str]"]
@@ -65,7 +65,7 @@ def test_a_port_that_is_given_is_taken_or_refused(tiny_store: CropStore, started
             out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert err.startswith(f"SettingsError: Port {port} cannot be listened on") and len(err.splitlines()) == 1
-    made, facts, _ = commands_view.view(str(tiny_store.path), port=port)
+    made, facts, _ = command.view(str(tiny_store.path), port=port)
     made._socket.close()
     assert facts["url"].startswith(f"http://127.0.0.1:{port}/")
 
@@ -82,9 +82,9 @@ def test_what_cannot_be_shown_is_refused(name: str, words: str, started: Started
 
 def test_nothing_is_opened_unless_asked_for(tiny_store: CropStore, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(commands_view.webbrowser, "open", opened.append)
+    monkeypatch.setattr(command.webbrowser, "open", opened.append)
     for wanted in (False, True):
-        made, facts, text = commands_view.view(str(tiny_store.path), open_=wanted)
+        made, facts, text = command.view(str(tiny_store.path), open_=wanted)
         made._socket.close()
         assert opened == [facts["url"]] * wanted
         assert text.startswith(made.url)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contrascope.arguments import Facts, settings_in, split
+from contrascope.commands.arguments import Facts, Json, Quiet, settings_in, split
 from contrascope.errors import SettingsError
 
 _OWN = {"source", "out", "kind", "cells", "columns", "control", "channels", "name", "pixel_size_um"}
@@ -32,8 +32,8 @@ def import_crops(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the kind, such as axes=NHWC or n_masks=2."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
 ) -> tuple[Facts, str]:
     """Make a store of crops that were cut out elsewhere.
 

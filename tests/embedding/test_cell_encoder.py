@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from contrascope.embedding import embed, spaces
-from contrascope.embedding.spaces import Spaces
+from contrascope.embedding import cell_encoder, embed
+from contrascope.embedding.cell_encoder import CellEncoder
 from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.fit import fit
@@ -54,10 +54,10 @@ def test_the_cells_of_a_batch_do_not_know_of_each_other(
     long_store: CropStore, long_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = Batch(torch.from_numpy(long_store.read(ROWS)), torch.ones(len(ROWS), dtype=torch.long), torch.tensor(ROWS))
-    wanted = Spaces(long_run, long_store, baselines=True, uncertainty=True, error=True)
+    wanted = CellEncoder(long_run, long_store, baselines=True, uncertainty=True, error=True)
     with torch.inference_mode():
         together = wanted(batch)
-        monkeypatch.setattr(spaces, "CELLS_AT_ONCE", 5)
+        monkeypatch.setattr(cell_encoder, "CELLS_AT_ONCE", 5)
         apart = wanted(batch)
     assert together.keys() == apart.keys()
     for name in together:
@@ -83,7 +83,7 @@ def test_views_are_averaged_and_matched_controls_taken_off(long_store: CropStore
     run = matched_run
     cells = embed(long_store, run, uncertainty=True)
     assert run.matched is not None
-    untrained = run.untrained(seed=spaces._UNTRAINED_SEED)
+    untrained = run.untrained(seed=cell_encoder._UNTRAINED_SEED)
     with torch.no_grad():
         x = run.transform(torch.from_numpy(long_store.read(ROWS)))
         z, s, other = [], [], []
@@ -94,7 +94,7 @@ def test_views_are_averaged_and_matched_controls_taken_off(long_store: CropStore
                 s.append(q.salient.mean)
                 other.append(torch.cat([blind.background.mean, blind.salient.mean], 1))
         mean = torch.stack(z).mean(0)
-        salient = run.matched.left(mean, torch.stack(s).mean(0), torch.from_numpy(ROWS))
+        salient = run.matched.residual(mean, torch.stack(s).mean(0), torch.from_numpy(ROWS))
     for name, values in {"background": mean, "salient": salient, "untrained": torch.stack(other).mean(0)}.items():
         np.testing.assert_allclose(cells.obsm[name][ROWS], values.numpy(), rtol=1e-3, atol=1e-4)
 

@@ -29,7 +29,7 @@ from contrascope import vocabulary as v
 from contrascope.models.contrastive import ContrastiveVAE, Normal, Posterior
 from contrascope.models.inference import rounded
 from contrascope.models.matched import matched_in
-from contrascope.models.precision import in_bfloat16
+from contrascope.models.precision import device_type, in_bfloat16
 from contrascope.models.views import posterior_of_views
 from contrascope.sampling.slices import CELLS_AT_ONCE, alone
 from contrascope.store.store import CropStore
@@ -41,7 +41,7 @@ _UNTRAINED_SEED = 1_000_003
 """Not a seed that a user is likely to train with: the baseline must not be the model's own first weights."""
 
 
-class Spaces(nn.Module):
+class CellEncoder(nn.Module):
     """From raw pixels to all that is wanted of each cell.
 
     Args:
@@ -63,7 +63,7 @@ class Spaces(nn.Module):
         # Encoders are never told how a cell was imaged, so that only what decodes may find a batch unknown.
         told = error and run.model.condition is not None
         self.technical = run.technical.bound(store) if told else None
-        self.bf16 = in_bfloat16(run.settings.precision, "cuda" if torch.cuda.is_available() else "cpu")
+        self.bf16 = in_bfloat16(run.settings.precision, device_type())
         # A copy: the run's own model stays where it is and as it is.
         self.model = rounded(run.model) if self._rounds else deepcopy(run.model)
         self.views, self.matched = run.settings.views, deepcopy(run.matched)
@@ -78,7 +78,7 @@ class Spaces(nn.Module):
 
     @property
     def _rounds(self) -> bool:
-        return self.bf16 and not torch.cuda.is_available()
+        return self.bf16 and device_type() == "cpu"
 
     @property
     def computed_in(self) -> Literal["bf16", "fp32"]:
@@ -97,9 +97,9 @@ class Spaces(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Each matrix (B, F) float32, and the error (B,), of a batch of raw pixels."""
-        return self.ask(batch)()
+        return self.begin(batch)()
 
-    def ask(self, batch: Batch) -> Callable[[], dict[str, Tensor]]:
+    def begin(self, batch: Batch) -> Callable[[], dict[str, Tensor]]:
         """The same in two steps: begin a batch, and wait for what comes of it.
 
         On a CPU several batches may be begun, so that threads have work while the first is put together.
@@ -112,7 +112,7 @@ class Spaces(nn.Module):
         parts = [self._threads.submit(self._of, Batch(*few)) for few in slices]
         return lambda: _together([part.result() for part in parts])
 
-    def rest(self) -> None:
+    def close(self) -> None:
         """Let go of the threads that work on a CPU."""
         if self._threads is not None:
             self._threads.shutdown()
@@ -126,7 +126,7 @@ class Spaces(nn.Module):
             q = posterior_of_views(self.model, seen, self.views)
             found = _means(q)
             if self.matched is not None:
-                found[v.SALIENT] = self.matched.left(matched_in(q), found[v.SALIENT], self._rows(batch))
+                found[v.SALIENT] = self.matched.residual(matched_in(q), found[v.SALIENT], self._rows(batch))
             if self.uncertainty:
                 found |= {v.DEVIATIONS[name]: torch.exp(0.5 * n.log_variance) for name, n in _normals(q).items()}
             if self.error:

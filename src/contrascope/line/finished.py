@@ -9,11 +9,11 @@ from pathlib import Path
 import anndata as ad
 import pandas as pd
 
-from contrascope import judging
 from contrascope import vocabulary as v
 from contrascope.benchmarks import Result
 from contrascope.benchmarks.suite import Judged
 from contrascope.config import ScreenSettings
+from contrascope.line import judging
 from contrascope.profiles.beside import beside
 from contrascope.report.quality import Quality, judge_quality
 from contrascope.store.store import CropStore, open_store
@@ -109,7 +109,7 @@ class Finished:
         return {name: result for name, result in found.items() if result is not None}
 
     @property
-    def not_asked(self) -> dict[str, str]:
+    def unanswered(self) -> dict[str, str]:
         """Benchmarks that the data did not allow, and why."""
         names = [name for name in judging.questions(self.settings) if name not in self.results]
         return {name: judging.why_not(name, self.out / "benchmarks") for name in names}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from contrascope.addresses import local_path
-from contrascope.arguments import Facts, settings_in, split
+from contrascope.commands.arguments import Facts, Json, Quiet, settings_in, split
 from contrascope.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def benchmark(
         Literal["paper"] | None,
         typer.Option(help="With all: also the paper's Figures 2, 3 and 4, panel for panel, as far as the data allow."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
 ) -> tuple[Facts, str]:
     """Ask one benchmark, or all that the data allow, of one embedding or of several.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contrascope.arguments import Facts
+from contrascope.commands.arguments import Facts, Json, Quiet
 
 
 def view(
@@ -20,8 +20,8 @@ def view(
     ],
     port: Annotated[int, typer.Option(help="Port of this machine; 0 takes one that is free.", min=0, max=65535)] = 0,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the last line.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Give the last line as JSON.")] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
 ) -> tuple[Any, Facts, str]:
     """Show a report with all its cells, read from the store as they are looked at.
 
