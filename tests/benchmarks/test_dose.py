@@ -120,6 +120,14 @@ def test_a_response_whose_strength_differs_by_well_disturbs_the_probe_less() -> 
     assert value(result, "Z'") < 0
 
 
+def test_several_perturbations_at_one_dose_are_told() -> None:
+    cells = plate()
+    cells.obs["perturbation"] = cells.obs["dose"].astype(str)
+    assert not any("At dose" in note for note in dose(cells, **ASK).notes)
+    cells.obs["perturbation"] += np.where(np.arange(cells.n_obs) % 2, " of A", " of B")
+    assert any("test has 2 perturbations" in note and "of A" in note for note in dose(cells, **ASK).notes)
+
+
 def test_z_prime_of_a_textbook_example() -> None:
     assert z_prime(np.array([-1.0, 0, 1]), np.array([19.0, 20, 21])) == pytest.approx(1 - 3 * 2 / 20)
 

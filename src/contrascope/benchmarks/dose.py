@@ -39,7 +39,7 @@ from contrascope.benchmarks.selection import (
 )
 from contrascope.errors import BenchmarkError, first_few
 from contrascope.profiles.spaces import chosen_spaces, embedding
-from contrascope.vocabulary import PLATE
+from contrascope.vocabulary import PERTURBATION, PLATE
 
 SHUFFLES = 200
 SPEARMAN, SPEARMAN_TREATED, Z_PRIME = "Spearman", "Spearman without controls", "Z'"
@@ -119,6 +119,22 @@ class _Plan:
     wells: pd.DataFrame
 
 
+def _mixed(obs: pd.DataFrame, doses: NDArray[np.float64]) -> list[str]:
+    """A note where several perturbations stand at one dose, as other compounds in the rows of the test do."""
+    if PERTURBATION not in obs:
+        return []
+    at: dict[float, set[str]] = {}
+    for dose, name in zip(doses.tolist(), obs[PERTURBATION].astype(str), strict=True):
+        at.setdefault(dose, set()).add(name)
+    dose, names = max(at.items(), key=lambda one: len(one[1]), default=(0.0, set()))
+    if len(names) < 2:
+        return []
+    return [
+        f"At dose {dose:g}, test has {len(names):,} perturbations: {first_few(sorted(names))}. If these are "
+        f"several compounds, choose one of them in test; their curves are averaged otherwise."
+    ]
+
+
 def _plan(
     obs: pd.DataFrame,
     *,
@@ -156,6 +172,7 @@ def _plan(
     notes = [f"{shared} well(s) are in both fit and test: the test is not independent of the axis."] if shared else []
     if dropped := int(without.sum()):
         notes.append(f"{dropped:,} cells of test have no number in '{dose}' and were left out.")
+    notes += _mixed(obs[tested & (role == TREATED)], doses[tested & (role == TREATED)])
     if not ({NEGATIVE, POSITIVE} <= set(wells["role"][wells["role"].duplicated()])):
         notes.append("Z' was left out: it needs two negative and two positive wells in test.")
     numbered = [_numbers(units, mask) for mask in (fit & negative, fit & positive, tested)]

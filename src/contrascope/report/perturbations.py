@@ -75,7 +75,7 @@ _COLUMNS = (
         "agreement", "agreement", 2,
         "mean cosine between the profiles of its guides; what guides of different perturbations have is on its card",
     ),
-    Column("nearest", "nearest", 2, "the perturbation of the most similar profile, with the cosine"),
+    Column("nearest", "nearest", 2, "the perturbation of the most similar profile, with the cosine; of effects alone"),
 )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
     if table["hit_measured"].notna().any():
         table["q_measured"] = [max(_asked(row, "_measured"), default=float("nan")) for row in table.to_dict("records")]
     table = table.join(_shares(results)).join(_agreement(gathered)).join(_nearest(gathered))
-    for column in table.columns.intersection(list(_SHARE)):
+    for column in table.columns.intersection([*_SHARE, "nearest", "nearest_cosine"]):
         table[column] = table[column].mask(_without_effect(table))
     strength = _strength(table)
     either = [bool(a) or bool(b) for a, b in zip(table["hit"], table["hit_background"], strict=True)]

@@ -194,8 +194,8 @@ def training_section(outcome: Mapping[str, Any], figures: Path, *, in_means: flo
             Picture(
                 figures / "training.png",
                 "KL is what a space costs, in nats a cell. In the background space that is what it holds: near 0 it "
-                "has collapsed. In the salient space most of it can be the price of narrow posteriors, which the leak asks "
-                "for, so it says little by itself. The leak is what is left of controls in the salient space.",
+                "has collapsed. In the salient space most of it can be the price of narrow posteriors, which the leak "
+                "asks for, so it says little by itself. The leak is what is left of controls in the salient space.",
             ),
         ],
     )
