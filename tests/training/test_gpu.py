@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from contrascope.embedding.cell_encoder import Spaces
+from contrascope.embedding.cell_encoder import CellEncoder
 from contrascope.models import precision
 from contrascope.models.precision import repeatable
 from contrascope.store.store import CropStore
@@ -159,7 +159,7 @@ def test_a_step_of_training_stays_on_the_gpu_and_waits_for_it_once(run: Run, sto
 
 @pytest.mark.parametrize("finished", RUNS, indirect=True, ids=lambda run: "-".join(map(str, run.values())))
 def test_a_batch_is_embedded_on_the_gpu_and_waits_for_nothing(run: Run, store: CropStore, gpu: Described) -> None:
-    spaces = Spaces(run, store, baselines=True, uncertainty=True, error=True)
+    spaces = CellEncoder(run, store, baselines=True, uncertainty=True, error=True)
     with one_batch(run, store, gpu) as batch:
         found = spaces._apply(gpu.moved)(batch)
     assert {(x.device, x.dtype) for x in found.values()} == {(GPU, torch.float32)}
@@ -174,7 +174,7 @@ def test_no_gpu_is_asked_for_what_it_cannot_do_with_16_bits(
         run = train(store, tmp_path / "run", **settings)
         rows = np.arange(40)
         batch = Batch(torch.from_numpy(store.read(rows)), torch.from_numpy(store.labels[rows]), torch.from_numpy(rows))
-        Spaces(run, store, baselines=True, uncertainty=True, error=True)._of(batch)
+        CellEncoder(run, store, baselines=True, uncertainty=True, error=True)._of(batch)
         run.reconstruct(store, rows[:4])
     assert "_to_copy" in asked.on_pixels <= CAN
 

@@ -92,13 +92,13 @@ def artifacts(
         chance, n (cells). Metrics:
 
         - F1 and AUROC on 40 % of the cells. Chance is 0.5 for AUROC; for F1 the mean over permutations of the
-          predictions against the labels.
+            predictions against the labels.
         - AUROC by tile: mean over folds of whole tiles; low and high are the lowest and the highest fold.
         - kNN same: share of a cell's neighbours that are of its class, chance is the share of that class among all
-          other cells; low and high hold 95 % of what resampled tiles (cells, if tiles are
-          unknown) give.
+            other cells; low and high hold 95 % of what resampled tiles (cells, if tiles are
+            unknown) give.
         - R2 and Spearman on 40 % of the cells, and by tile, of numbers; chance is their mean when the numbers are
-          shuffled among the cells.
+            shuffled among the cells.
 
         Notes say what could not be judged and why.
 

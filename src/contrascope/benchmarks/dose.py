@@ -68,8 +68,10 @@ def dose(
         cells: N cells with ``obs`` columns plate, ``unit``, ``dose`` and those that the selections name.
             ``row`` and ``column`` are read off the well (B07: row B, column 7) when the table has none.
         dose: Column with the dose, in any unit; cells without a number there are not tested.
-        negative, positive: The control cells.
-        fit, test: The parts in which the axis is learned and read, such as {"row": ["A", "B"]}.
+        negative: The control cells at the axis's beginning.
+        positive: The control cells at its end.
+        fit: The part in which the axis is learned, such as {"row": ["A", "B"]}.
+        test: The part in which it is read.
         unit: Column of what is averaged, within a plate.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
         seed: Of the shuffles that give null_p95, and the chance of Z'.

@@ -78,10 +78,10 @@ def explained(
 
         - features that differ: share of them, after Bonferroni; chance is what the test lets through (n in features);
         - explained share of PC1, for k = 1 ... 15: R^2 of the top ``features`` (k, or all that differ where they are
-          fewer); chance is the mean, null_low and null_high the 2.5th and 97.5th percentile of as many at random
-          (n in control cells);
+            fewer); chance is the mean, null_low and null_high the 2.5th and 97.5th percentile of as many at random
+            (n in control cells);
         - robust z: of the k-th ``feature``, in plain words in ``gloss`` where its name is one of CellProfiler's or of
-          pooled screens', with its p after Bonferroni (n in cells of the group).
+            pooled screens', with its p after Bonferroni (n in cells of the group).
 
     Raises:
         BenchmarkError: No groups, no controls, no overlap, or no feature that varies in controls.
