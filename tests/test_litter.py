@@ -11,8 +11,10 @@ from contrascope.litter import is_bare, is_litter
 from contrascope.screen.simulation.write import prepare_folder
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "._Cells.csv", "Thumbs.db", "desktop.ini"])
-def test_what_desktops_leave_is_nobodys(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "._Cells.csv", "Thumbs.db", "desktop.ini", ".unfinished.json.0f.writing"]
+)
+def test_what_desktops_and_killed_processes_leave_is_nobodys(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     assert is_litter(tmp_path / name)
     assert is_bare(tmp_path)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import zarr
 from anndata import AnnData
 
 from contrascope.errors import BenchmarkError, SettingsError
@@ -107,6 +108,22 @@ def test_a_file_is_there_at_every_moment_of_its_replacement(
         write_anndata(AnnData(obs=pd.DataFrame(index=["c"])), path)
     former = path if path.exists() else tmp_path / f".before.{path.name}"
     assert read_anndata(former).obs_names.tolist() == ["b"]
+
+
+def test_nobodys_folder_is_replaced(tmp_path: Path) -> None:
+    mine, cells = tmp_path / "mine.zarr", AnnData(obs=pd.DataFrame(index=["a"]), obsm={"x": np.zeros((1, 2))})
+    mine.mkdir()
+    (mine / "notes.txt").write_text("a year's work")
+    (tmp_path / "folder.h5ad").mkdir()
+    (tmp_path / "file.zarr").write_text("a file")
+    zarr.create_group(tmp_path / "group.zarr", attributes={"contrascope": {"format": 2, "fingerprint": "x"}})
+    for path in (mine, tmp_path / "folder.h5ad", tmp_path / "file.zarr", tmp_path / "group.zarr"):
+        for write in (writable, lambda place: write_anndata(cells, place)):
+            with pytest.raises(SettingsError, match="holds no cells or profiles"):
+                write(path)
+    assert (mine / "notes.txt").read_text() == "a year's work"
+    for _ in range(2):
+        write_anndata(cells, tmp_path / "cells.zarr")
 
 
 def test_a_place_where_nothing_can_be_written_is_found_before_the_work(tmp_path: Path) -> None:

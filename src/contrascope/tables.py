@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import warnings
@@ -14,6 +15,7 @@ import polars.selectors as cs
 
 from contrascope.addresses import local_path
 from contrascope.errors import BenchmarkError, SettingsError, first_few, reason_of
+from contrascope.litter import is_bare
 from contrascope.vocabulary import FIELD_DISTANCE, OPTIONAL, REQUIRED
 
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -138,7 +140,32 @@ def _with_known_ending(path: str | Path) -> Path:
     path = local_path(path)
     if path.suffix not in (".h5ad", ".zarr"):
         raise SettingsError(f"{path} has an ending we do not write. Name it .h5ad or .zarr.")
+    if path.exists() and not _is_replaceable(path):
+        raise SettingsError(
+            f"{path} exists and holds no cells or profiles, which could be replaced by these. Choose another name; "
+            f"nothing was written."
+        )
     return path
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Whether what lies there is of the kind that is to be written, or nothing: no crop store, nobody's folder."""
+    if path.suffix == ".h5ad":
+        return path.is_file()
+    if not path.is_dir() or is_bare(path):
+        return path.is_dir()
+    return is_anndata(path)
+
+
+def is_anndata(folder: Path) -> bool:
+    """Whether a Zarr group is an AnnData, as ours and others' are."""
+    for name, read in (("zarr.json", lambda said: said.get("attributes", {})), (".zattrs", lambda said: said)):
+        if (folder / name).is_file():
+            try:
+                return read(json.loads((folder / name).read_bytes())).get("encoding-type") == "anndata"
+            except (ValueError, AttributeError, OSError):
+                return False
+    return False
 
 
 def _put_in_place(new: Path, path: Path) -> None:

@@ -90,6 +90,8 @@ def test_an_unknown_preset_is_named_together_with_those_there_are() -> None:
         ({"batch_size": 33}, "'batch_size' is 33"),
         ({"split": (0.9, 0.2, 0.1)}, "sum to 1"),
         ({"split": (0.9, 0, 0.1)}, "first two above 0"),
+        ({"gain_spread": True}, "'gain_spread': true was given, and a number was needed"),
+        ({"gradient_clip": False}, "a number was needed"),
         ({"learning_rate": 0}, "'learning_rate' is 0"),
         ({"learning_rate": "quick"}, "'learning_rate' is 'quick'"),
     ],

@@ -14,6 +14,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -174,6 +175,40 @@ def test_a_folder_of_something_else_is_refused(long_store: CropStore, long_run: 
         embed(long_store, long_run, out=tmp_path / "mine.zarr")
     with pytest.raises(RunError, match=r"Name it \.zarr"):
         embed(long_store, long_run, out=tmp_path / "mine.h5ad")
+
+
+def test_what_lies_where_the_sums_would_go_is_left_alone(long_store: CropStore, long_run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cells.sums.zarr").mkdir()
+    (tmp_path / "cells.sums.zarr" / "notes.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="holds no cells or profiles"):
+        embed(long_store, long_run, out=tmp_path / "cells.zarr")
+    assert (tmp_path / "cells.sums.zarr" / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "cells.zarr").exists()
+
+
+def test_a_crop_store_is_not_taken_for_embedded_cells(long_store: CropStore, long_run: Run, tmp_path: Path) -> None:
+    shutil.copytree(long_store.path, tmp_path / "cells.zarr")
+    with pytest.raises(RunError, match="holds no embedding of ours"):
+        embed(long_store, long_run, out=tmp_path / "cells.zarr")
+    on_disk.remove_cells(tmp_path / "cells.zarr")
+    assert (tmp_path / "cells.zarr" / "zarr.json").is_file()
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut short", "of another store"])
+def test_a_run_whose_split_is_damaged_is_told_before_the_work(
+    long_store: CropStore, long_run: Run, tmp_path: Path, damage: str
+) -> None:
+    shutil.copytree(long_run.path, tmp_path / "run")
+    file = tmp_path / "run" / "split.parquet"
+    if damage == "missing":
+        file.unlink()
+    elif damage == "cut short":
+        file.write_bytes(file.read_bytes()[:20])
+    else:
+        pl.read_parquet(file).head(5).write_parquet(file)
+    with pytest.raises(RunError, match=r"split of the run .*(cannot be read|is of 5 cells).* train again"):
+        embed(long_store, open_run(tmp_path / "run"), out=tmp_path / "cells.zarr")
+    assert not (tmp_path / "cells.zarr").exists()
 
 
 def test_several_devices_need_a_folder_to_fill(long_store: CropStore, long_run: Run) -> None:

@@ -163,6 +163,13 @@ def test_rows_that_are_not_there_are_refused_in_words(run: Run, store: CropStore
             look(store, np.array(asked))
 
 
+@pytest.mark.parametrize("asked", [np.array([4, 7], np.uint8), np.array([4, 7], ">u4"), (4, 7), [4, 7]])
+def test_rows_may_be_whole_numbers_of_any_kind(told: Run, run: Run, store: CropStore, asked: Any) -> None:
+    for one in (run, told):
+        for look in (one.images, one.reconstruct, one.counterfactual):
+            np.testing.assert_array_equal(look(store, asked), look(store, np.array([4, 7])))
+
+
 def test_a_store_of_other_channels_shows_no_images(run: Run, make_store: Any, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="has channels"):
         run.images(make_store(tmp_path, channels=["DNA"]), np.array([0]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from contrascope.errors import SettingsError
 
@@ -19,6 +21,24 @@ class Settings(BaseModel):
     """Settings whose keys are all known; frozen once made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's yes and true are 1 in Python; somebody who writes them for a number means something else."""
+        taken = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
+        if isinstance(value, bool) and bool not in taken and taken & {int, float}:
+            raise ValueError(f"{str(value).lower()} was given, and a number was needed")
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """What a field may be: the members of a union, without what they are annotated with."""
+    if get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from _kinds(member)
+    else:
+        yield get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def validated(kind: type[S], values: object, *, where: str) -> S:

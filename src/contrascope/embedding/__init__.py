@@ -114,6 +114,8 @@ def embed(
     """
     store, run = as_store(store), open_run(run) if isinstance(run, str | Path) else run
     out = None if out is None else local_path(out)
+    if out is not None:
+        writable(sums_path(out))  # before the work
     world = None if out is None else launched()
     number = devices_per_node(devices, 1, world)
     if number > 1 and out is None:

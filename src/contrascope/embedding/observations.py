@@ -24,7 +24,6 @@ from contrascope import vocabulary as v
 from contrascope.errors import StoreError, first_few
 from contrascope.store.export import without_slashes
 from contrascope.store.store import CropStore
-from contrascope.training.files import SPLIT
 from contrascope.training.run import Run
 
 _LABELS = (v.PLATE, v.WELL, v.TILE, v.BATCH, v.GUIDE, v.PERTURBATION, v.STAGE, v.SPLIT)
@@ -59,6 +58,7 @@ class Observations:
         run: The run they are embedded by.
 
     Raises:
+        RunError: The split of the run is missing, damaged or of another store.
         StoreError: A column holds lists or other values that AnnData has no place for, or has a name that it cannot
             have, or that of the part that is to stand beside it.
     """
@@ -67,7 +67,7 @@ class Observations:
         _refuse_names(store)
         self._tables = [_scanned(store)]
         if run.facts["store"]["fingerprint"] == store.fingerprint:
-            self._tables.append(pl.scan_parquet(run.path / SPLIT, glob=False))
+            self._tables.append(run.scan_split())
         self._cells = len(store)
         stored = [(table, name) for table in self._tables for name in table.collect_schema()]
         called = without_slashes([name for _, name in stored])

@@ -29,6 +29,7 @@ from contrascope.embedding.observations import Column, Observations, restored
 from contrascope.errors import RunError
 from contrascope.litter import is_bare
 from contrascope.store.files import half_written, read_json, remove, write_bytes, write_json
+from contrascope.tables import is_anndata
 
 _UNFINISHED, _ROOT = "embedding.json", "zarr.json"
 _LARGEST, _SMALLEST, _CHUNKS = 2**16, 2**10, 16
@@ -200,6 +201,8 @@ def remove_cells(path: Path) -> None:
 
 def _fingerprint_there(path: Path) -> str | None:
     if (path / _ROOT).is_file():
+        if not is_anndata(path):  # a crop store has a fingerprint as well
+            return None
         return (read_json(path / _ROOT).get("attributes", {}).get("contrascope") or {}).get("fingerprint")
     return read_json(path / _UNFINISHED).get("fingerprint") if (path / _UNFINISHED).is_file() else None
 

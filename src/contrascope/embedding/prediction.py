@@ -113,6 +113,8 @@ class _Prediction(L.LightningModule):
 
     def predict_step(self, batch: Batch, _: int) -> None:
         """Begin a batch, and finish the one before it."""
+        if self.trainer.received_sigterm:  # Lightning's loop of predictions does not look
+            raise SystemExit
         self._begun.append((batch.rows, self.spaces.begin(batch)))
         if len(self._begun) > BEGUN:
             self._finish(*self._begun.popleft())

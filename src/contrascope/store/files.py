@@ -13,11 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 import polars as pl
+from safetensors import SafetensorError
 
 from contrascope.errors import StoreError
+from contrascope.litter import HALF_WRITTEN
 
-_WRITING = ".writing"
-"""How names of files end that are not whole yet."""
 _ROWS = 2**18
 """Rows that stand together in a table; said, so that equal tables are equal bytes."""
 
@@ -30,7 +30,7 @@ def appearing(path: Path) -> Iterator[Path]:
         StoreError: No space, no permission; what was there before is still there.
     """
     # A worker that was given up for dead may still be writing the same file: each has a place of its own.
-    beside = path.with_name(f".{path.name}.{uuid4().hex}{_WRITING}")
+    beside = path.with_name(f".{path.name}.{uuid4().hex}{HALF_WRITTEN}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.touch()
@@ -40,7 +40,7 @@ def appearing(path: Path) -> Iterator[Path]:
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, SafetensorError) as error:
         raise _cannot_be_written(path, error) from None
     finally:
         with contextlib.suppress(OSError):
@@ -123,12 +123,12 @@ def remove(path: Path) -> None:
 
 def is_half_written(path: Path) -> bool:
     """Whether a file is what somebody was writing when they were killed."""
-    return path.name.startswith(".") and path.name.endswith(_WRITING)
+    return path.name.startswith(".") and path.name.endswith(HALF_WRITTEN)
 
 
 def half_written(folder: Path) -> list[Path]:
     """Files in a folder and below that somebody was writing when they were killed."""
-    return list(folder.rglob(f".*{_WRITING}"))
+    return list(folder.rglob(f".*{HALF_WRITTEN}"))
 
 
 def sha256(path: Path) -> str:

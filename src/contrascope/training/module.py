@@ -94,7 +94,8 @@ class TrainingModule(L.LightningModule):
             raise RunError(
                 f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
                 f"Lower training.learning_rate (it is {s.learning_rate:g}) or "
-                f"{'set' if s.gradient_clip is None else 'lower'} training.gradient_clip, and train again."
+                f"{'set' if s.gradient_clip is None else 'lower'} training.gradient_clip, and train into another "
+                f"folder, or delete this one."
             )
         if (self.global_step + 1) % self.log_every == 0:
             self._log(terms, batch, "train", loss=loss, beta=beta)

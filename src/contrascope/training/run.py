@@ -170,6 +170,22 @@ class Run:
         with self._readable("split", "Copy the run with all of its files, or delete it and train again"):
             return pl.read_parquet(self.path / SPLIT, glob=False)[v.SPLIT]
 
+    def scan_split(self) -> pl.LazyFrame:
+        """``split`` as a table that is read as it is asked for.
+
+        Raises:
+            RunError: The file is missing or damaged, or of another store.
+        """
+        with self._readable("split", "Copy the run with all of its files, or delete it and train again"):
+            table = pl.scan_parquet(self.path / SPLIT, glob=False).select(v.SPLIT)
+            found = int(table.select(pl.len()).collect().item())
+        if found != (cells := self.facts["store"]["cells"]):
+            raise RunError(
+                f"The split of the run {self.path} is of {found:,} cells, and it was trained on a store of {cells:,}. "
+                f"Copy the run with all of its files, or delete it and train again."
+            )
+        return table
+
     def check_fits(self, store: CropStore) -> None:
         """Make sure a store has what the run was trained on.
 
@@ -188,7 +204,8 @@ class Run:
                     f"Extract the crops again with the run's settings, or train on this store."
                 )
 
-    def _check_rows(self, store: CropStore, rows: np.ndarray) -> None:
+    def _checked(self, store: CropStore, rows: np.ndarray) -> np.ndarray:
+        """The rows as torch takes them, once they are known to be there."""
         self.check_fits(store)
         asked = np.asarray(rows)
         whole = asked.ndim == 1 and (asked.dtype.kind in "iu" or not len(asked))
@@ -197,6 +214,7 @@ class Run:
                 f"Rows of {store.path} were to be an array of one or more whole numbers from 0 to {len(store) - 1:,}; "
                 f"{' '.join(np.array2string(asked, threshold=6).split())} was given."
             )
+        return asked.astype(np.int64)
 
     def images(self, store: CropStore, rows: np.ndarray) -> np.ndarray:
         """(B, C, H, W) cells as the model sees them.
@@ -204,8 +222,7 @@ class Run:
         Raises:
             RunError: The store has other channels or crops than the run, or no such rows.
         """
-        self._check_rows(store, rows)
-        return self._seen(store, rows).numpy()
+        return self._seen(store, self._checked(store, rows)).numpy()
 
     def reconstruct(self, store: CropStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cells as the model sees them, and as it decodes them from their posterior means.
@@ -220,7 +237,7 @@ class Run:
         Raises:
             RunError: The store has other channels or crops than the run, or no such rows.
         """
-        self._check_rows(store, rows)
+        rows = self._checked(store, rows)
         return self._decoded(store, rows, without_salient=store.labels[rows] == 0)
 
     def counterfactual(
@@ -247,7 +264,7 @@ class Run:
         """
         if not self.model.has_salient:
             raise RunError(f"A {self.model_name} has no salient space. Train an mcvae, or another with that space.")
-        self._check_rows(store, rows)
+        rows = self._checked(store, rows)
         effect = np.zeros(self.model.sizes[v.BACKGROUND]) if background_effect is None else background_effect
         if np.shape(effect) not in ((size := self.model.sizes[v.BACKGROUND],), (len(rows), size)):
             raise RunError(
@@ -283,7 +300,7 @@ class Run:
         if dim not in range(sizes.get(space, 0)):
             spaces = " and ".join(f"{name} with dimensions 0 to {size - 1}" for name, size in sizes.items())
             raise RunError(f"The run {self.path} has no dimension {dim} of '{space}'. It has {spaces}.")
-        self._check_rows(store, np.array([row]))
+        self._checked(store, np.array([row]))
         values = np.atleast_1d(values)
         with torch.inference_mode():
             q = self.model.encode(self._seen(store, np.array([row])))
