@@ -277,7 +277,7 @@ def headline_facts(account: Any, perturbations: pd.DataFrame, results: Mapping[s
     asked = perturbations[["hit", "hit_background"]].dropna(how="all")
     if len(asked):
         hits = int(asked.eq(True).any(axis=1).sum())
-        facts.append(Fact(f"{hits:,}", f"of {len(asked):,} perturbations are hits, in the salient space or behind it"))
+        facts.append(Fact(f"{hits:,}", f"of {len(asked):,} perturbations do something to the cells (hits)"))
     if "complexes" in results:
         facts.append(_best(results["complexes"], "average precision", "average precision of complexes"))
     if "artifacts" in results:
