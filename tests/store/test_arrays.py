@@ -84,12 +84,6 @@ class TestStoreFromArrays:
             store_from_arrays(images, cells, tmp_path / "s.zarr", channels=["a"])
         assert not (tmp_path / "s.zarr").exists()
 
-    def test_crops_with_pixels_that_are_no_numbers_are_named(self, tmp_path: Path) -> None:
-        images = np.ones((4, 1, 8, 8), np.float32)
-        images[[1, 3], 0, 2, 2] = np.nan, np.inf
-        with pytest.raises(StoreError, match="2 of 4 crops hold NaN or infinite pixels: rows 1, 3"):
-            store_from_arrays(images, self.cells(4), tmp_path / "s.zarr", channels=["a"])
-
     def test_an_empty_table_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(TableError, match="No control"):
             store_from_arrays(

@@ -14,7 +14,7 @@ import polars as pl
 from contrascope import vocabulary as v
 from contrascope.addresses import local_path
 from contrascope.config import fingerprint
-from contrascope.errors import StoreError, first_few
+from contrascope.errors import StoreError
 from contrascope.progress import track
 from contrascope.screen.guides import refuse_mixed_guides
 from contrascope.screen.screen import TILE_INDEX
@@ -89,12 +89,6 @@ def _refuse_images(images: np.ndarray, cells: int, channels: list[str]) -> None:
         raise StoreError(f"Images of shape {images.shape} hold no pixels. A crop of at least one pixel was needed.")
     if images.dtype.name not in ("uint8", "uint16", "float32"):
         raise StoreError(f"Images are {images.dtype}; uint8, uint16 or float32 was needed.")
-    if images.dtype.kind == "f":
-        bad = [row for row, crop in enumerate(images) if not np.isfinite(crop).all()]
-        if bad:
-            raise StoreError(
-                f"{len(bad):,} of {cells:,} crops hold NaN or infinite pixels: rows {first_few(bad)}. Leave these out."
-            )
 
 
 def _refuse_table(cells: pl.DataFrame) -> None:
