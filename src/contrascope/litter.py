@@ -15,8 +15,12 @@ def is_litter(path: Path) -> bool:
     Or one that we were writing when we were killed (``store/files.py``): whoever was killed before a folder said whose
     it is can start again.
     """
-    name = path.name
-    return name in _NAMES or name.startswith("._") or (name.startswith(".") and name.endswith(HALF_WRITTEN))
+    return path.name in _NAMES or path.name.startswith("._") or is_half_written(path)
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether a file is what somebody was writing when they were killed."""
+    return path.name.startswith(".") and path.name.endswith(HALF_WRITTEN)
 
 
 def is_bare(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -175,6 +176,24 @@ def test_a_folder_of_something_else_is_refused(long_store: CropStore, long_run: 
         embed(long_store, long_run, out=tmp_path / "mine.zarr")
     with pytest.raises(RunError, match=r"Name it \.zarr"):
         embed(long_store, long_run, out=tmp_path / "mine.h5ad")
+
+
+def test_a_termination_signal_ends_it_and_what_is_finished_is_kept(
+    long_store: CropStore, long_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = CellsOnDisk.write, []
+
+    def write_and_be_told_to_end(cells: CellsOnDisk, chunk: int, values: dict[str, np.ndarray]) -> None:
+        write(cells, chunk, values)
+        written.append(chunk)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CellsOnDisk, "write", write_and_be_told_to_end)
+        embed(long_store, long_run, out=tmp_path / "cells.zarr")
+    assert written == [0] and not on_disk.is_filled(tmp_path / "cells.zarr")
+    embed(long_store, long_run, out=tmp_path / "cells.zarr")
+    assert on_disk.is_filled(tmp_path / "cells.zarr")
 
 
 def test_what_lies_where_the_sums_would_go_is_left_alone(long_store: CropStore, long_run: Run, tmp_path: Path) -> None:

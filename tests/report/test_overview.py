@@ -8,6 +8,7 @@ import pytest
 
 from contrascope.report.overview import Sentences, overview
 from contrascope.report.perturbations import perturbation_frame
+from contrascope.report.sections import training_section
 
 
 def headline(metric: str, **values: float) -> list[dict]:
@@ -91,3 +92,19 @@ def test_a_dose_that_is_followed(gathered, make_result) -> None:
 
 def test_sentences_are_escaped() -> None:
     assert Sentences(("a < b",)).html() == '<ul class="said"><li>a &lt; b</li></ul>'
+
+
+def test_hits_that_no_permutation_speaks_for_are_named(gathered, results) -> None:
+    frame = perturbation_frame(gathered, results)
+    name = frame.index[frame["hit"].eq(True)][0]
+    assert "by the size of the effect alone" not in overview(results, frame)[0]
+    frame.loc[name, "q_cells"] = float("nan")
+    assert f" {name}: by the size of the effect alone" in overview(results, frame)[0]
+
+
+@pytest.mark.parametrize(("share", "empty"), [(0.1, False), (0.0005, True)])
+def test_a_salient_space_that_tells_no_cells_apart_is_said_to_be_empty(tmp_path, share, empty) -> None:
+    outcome = {"stopped_early": False, "steps": 9, "cells_per_second": 1.0, "best_step": 9, "best_validation_loss": 1.0}
+    (text, _) = training_section(outcome, tmp_path, in_means=share).blocks
+    assert f"{100 * share:.2g} % tells cells apart" in str(text)
+    assert ("practically empty" in str(text)) == empty

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from contrascope.errors import StoreError
 from contrascope.store import files
@@ -73,3 +74,10 @@ def test_a_table_is_read_back_with_its_types(tmp_path: Path) -> None:
     write_parquet(tmp_path / "t [1].parquet", table)
     assert pl.read_parquet(tmp_path / "t [1].parquet", glob=False).equals(table)
     assert [p.name for p in tmp_path.iterdir()] == ["t [1].parquet"]
+
+
+def test_weights_that_find_no_space_are_said_and_leave_nothing_half_written(tmp_path: Path) -> None:
+    said = r"weights cannot be written: No space left.*Make room"
+    with pytest.raises(StoreError, match=said), files.appearing(tmp_path / "weights"):
+        raise SafetensorError("No space left on device")
+    assert not list(tmp_path.iterdir())

@@ -121,11 +121,6 @@ def remove(path: Path) -> None:
         raise _cannot_be_written(path, error) from None
 
 
-def is_half_written(path: Path) -> bool:
-    """Whether a file is what somebody was writing when they were killed."""
-    return path.name.startswith(".") and path.name.endswith(HALF_WRITTEN)
-
-
 def half_written(folder: Path) -> list[Path]:
     """Files in a folder and below that somebody was writing when they were killed."""
     return list(folder.rglob(f".*{HALF_WRITTEN}"))

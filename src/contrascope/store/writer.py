@@ -24,7 +24,6 @@ from contrascope.store.description import CHECKSUMS, FORMAT_VERSION, TABLES
 from contrascope.store.files import (
     append_line,
     half_written,
-    is_half_written,
     json_bytes,
     read_json,
     remove,
@@ -234,7 +233,7 @@ def _is_free(path: Path) -> bool:
         return True
     if not path.is_dir():
         return False
-    names = {file.name for file in path.iterdir() if not is_half_written(file) and not is_litter(file)}
+    names = {file.name for file in path.iterdir() if not is_litter(file)}
     return not names or (names == {_UNFINISHED} and _fingerprint_there(path) is not None)
 
 
