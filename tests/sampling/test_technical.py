@@ -24,7 +24,7 @@ Make = Callable[..., CropStore]
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     def make(name: str = "a", **columns: object) -> CropStore:
-        control = np.arange(N) % 2 == 0
+        control = np.arange(N) // 2 % 2 == 0
         label = np.where(control, "nt", "GENE")
         table = pl.DataFrame({"guide": label, "perturbation": label, "control": control} | columns)
         return store_from_arrays(np.ones((N, 1, 8, 8), np.uint8), table, tmp_path / name, channels=["DNA"])
@@ -40,6 +40,20 @@ def test_text_and_whole_numbers_are_levels_as_they_stand(make: Make) -> None:
     assert found.dtype == torch.int64
     assert found[:, 0].tolist() == [1, 0] * (N // 2)  # mon before tue
     assert found[:, 1].tolist() == [i % 3 for i in range(N)]
+
+
+@pytest.mark.parametrize("told", ["perturbation", "guide", "control", "well"])
+def test_a_column_that_says_what_was_done_to_a_cell_is_refused(make: Make, told: str) -> None:
+    number = np.arange(N)
+    wells = np.where(number // 2 % 2 == 0, "A1", np.where(number < N // 2, "B1", "B2"))  # an arrayed plate
+    with pytest.raises(StoreError, match=f"names {told}, .* all cells of one {told} have the same perturbation"):
+        measured_technical(make(well=wells, plate="1", tile="1"), [told])
+
+
+def test_a_batch_without_controls_may_be_told_where_another_has_both(make: Make) -> None:
+    number = np.arange(N)
+    batch = np.where((number // 2 % 2 == 1) & (number < N // 2), "perturbed alone", "both")
+    assert measured_technical(make(batch=batch), ["batch"]).levels == [2]
 
 
 def test_fractions_are_cut_into_eighths(make: Make) -> None:

@@ -98,7 +98,8 @@ def measured_technical(store: CropStore, names: list[str]) -> Technical:
         names: Columns of its cell table.
 
     Raises:
-        StoreError: There is no such column, or cells lack a value, or there are more than 10,000 levels.
+        StoreError: There is no such column, or cells lack a value, there are more than 10,000 levels, or a level says
+            which perturbation a cell has.
     """
     return Technical({name: _kind(store, name) for name in names})
 
@@ -114,7 +115,20 @@ def _kind(store: CropStore, name: str) -> Kind:
             f"training.technical names {name}, which has {len(levels):,} values in the store {store.path}; "
             f"{MOST_LEVELS:,} is the most. Name columns that many cells share, such as batch or tile."
         )
+    if _tells_perturbations(values, store.labels):
+        raise StoreError(
+            f"training.technical names {name}, and in the store {store.path} all cells of one {name} have the same "
+            f"perturbation: a model that is told it is told what was done to a cell, and would put the effect down to "
+            f"imaging. Name columns whose levels hold controls and perturbed cells, such as batch or field_distance."
+        )
     return levels
+
+
+def _tells_perturbations(levels: pl.Series, labels: np.ndarray) -> bool:
+    """Whether each level is of one perturbation alone, or of control, and the cells are not."""
+    both = pl.DataFrame({"level": levels, "label": labels})
+    of_each = both.group_by("level").agg(pl.col("label").n_unique())["label"]
+    return both["label"].n_unique() > 1 and of_each.max() == 1
 
 
 def _levels(store: CropStore, name: str, kind: Kind) -> np.ndarray:
@@ -135,8 +149,8 @@ def _column(store: CropStore, name: str) -> pl.Series:
     """A column in which every cell has a value."""
     if name not in (known := store.column_names):
         raise StoreError(
-            f"training.technical names {name}, which the cell table of {store.path} does not have. It has: "
-            f"{', '.join(known)}."
+            f"training.technical, given or of the preset, names {name}, which the cell table of {store.path} does not "
+            f"have. It has: {', '.join(known)}. Name those of them that say how a cell was imaged."
         )
     values = store.column(name)
     empty = ~values.is_finite().fill_null(False) if values.dtype.is_float() else values.is_null()
