@@ -33,6 +33,13 @@ def test_a_guide_of_two_perturbations_is_refused(labels: pl.DataFrame) -> None:
         labelled(labels.with_columns(pl.lit("g0").alias("guide")), "nontargeting")
 
 
+@pytest.mark.parametrize("place", ["plate", "well", "tile", "cell_id", "batch"])
+def test_every_cell_is_of_a_batch_and_a_place(place: str, labels: pl.DataFrame) -> None:
+    some = pl.when(pl.int_range(pl.len()) > 2).then(pl.lit("A"))
+    with pytest.raises(TableError, match=f"3 cells of the table have no {place}. Fill the column"):
+        labelled(labels.with_columns(some.alias(place)), "nontargeting")
+
+
 def test_blanks_around_labels_say_nothing(labels: pl.DataFrame) -> None:
     blank = pl.col("perturbation").replace({"GENE1": " GENE1 ", "GENE2": " "})
     cells = labelled(labels.with_columns(blank.alias("perturbation")), "nontargeting")

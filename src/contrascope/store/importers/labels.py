@@ -72,9 +72,9 @@ def labelled(cells: pl.DataFrame, control: str | Sequence[str] | None) -> pl.Dat
     except pl.exceptions.PolarsError as error:
         raise TableError(f"The cell table has labels that are no text: {' '.join(str(error).split())}") from None
     cells = without_blanks(cells, _LABELS)
-    _refuse_unnamed(cells)
     if v.BATCH not in cells.columns:
         cells = cells.with_columns(pl.concat_str([v.PLATE, v.WELL], separator="_").alias(v.BATCH))
+    _refuse_unnamed(cells)
     cells = cells.with_columns(_is_control(cells, control).alias(v.CONTROL))
     refuse_mixed_guides(cells, where="the cell table")
     return cells
@@ -109,7 +109,7 @@ def _file(path: Path, texts: Sequence[str]) -> pl.DataFrame:
 
 
 def _refuse_unnamed(cells: pl.DataFrame) -> None:
-    for name in (v.PLATE, v.WELL, v.TILE, v.CELL_ID):
+    for name in (v.PLATE, v.WELL, v.TILE, v.CELL_ID, v.BATCH):
         if n := cells[name].null_count():
             raise TableError(f"{n:,} cells of the table have no {name}. Fill the column, or take these cells out.")
     repeated = cells.filter(cells[v.CELL_ID].is_duplicated())[v.CELL_ID]
