@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ import pytest
 import zarr
 from anndata import AnnData
 
-from contrascope.errors import BenchmarkError, SettingsError
+from contrascope.errors import BenchmarkError, SettingsError, StoreError
 from contrascope.tables import read_anndata, read_embedding, writable, write_anndata
 
 TABLE = pl.DataFrame(
@@ -124,6 +126,16 @@ def test_nobodys_folder_is_replaced(tmp_path: Path) -> None:
     assert (mine / "notes.txt").read_text() == "a year's work"
     for _ in range(2):
         write_anndata(cells, tmp_path / "cells.zarr")
+
+
+def test_a_disk_without_room_is_found_before_hdf5_fills_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    cells = AnnData(obs=pd.DataFrame(index=list(map(str, range(1000)))), obsm={"x": np.zeros((1000, 500))})
+    with pytest.raises(StoreError, match=r"cells.h5ad takes 4 MB or more, and its disk has 3 MB left. Make room"):
+        write_anndata(cells, tmp_path / "cells.h5ad")
+    with pytest.raises(StoreError, match=r"cells.h5ad takes 4,000 MB or more"):
+        writable(tmp_path / "cells.h5ad", at_least=4_000_000_000)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_place_where_nothing_can_be_written_is_found_before_the_work(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 import polars.selectors as cs
 
 from contrascope.addresses import local_path
-from contrascope.errors import BenchmarkError, SettingsError, first_few, reason_of
+from contrascope.errors import BenchmarkError, SettingsError, StoreError, first_few, reason_of
 from contrascope.litter import is_bare
 from contrascope.vocabulary import FIELD_DISTANCE, OPTIONAL, REQUIRED
 
@@ -99,6 +99,7 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
 
     Raises:
         SettingsError: Another ending, or a URL; or a name with a slash, for which a .zarr has no place.
+        StoreError: The disk has less room than an .h5ad takes.
     """
     path = _with_known_ending(path)
     if path.suffix == ".zarr" and (slashed := _slashed(data)):
@@ -107,6 +108,8 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
             f"them, or write .h5ad."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".h5ad":  # HDF5 may end the process where it fills the disk
+        _refuse_without_room(path, _least_bytes(data))
     beside = path.with_name(f"writing-{path.name}")
     _remove(beside)
     try:
@@ -121,19 +124,45 @@ def write_anndata(data: ad.AnnData, path: str | Path) -> Path:
     return path
 
 
-def writable(path: str | Path) -> Path:
+def writable(path: str | Path, *, at_least: int = 0) -> Path:
     """A path that ``write_anndata`` will be given, checked before the work.
+
+    Args:
+        path: The path.
+        at_least: Bytes that will be written, as far as they are known.
 
     Raises:
         SettingsError: Another ending, a URL, or a place where nothing can be written.
+        StoreError: The disk has less room than that.
     """
     path = _with_known_ending(path)
-    there = next(folder for folder in path.absolute().parents if folder.exists())
+    there = _nearest_folder(path)
     try:
         with tempfile.TemporaryFile(dir=there):
-            return path
+            pass
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {there} says {error.strerror}. Choose another place.") from None
+    _refuse_without_room(path, at_least)
+    return path
+
+
+def _nearest_folder(path: Path) -> Path:
+    return next(folder for folder in path.absolute().parents if folder.exists())
+
+
+def _refuse_without_room(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(_nearest_folder(path)).free
+    if free < needed:
+        raise StoreError(
+            f"{path} takes {needed / 1e6:,.0f} MB or more, and its disk has {free / 1e6:,.0f} MB left. Make room, or "
+            f"write elsewhere; nothing was written."
+        )
+
+
+def _least_bytes(data: ad.AnnData) -> int:
+    """What the matrices of an AnnData take, labels not counted."""
+    matrices = [data.X, *data.obsm.values(), *data.layers.values()]
+    return sum(int(getattr(matrix, "nbytes", 0)) for matrix in matrices)
 
 
 def _with_known_ending(path: str | Path) -> Path:

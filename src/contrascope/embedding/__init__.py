@@ -166,7 +166,8 @@ def embed_to_file(
     world = launched()
     if (number := devices_per_node(devices, 1, None) if world is None else world.size) > 1:
         raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
-    path = writable(path)
+    columns = sum(CellEncoder(run, store, **wanted).sizes.values())
+    path = writable(path, at_least=len(store) * columns * np.dtype(np.float32).itemsize)
     cells = embed(store, run, out=None, **wanted)
     write_anndata(cells, path)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
