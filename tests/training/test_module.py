@@ -259,7 +259,13 @@ def test_a_loss_that_is_not_a_number_is_an_error_that_says_what_to_do() -> None:
     m = module()
     with torch.no_grad():
         m.model.decoder.head.bias.fill_(float("nan"))
-    with pytest.raises(RunError, match=r"diverged: the loss is nan at step 0.*learning_rate"):
+    with pytest.raises(RunError, match=r"diverged: the loss is nan at step 0. .*: reconstruction. Lower .*learning_ra"):
+        through_lightning(m, [cells()], [cells(1)], every=1)
+
+
+def test_a_weight_that_float32_cannot_hold_is_named_in_place_of_the_learning_rate() -> None:
+    m = module(wasserstein_weight=1e300)
+    with pytest.raises(RunError, match=r"diverged: .*Its terms are numbers, .*wasserstein_weight 1e\+300"):
         through_lightning(m, [cells()], [cells(1)], every=1)
 
 

@@ -92,10 +92,8 @@ class TrainingModule(L.LightningModule):
         if not torch.isfinite(mean := mean_over_all(loss.detach())):
             _refuse_pixels(batch, self.world)
             raise RunError(
-                f"Training diverged: the loss is {mean.item()} at step {self.global_step}. "
-                f"Lower training.learning_rate (it is {s.learning_rate:g}) or "
-                f"{'set' if s.gradient_clip is None else 'lower'} training.gradient_clip, and train into another "
-                f"folder, or delete this one."
+                f"Training diverged: the loss is {mean.item()} at step {self.global_step}. {_advice(terms, s)}, and "
+                f"train into another folder, or delete this one."
             )
         if (self.global_step + 1) % self.log_every == 0:
             self._log(terms, batch, "train", loss=loss, beta=beta)
@@ -181,6 +179,27 @@ class TrainingModule(L.LightningModule):
             return
         means = mean_over_all(torch.stack([x.detach().float().mean() for x in values.values()]))
         self.log_dict(dict(zip(values, means, strict=True)), on_step=True, on_epoch=False)
+
+
+def _advice(terms: Terms, settings: TrainingSettings) -> str:
+    """What to change after a loss that is no number. Every process has to ask, as it counts the cells of all."""
+    parts = {name: term for name, term in (terms._asdict() | terms.dependence).items() if name != "dependence"}
+    finite = torch.isfinite(mean_over_all(torch.stack([term.detach().float().mean() for term in parts.values()])))
+    if finite.all():
+        weights = ", ".join(f"{name} {value:g}" for name, value in _weights(settings).items())
+        return f"Its terms are numbers, and their weights too large for float32: lower the largest of {weights}"
+    wrong = [name for name, is_number in zip(parts, finite.tolist(), strict=True) if not is_number]
+    clip = "set" if settings.gradient_clip is None else "lower"
+    return (
+        f"What is no number any more: {', '.join(wrong)}. Lower training.learning_rate (it is "
+        f"{settings.learning_rate:g}) or {clip} training.gradient_clip"
+    )
+
+
+def _weights(settings: TrainingSettings) -> dict[str, float]:
+    """Of the terms of a loss."""
+    names = ("beta", "wasserstein_weight", "independence_weight", "salient_technical_weight")
+    return {name: getattr(settings, name) for name in (*names, "technical_perturbation_weight", "loss_scale")}
 
 
 def _refuse_pixels(batch: Batch, world: World) -> None:
