@@ -13,6 +13,7 @@ import torch
 from contrascope.embedding import embed
 from contrascope.errors import RunError, StoreError
 from contrascope.store.store import CropStore
+from contrascope.training.describe import described
 from contrascope.training.run import Run, open_run
 
 Train = Callable[..., Run]
@@ -99,6 +100,24 @@ def test_prior_means_come_by_name(run: Run) -> None:
     assert means.obs_names.tolist() == run.perturbations
     for space in ("background", "salient"):
         np.testing.assert_array_equal(means.obsm[space], run.model.priors[space].means.detach().numpy())
+
+
+def test_prior_means_say_how_many_cells_they_are_learned_from(run: Run, store: CropStore) -> None:
+    trained_on = store.column("perturbation").filter(run.split() == "train").to_list()
+    counts = run.prior_means().obs["cells_trained_on"].to_dict()
+    assert counts == {name: trained_on.count(name) for name in run.perturbations}
+    assert run.never_trained_on == []
+
+
+def test_a_perturbation_without_a_cell_to_train_on_is_named(run: Run) -> None:
+    first, *others = run.perturbations
+    unseen = Run(run.path, run.facts | {"cells_trained_on": [0, *[3] * len(others)]})
+    assert unseen.never_trained_on == [first]
+    assert repr(unseen).endswith("perturbations, 1 of them without a cell to train on")
+    assert f"perturbations without a cell to train on:\n- {first}" in described(unseen)
+    older = Run(run.path, {name: fact for name, fact in run.facts.items() if name != "cells_trained_on"})
+    assert older.never_trained_on == []
+    assert "cells_trained_on" not in older.prior_means().obs
 
 
 def test_the_mean_of_control_is_told_apart_from_those_of_perturbations(

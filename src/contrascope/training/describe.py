@@ -32,6 +32,7 @@ def description(run: Run) -> dict[str, Any]:
         "settings that differ from it": changed_settings(run),
         **({"of these without effect on this model": idle} if (idle := idle_settings(run)) else {}),
         "outcome": facts["outcome"],
+        **({"perturbations without a cell to train on": unseen} if (unseen := run.never_trained_on) else {}),
         "latent spaces": latent_statistics(run),
         "size": _size(run),
         "versions": facts["versions"],

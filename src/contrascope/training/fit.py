@@ -43,7 +43,7 @@ from contrascope.training.loggers import opened, refuse_absent
 from contrascope.training.matching import is_kept, keep_matched
 from contrascope.training.module import asks_how_imaged
 from contrascope.training.processes import Processes
-from contrascope.training.run import FORMAT, OLDER_RUNS_HAVE, Run, open_run
+from contrascope.training.run import CELLS_TRAINED_ON, FORMAT, OLDER_RUNS_HAVE, Run, open_run
 from contrascope.training.trainer import train
 
 
@@ -206,6 +206,7 @@ def _write_facts(
         "crop_size": list(store.crop_size),
         "dtype": store.dtype.name,
         "perturbations": store.perturbations,
+        CELLS_TRAINED_ON: _cells_of_each(store, parts),
         "store": {"name": store.name, "cells": len(store), "fingerprint": store.fingerprint},
         "fingerprint": made_from,
         "versions": {name: version(name) for name in ("contrascope", "torch", "lightning")},
@@ -214,6 +215,11 @@ def _write_facts(
         keep_matched(run, store, np.flatnonzero(parts == TRAIN))
     write_json(out / FACTS, facts)
     (out / UNFINISHED).unlink(missing_ok=True)
+
+
+def _cells_of_each(store: CropStore, parts: np.ndarray) -> list[int]:
+    """Of each perturbation, how many cells there are to train on."""
+    return np.bincount(store.labels[parts == TRAIN], minlength=len(store.perturbations) + 1)[1:].tolist()
 
 
 def run_fingerprint(store: CropStore, model: str, settings: TrainingSettings, parent: Run | None = None) -> str:

@@ -43,6 +43,8 @@ from contrascope.training.files import FACTS, MATCHED, METRICS, SPLIT, WEIGHTS
 
 FORMAT = 1
 """Of ``run.json``."""
+CELLS_TRAINED_ON = "cells_trained_on"
+"""Of each perturbation, in ``run.json`` and among prior means."""
 VIEWS = "views"
 """Key in ``matched.safetensors``: from how many sides the controls were seen."""
 _SAID = {"model", "settings", "channels", "crop_size", "perturbations", "store", "fingerprint", "versions"}
@@ -77,6 +79,12 @@ class Run:
     def perturbations(self) -> list[str]:
         """Names of perturbations 1 ... K, in the order of the priors' means."""
         return self.facts["perturbations"]
+
+    @property
+    def never_trained_on(self) -> list[str]:
+        """Perturbations without a cell to train on, of which prior means say nothing; none for runs that do not say."""
+        counts = self.facts.get(CELLS_TRAINED_ON, [1] * len(self.perturbations))
+        return [name for name, count in zip(self.perturbations, counts, strict=True) if not count]
 
     @property
     def fingerprint(self) -> str:
@@ -320,8 +328,9 @@ class Run:
 
         Returns:
             K perturbations, without control, with ``obsm["background"]`` (K, Z) and ``obsm["salient"]`` (K, S), as far
-            as the model's priors know perturbations; ``uns["control"]`` has the mean of control in each of these
-            spaces, (Z,) and (S,), which is 0 unless ``control_prior`` was ``learned``.
+            as the model's priors know perturbations. ``obs["cells_trained_on"]``: without any, a mean is still where it
+            began, at 0 or where ``start_from`` had it (older runs do not say). ``uns["control"]``: the mean of control
+            in each of these spaces, (Z,) and (S,), which is 0 unless ``control_prior`` was ``learned``.
 
         Raises:
             RunError: The model's priors know none, as those of ``vae`` and ``cvae``.
@@ -336,6 +345,8 @@ class Run:
         if not means:
             raise RunError(f"The priors of a {self.model_name} know no perturbations. Train an mcvae for such means.")
         obs = pd.DataFrame({v.PERTURBATION: self.perturbations}, index=pd.Index(self.perturbations, dtype=object))
+        if CELLS_TRAINED_ON in self.facts:
+            obs[CELLS_TRAINED_ON] = self.facts[CELLS_TRAINED_ON]
         control = {name: mean[0] for name, mean in means.items()}
         return ad.AnnData(obs=obs, obsm={name: mean[1:] for name, mean in means.items()}, uns={"control": control})
 
@@ -367,6 +378,7 @@ class Run:
         return (
             f"Run of {self.model_name} in {self.path}: {outcome['steps']:,} steps{fewer}, best validation loss "
             f"{outcome['best_validation_loss']:.1f} nats, {len(self.perturbations):,} perturbations"
+            + (f", {len(unseen):,} of them without a cell to train on" if (unseen := self.never_trained_on) else "")
         )
 
     def _repr_html_(self) -> str:
