@@ -15,7 +15,8 @@ from contrascope.contrast import shown_cells, shown_pixel_um, store_contrast
 from contrascope.figures.curves import training_curves
 from contrascope.figures.gallery import composites, counterfactuals, pairs
 from contrascope.figures.scatter import umap
-from contrascope.profiles import averaged, centred, typical_cells
+from contrascope.profiles import averaged, centred
+from contrascope.profiles.examples import examples
 from contrascope.profiles.maps import umap_maps
 from contrascope.progress import report
 from contrascope.report.sections import COUNTERFACTUALS
@@ -95,7 +96,7 @@ def _held_out(run: Run) -> np.ndarray:
 
 
 def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnData, shown: list[str]) -> None:
-    rows = np.concatenate(typical_cells(cells, shown, space=v.SALIENT))
+    rows = telling_cells(cells, shown)
     effect = np.asarray(centred(averaged(cells))[shown].obsm[v.BACKGROUND])
     actual, without = run.counterfactual(store, rows)
     _, control = run.counterfactual(store, rows, background_effect=effect)
@@ -104,6 +105,14 @@ def _draw_counterfactuals(folder: Path, store: CropStore, run: Run, cells: AnnDa
     change = (actual - control).mean((2, 3))
     changes = {f"mean difference {name}": change[:, c] for c, name in enumerate(store.channels)}
     save_picture(figure, folder / COUNTERFACTUALS, pd.DataFrame({"row": rows, v.PERTURBATION: shown} | changes))
+
+
+def telling_cells(cells: AnnData, shown: list[str]) -> np.ndarray:
+    """Row of the cell that comes first on the card of each perturbation, one well along its effect if it has any."""
+    rows = np.flatnonzero(cells.obs[v.PERTURBATION].isin(shown) | cells.obs[v.CONTROL])
+    chosen = examples(cells[rows], typical=1, marked=1)
+    first = chosen[chosen["place"] == 0].set_index(v.PERTURBATION)["row"]
+    return rows[first[shown].to_numpy()]
 
 
 def _draw_training(folder: Path, run: Run) -> None:

@@ -136,22 +136,22 @@ def went_in(account: str, dropped: pd.DataFrame, counts: pd.DataFrame) -> Sectio
 
 
 COUNTERFACTUALS = "counterfactuals"
+"""Name of the figure that shows what a perturbation does; a model without salient space has none."""
 EMPTY = 0.01
 """Share of a space's variance in the means below which it hardly tells cells apart."""
-"""Name of the figure that shows what a perturbation does; a model without salient space has none."""
 
 
 def cells_section(figures: Path) -> Section:
     """Example cells, what the model keeps of them, and what it attributes to their perturbation."""
     counterfactuals = Picture(
         figures / f"{COUNTERFACTUALS}.png",
-        "What the model attributes to a perturbation: for each one above, the cell nearest to its salient mean as the "
-        "model decodes it; without its salient part; and as a control, without what the perturbation shifts in the "
-        "background space on average either. The last is what the model makes of the cell without its "
-        "perturbation. The difference between the first and the last is orange where "
-        "the perturbation adds light and blue where it takes some away, amplified as its title says: "
-        "ten times or more means that the decoder draws little of it. The model's range brightens faint light, and "
-        "a decoded image is smoother than a cell.",
+        "What the model attributes to a perturbation: for each one above, the first cell of its card, which is well "
+        "along its effect (more so than five in six of its cells), as the model decodes it; without its salient "
+        "part; and as a control, without what the perturbation shifts in the background space on average either. "
+        "The last is what the model makes of the cell without its perturbation. The difference between the first "
+        "and the last is orange where the perturbation adds light and blue where it takes some away, amplified as "
+        "its title says: ten times or more means that the decoder draws little of it. The model's range brightens "
+        "faint light, and a decoded image is smoother than a cell.",
     )
     return Section(
         "Cells",
