@@ -17,6 +17,7 @@ from contrascope import progress
 from contrascope.screen.screen import open_screen
 from contrascope.store import shards
 from contrascope.store.crops import extract_crops
+from contrascope.store.parallel import local_cluster
 
 BytesOf = Callable[[Path], dict[str, bytes]]
 WriteScreen = Callable[..., Path]
@@ -108,11 +109,9 @@ def test_ingest_goes_on_when_its_workers_are_killed(
     tiny_screen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of: BytesOf
 ) -> None:
     """First one worker, later the other: in the end none is left of those that were given the work."""
-    from dask.distributed import LocalCluster
-
     monkeypatch.setattr(shards, "SHARD_BYTES", 2**18)
     alone = extract_crops(open_screen(tiny_screen), tmp_path / "alone.zarr")
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with local_cluster(2) as cluster:
         first = [cluster.workers[i].pid for i in range(2)]
         moments = {("Measuring tiles", 3): first[0], ("Cutting out cells", 2): first[1]}
 
