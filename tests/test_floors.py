@@ -27,6 +27,7 @@ FLOORS = (
     ("line",),
     ("pipeline", "commands"),
     ("cli", "__init__"),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WINGS = {
