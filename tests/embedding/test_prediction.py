@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from contrascope.embedding.cell_encoder import CellEncoder
 from contrascope.embedding.prediction import predict
+from contrascope.errors import StoreError
+from contrascope.store.arrays import store_from_arrays
 from contrascope.store.store import CropStore
 from contrascope.training.run import Run
 
@@ -48,6 +53,22 @@ def test_the_number_of_threads_changes_no_bit_and_is_put_back(spaces: CellEncode
     for name, values in found[0].items():
         for other in found[1:]:
             np.testing.assert_array_equal(other[name], values)
+
+
+def test_cells_that_come_out_as_no_numbers_are_named(long_run: Run, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).uniform(100, 1000, (300, 2, 20, 20)).astype(np.float32)
+    images[[7, 280], 0, 3, 4] = np.nan, np.inf
+    label = ["nontargeting", "GENE"] * 150
+    table = pl.DataFrame({"guide": label, "perturbation": label}).with_columns(
+        control=pl.col("guide") == "nontargeting"
+    )
+    store = store_from_arrays(images, table, tmp_path / "cells.zarr", channels=["DNA", "Actin"])
+    run = Run(long_run.path, long_run.facts | {"dtype": "float32"})
+    spaces = CellEncoder(run, store, baselines=False, uncertainty=False, error=False)
+    for rows, named in ((range(300), "7"), (range(200, 300), "280")):
+        with pytest.raises(StoreError, match=rf"come out as NaN or infinite, by row: {named}; .*make the store again"):
+            kept(spaces, store, {0: rows})
+    assert len(kept(spaces, store, {0: range(8, 280)})[0]["salient"]) == 272
 
 
 def test_it_finishes_once_after_the_last_chunk(spaces: CellEncoder, long_store: CropStore) -> None:

@@ -108,7 +108,8 @@ def embed(
     Raises:
         RunError: The store has other channels or crops than the run; ``out`` holds something else.
         StoreError: The run normalised pixels by batch, and the store has batches it was not trained on; the cell
-            table has a column that AnnData has no place for, or one of what is to be written; no space or permission.
+            table has a column that AnnData has no place for, or one of what is to be written; cells come out as NaN, by
+            pixels that are no numbers; no space or permission.
         SettingsError: Several devices without ``out``, or none; or ``out`` is a URL, or its sums would lie where
             something else does.
         LostError: Another of several processes is gone; the same call goes on from the chunks that are kept.

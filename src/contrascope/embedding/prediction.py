@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrascope.embedding.cell_encoder import CellEncoder
+from contrascope.errors import StoreError, first_few
 from contrascope.models.precision import device_type, repeatable
 from contrascope.progress import report
 from contrascope.sampling.loader import batches
@@ -57,6 +58,7 @@ def predict(
         world: This process among those that share the chunks; they have joined.
 
     Raises:
+        StoreError: Cells come out as no numbers.
         KeyboardInterrupt: Ctrl-C.
     """
     module, threads = _Prediction(spaces, store, chunks, keep), torch.get_num_threads()
@@ -126,7 +128,9 @@ class _Prediction(L.LightningModule):
 
     def _finish(self, rows: Tensor, found: Callable[[], dict[str, Tensor]]) -> None:
         """Wait for a batch; keep the chunk that it completes."""
-        self._parts.append({name: values.cpu().numpy() for name, values in found().items()})
+        values = {name: tensor.cpu().numpy() for name, tensor in found().items()}
+        _refuse_no_numbers(values, rows.cpu().numpy(), self.store)
+        self._parts.append(values)
         self._done += len(rows)
         assert self._chunk is not None
         number, of_chunk = self._chunk
@@ -135,6 +139,18 @@ class _Prediction(L.LightningModule):
             self._parts, self._chunk = [], next(self._mine, None)
         if self.trainer.is_global_zero:
             report("Embedding", self._done, self._cells)
+
+
+def _refuse_no_numbers(values: dict[str, np.ndarray], rows: np.ndarray, store: CropStore) -> None:
+    """Name the cells that come out as NaN; in a file nobody would see them before a benchmark does."""
+    sound = np.all([np.isfinite(matrix.reshape(len(rows), -1)).all(axis=1) for matrix in values.values()], axis=0)
+    if not sound.all():
+        named = first_few([f"{row:,}" for row in rows[~sound]])
+        raise StoreError(
+            f"Cells of {store.path} come out as NaN or infinite, by row: {named}; maybe others behind them. Their "
+            f"crops hold pixels that are no numbers. Leave these cells out of the store's table, or mend "
+            f"their tiles, and make the store again."
+        )
 
 
 class _Stream(IterableDataset):
