@@ -12,11 +12,7 @@ from scipy import ndimage
 
 from contrascope.config import load_screen_settings
 from contrascope.errors import ScreenError, SettingsError
-from contrascope.screen.simulation import artifacts, shapes
-from contrascope.screen.simulation.artifacts import Camera, WellOptics, photograph
-from contrascope.screen.simulation.cells import draw_cells, place_cells
-from contrascope.screen.simulation.design import CHANNELS, PRESETS, STRUCTURES, design_screen, preset_named
-from contrascope.screen.simulation.render import paint_cells
+from contrascope.screen.simulation.design import CHANNELS, PRESETS
 from contrascope.screen.synthetic import synthetic_screen
 
 SIZE = PRESETS["tiny"].tile_size
@@ -41,15 +37,6 @@ def cells(folder: Path) -> pl.DataFrame:
 def hidden(folder: Path, cells: pl.DataFrame) -> pl.DataFrame:
     """The cell table with the truth beside it."""
     return cells.join(pl.read_parquet(folder / "truth_cells.parquet"), on="UID", validate="1:1")
-
-
-@pytest.fixture(scope="module")
-def crowd() -> Any:
-    """Many cells without their pictures, and their guides."""
-    design = design_screen(PRESETS["tiny"], np.random.default_rng(0))
-    cells = draw_cells(design, 40_000, rim=False, rng=np.random.default_rng(1))
-    complexes = np.array([guide.gene.complex or "" if guide.gene else "" for guide in design.guides])[cells.guide]
-    return design, cells, complexes
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -119,11 +106,6 @@ def test_a_quarter_of_the_cells_are_controls(cells: pl.DataFrame, truth: dict[st
     assert 0.23 <= controls / len(cells) <= 0.31
 
 
-def test_controls_are_27_percent_of_a_pool(crowd: Any) -> None:
-    design, cells, _ = crowd
-    assert np.mean([design.guides[g].gene is None for g in cells.guide]) == pytest.approx(0.27, abs=0.01)
-
-
 def test_complexes_are_genes_of_the_screen(folder: Path, truth: dict[str, Any]) -> None:
     lines = (folder / "complexes.gmt").read_text(encoding="utf-8").splitlines()
     listed = {name: genes for name, _, *genes in (line.split("\t") for line in lines)}
@@ -150,14 +132,6 @@ def test_every_guide_penetrates_in_its_own_measure(truth: dict[str, Any]) -> Non
     assert sum(g["gene"] == "nontargeting" for g in truth["guides"].values()) == 12
 
 
-def test_penetrance_is_the_share_of_cells_that_show_it(crowd: Any) -> None:
-    design, cells, _ = crowd
-    for i in range(0, len(design.guides), 7):
-        shown = cells.penetrant[cells.guide == i]
-        error = 4 * np.sqrt(0.25 / len(shown))
-        assert shown.mean() == pytest.approx(design.guides[i].penetrance, abs=error)
-
-
 def test_edge_tiles_are_denser_and_their_cells_smaller(hidden: pl.DataFrame) -> None:
     inner = (pl.col("tile_row") == 1) & (pl.col("tile_column") == 1)
     tiles = hidden.group_by("well", "tile").agg(inner.first().alias("inner"), pl.len(), pl.col("radius").mean())
@@ -166,59 +140,10 @@ def test_edge_tiles_are_denser_and_their_cells_smaller(hidden: pl.DataFrame) -> 
     assert edge["radius"].mean() < middle["radius"].mean()  # type: ignore[operator]
 
 
-def test_about_5_percent_of_controls_divide(crowd: Any) -> None:
-    _, cells, complexes = crowd
-    assert cells.mitotic[complexes == ""].mean() == pytest.approx(0.05, abs=0.01)
-
-
 def test_mitotic_arrest_makes_more_mitotic_cells(hidden: pl.DataFrame) -> None:
     arrested = hidden.filter(pl.col("gene_symbol_0").str.starts_with("BETA"))["stage"] == "mitotic"
     others = hidden.filter(~pl.col("gene_symbol_0").str.starts_with("BETA"))["stage"] == "mitotic"
     assert arrested.mean() > 2 * others.mean()  # type: ignore[operator]
-
-
-def test_shifted_cells_stay_within_what_controls_show(crowd: Any) -> None:
-    _, cells, complexes = crowd
-    controls = complexes == ""
-    for complex_name, factor, sign in [
-        ("alpha", "radius", 1),
-        ("gamma", "radius", -1),
-        ("gamma", "cortex", 1),
-        ("delta", "fibres", 1),
-    ]:
-        values = sign * getattr(cells, factor)
-        moved = values[(complexes == complex_name) & cells.penetrant]
-        assert moved.mean() > values[controls].mean() + 0.8 * values[controls].std()
-        assert moved.max() <= values[controls].max() + 1e-9 * abs(values[controls].max())
-
-
-def test_only_novel_complexes_have_structures(crowd: Any) -> None:
-    _, cells, complexes = crowd
-    carriers = {name: set(complexes[cells.structure == i]) for i, name in enumerate(STRUCTURES) if i}
-    assert carriers == {"cage": {"epsilon"}, "micronuclei": {"zeta"}, "aggregates": {"eta"}, "vacuoles": {"theta"}}
-    assert not cells.structure[~cells.penetrant].any()
-
-
-def test_a_cell_has_the_light_that_was_drawn_for_it(crowd: Any) -> None:
-    _, cells, _ = crowd
-    some = cells.take(np.arange(60))
-    patches = paint_cells(some, np.random.default_rng(0))
-    assert patches.min() >= 0
-    np.testing.assert_allclose(patches.sum(axis=(2, 3)), some.light, rtol=1e-4)
-
-
-def test_a_structure_changes_form_but_not_contrast(crowd: Any) -> None:
-    _, cells, _ = crowd
-    carriers = cells.take(np.flatnonzero(cells.structure > 0)[:400])
-    bare = cells.take(np.flatnonzero(~cells.penetrant & ~cells.mitotic)[:400])
-
-    def spread(group: Any) -> np.ndarray:
-        patches = paint_cells(group, np.random.default_rng(0)) / group.light[:, :, None, None]
-        return np.log(ndimage.gaussian_filter(patches, (0, 0, 0.85, 0.85)).std(axis=(2, 3)))
-
-    ours, theirs = spread(carriers), spread(bare)
-    apart = np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) / theirs.std(axis=0)
-    assert apart.max() < 0.35
 
 
 def test_nuclei_of_g2_hold_twice_the_dna_and_are_larger(hidden: pl.DataFrame) -> None:
@@ -262,54 +187,11 @@ def test_shifts_are_whole_and_fractional_and_within_6_px(truth: dict[str, Any]) 
     assert 0.1 < whole.mean() < 0.6
 
 
-def test_a_photograph_moves_brightens_and_adds() -> None:
-    margin, size = 20, 64
-    light = np.zeros((4, size + 2 * margin, size + 2 * margin), np.float32)
-    light[:, 50, 52] = 20_000  # (30, 32) of the tile
-    camera = Camera(np.zeros(4), np.zeros((4, 2)), np.array([[[5, 6, 900]]] * 4), size)
-    optics = WellOptics(np.array([1.0, 2.0, 1.0, 1.0]), np.array([100.0, 100.0, 120.0, 100.0]))
-    shift = np.array([[0, 0], [0, 0], [3.5, -2.25], [-6, 6]])
-    tile = photograph(light, shift, camera, optics, np.random.default_rng(0)).astype(float)
-    background = np.median(tile, axis=(1, 2))
-    expected = optics.offset + optics.gain * np.array(artifacts.HAZE)
-    np.testing.assert_allclose(background, expected, atol=2)
-    assert (tile[:, 5, 6] - background > 800).all()
-    above = (tile - background[:, None, None])[:, 20:45, 20:45]
-    y, x = np.mgrid[20:45, 20:45]
-    total = above.sum(axis=(1, 2))
-    centre = np.stack([(above * axis).sum(axis=(1, 2)) / total for axis in (y, x)], axis=1)
-    np.testing.assert_allclose(centre, np.array([30, 32]) + shift, atol=0.25)
-    np.testing.assert_allclose(total / optics.gain, 20_000, rtol=0.03)
-
-
-def test_light_falls_off_from_the_middle() -> None:
-    camera = artifacts.draw_camera(SIZE, np.random.default_rng(0))
-    middle = camera.illumination[:, SIZE // 3 : -SIZE // 3, SIZE // 3 : -SIZE // 3].mean(axis=(1, 2))
-    corners = camera.illumination[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=1)
-    assert (corners < 0.87 * middle).all() and (corners > 0.4).all()
-
-
 def test_tiles_do_not_saturate(folder: Path) -> None:
     for path in sorted((folder / "tiles").iterdir())[::5]:
         tile = tifffile.imread(path)
         assert tile.max() < 30_000
         assert 90 < np.percentile(tile, 1) < 400
-
-
-def test_cells_hardly_overlap() -> None:
-    rng = np.random.default_rng(3)
-    radius = rng.uniform(16, 25, 140)
-    places = place_cells(radius, tile_size=720, border=22, rng=rng)
-    assert places.min() >= -22 and places.max() <= 741
-    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + 1e6 * np.eye(140)
-    assert (apart > 0.7 * (radius[:, None] + radius[None])).all()
-
-
-def test_spots_are_gaussians() -> None:
-    image = shapes.spots(np.array([[[3.0, -4.5]]]), np.array([[2.0]]), np.array([[5.0]]))
-    y, x = np.meshgrid(shapes.AXIS, shapes.AXIS, indexing="ij")
-    expected = 5 * np.exp(-((y - 3) ** 2 + (x + 4.5) ** 2) / 8)
-    np.testing.assert_allclose(image[0], expected, atol=1e-5)
 
 
 def test_progress_counts_tiles(tmp_path: Path) -> None:
@@ -338,4 +220,3 @@ def test_an_unknown_preset_names_the_choices(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="tiny, small, medium"):
         synthetic_screen(tmp_path / "out", preset="huge")
     assert not (tmp_path / "out").exists()
-    assert preset_named("medium").n_tiles == 864
