@@ -19,8 +19,6 @@ import polars as pl
 import pytest
 import tifffile
 import typer.main
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from contrascope import cli
 from contrascope.profiles.corrections import CORRECTIONS
@@ -355,16 +353,6 @@ def test_whoever_stops_it_is_told_that_it_can_go_on(
     said = command("ingest", path, "--out", tmp_path / "s.zarr")
     assert said.code == 130
     assert "resumes from there" in said.err
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
-def test_any_change_of_a_setting_is_understood_or_refused(text: str) -> None:
-    try:
-        changes = cli.settings_in([text])
-    except cli.SettingsError:
-        return
-    assert list(changes) == [text.partition("=")[0]]
 
 
 def test_profiles_are_not_written_over_their_cells(command: Callable[..., Said], tmp_path: Path) -> None:

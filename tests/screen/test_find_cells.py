@@ -8,11 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 import tifffile
-import zarr
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from contrascope.commands.find_cells import find_cells as command
 from contrascope.errors import SettingsError, TileError
 from contrascope.screen.find_cells import NucleusSettings, find_cells, image_settings, nuclei_of
 from contrascope.screen.readers.tiff import TiffReader
@@ -113,28 +111,3 @@ def test_what_cannot_be_meant_is_refused(tiny_screen: Path, tmp_path: Path) -> N
         find_cells(tmp_path / "{well}.zarr", channel="DAPI", channels=["DAPI"], reader="zarr")
     with pytest.raises(SettingsError, match="channels"):
         find_cells(tmp_path / "{well}.tif", channel="DAPI")
-    with pytest.raises(SettingsError, match=r"\.parquet or \.csv"):
-        command(str(tiny_screen), channel="DAPI", out=tmp_path / "cells.xlsx")
-
-
-def test_a_plate_of_ome_zarr_is_searched_by_its_pattern_alone(tmp_path: Path) -> None:
-    y, x = np.mgrid[:60, :60]
-    disc = np.where((y - 25) ** 2 + (x - 40) ** 2 <= 64, 3000, 100).astype(np.uint16)
-    plate = zarr.create_group(tmp_path / "P7.zarr", attributes={"ome": {"plate": {"wells": [{"path": "C/4"}]}}})
-    plate.create_group("C/4", attributes={"ome": {"well": {"images": [{"path": "2"}]}}})
-    scales = {"axes": [{"name": axis} for axis in "cyx"], "datasets": [{"path": "0"}]}
-    image = plate.create_group("C/4/2", attributes={"ome": {"multiscales": [scales]}})
-    image.create_array("0", data=np.stack([disc[::-1], disc]))
-    facts, _ = command(
-        str(tmp_path / "{plate}.zarr"), channel="DNA", channels="GFP,DNA", reader="ome-zarr", out=tmp_path / "c.parquet"
-    )
-    (cell,) = pl.read_parquet(facts["cells"]).iter_rows(named=True)
-    assert (cell["plate"], cell["well"], cell["tile"]) == ("P7", "C04", "2")
-    assert (cell["y"], cell["x"]) == pytest.approx((25, 40), abs=0.5)
-
-
-def test_the_command_writes_a_table_that_makes_a_screen(tiny_screen: Path, tmp_path: Path) -> None:
-    facts, text = command(str(tiny_screen), channel="DAPI", out=tmp_path / "new" / "cells.csv", diameter=18)
-    assert facts["tiles"] == 18
-    assert f"{facts['n']:,} cells in 18 tiles" in text
-    assert pl.read_csv(tmp_path / "new" / "cells.csv").height == facts["n"]
