@@ -15,7 +15,6 @@ from contrascope.config import (
     ImageSettings,
     ScreenSettings,
     TrainingSettings,
-    fingerprint,
     load_screen_settings,
     training_settings,
     validated,
@@ -133,13 +132,6 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_needed(
     assert all(word in message for word in words), message
 
 
-@pytest.mark.parametrize(
-    "text", ["name: a\nname: b\n", "training:\n  epochs: 3\n  seed: 4\n  epochs: 5\n", "a: {b: 1, b: 1}"]
-)
-def test_a_key_that_is_given_twice_is_refused_and_named(tmp_path: Path, text: str) -> None:
-    assert "given more than once" in complaint(tmp_path, text)
-
-
 def test_a_misspelt_key_of_a_group_that_may_be_left_out_is_named_with_the_known(tmp_path: Path) -> None:
     message = complaint(tmp_path, SCREEN | {"features": {"featurs": "fast"}})
     assert "'features.featurs' is not a setting; known here:" in message
@@ -155,18 +147,6 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_stands(tmp_path: Path, group
 def test_a_table_at_an_url_is_refused(tmp_path: Path) -> None:
     message = complaint(tmp_path, SCREEN | {"cells": CELLS | {"table": "s3://bucket/cells.csv"}})
     assert "s3://bucket/cells.csv is a URL" in message
-
-
-@pytest.mark.parametrize("text", ["", "- a\n- b", "name: [", "name: {a: b", "\x00", "just words"])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
-    assert "screen.yaml" in complaint(tmp_path, text)
-
-
-def test_a_file_that_is_not_there_a_folder_and_a_picture_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\xff\xfe\x00")
-    for path in (tmp_path / "nowhere.yaml", tmp_path, tmp_path / "picture.yaml"):
-        with pytest.raises(SettingsError):
-            load_screen_settings(path)
 
 
 def test_a_group_that_is_named_and_left_empty_is_as_if_left_out_and_can_be_overridden(tmp_path: Path) -> None:
@@ -219,12 +199,6 @@ def test_settings_survive_a_round_trip_through_yaml(tmp_path: Path) -> None:
     settings = load_screen_settings(screen_file(tmp_path, SCREEN | {"training": {"epochs": 3}, "crop": {"size": 32}}))
     again = load_screen_settings(screen_file(tmp_path, settings.model_dump(mode="json")))
     assert again == settings
-
-
-@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)))
-def test_a_fingerprint_does_not_depend_on_the_order_of_keys(values: dict[str, Any]) -> None:
-    assert fingerprint(values) == fingerprint(dict(reversed(values.items())))
-    assert fingerprint(values) != fingerprint(values | {"one more key": 0})
 
 
 @pytest.mark.parametrize(
