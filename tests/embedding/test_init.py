@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -262,25 +261,6 @@ def test_a_column_whose_name_embedded_cells_cannot_have_is_refused_before_any_is
     with pytest.raises(StoreError, match=f"a column called '{name}'"):
         embed(store, run, out=tmp_path / "cells.zarr")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pl.Series([dt.timedelta(seconds=i) for i in range(60)]),
-        pl.Series([1] * 60, dtype=pl.Int128),
-        pl.Series([[1]] * 60),
-    ],
-)
-def test_a_column_that_anndata_has_no_place_for_is_named(run: Run, tmp_path: Path, values: pl.Series) -> None:
-    own = small_store(tmp_path / "own.zarr", odd=values)
-    with pytest.raises(StoreError, match="The column odd of the cell table holds"):
-        embed(own, run)
-
-
-def test_labels_may_be_whole_numbers_of_any_size(run: Run, tmp_path: Path) -> None:
-    own = small_store(tmp_path / "own.zarr", tile=pl.Series([2**63 + i % 3 for i in range(60)], dtype=pl.UInt64))
-    assert embed(own, run, baselines=False).obs["tile"].tolist() == [2**63 + i % 3 for i in range(60)]
 
 
 def small_store(path: Path, **columns: pl.Series) -> CropStore:
