@@ -13,7 +13,7 @@ from scipy.stats import special_ortho_group
 from sklearn.metrics import average_precision_score
 
 from contrascope.benchmarks.annotations import Annotations, pairs_of
-from contrascope.benchmarks.complexes import average_precision, complexes, cosine_similarity
+from contrascope.benchmarks.complexes import complexes, cosine_similarity
 from contrascope.errors import BenchmarkError
 
 SETS = {"one": frozenset(["G0", "G1", "G2"]), "two": frozenset(["G2", "G3"]), "three": frozenset(["G7", "G8", "Q"])}
@@ -81,15 +81,6 @@ def test_chance_recall_is_the_share_of_pairs_in_both_tails_and_chance_precision_
         assert called < 2 * (100 - percentile) / 100
     precision = table.loc[table["metric"] == "precision", "chance"]
     np.testing.assert_allclose(precision, 8 * 6 / (32 * 31 / 2))
-
-
-@given(seed=st.integers(0, 1000), ties=st.booleans())
-def test_average_precision_is_that_of_scikit_learn(seed: int, ties: bool) -> None:
-    random = np.random.default_rng(seed)
-    score = random.integers(0, 5, 40).astype(float) if ties else random.normal(size=40)
-    truth = np.append(random.random(39) < 0.3, True)
-    rank = (score[None, :] >= score[:, None]).sum(axis=1)
-    assert average_precision(rank[truth]) == pytest.approx(average_precision_score(truth, score))
 
 
 def test_average_precision_of_pairs_and_of_a_complex_are_those_of_scikit_learn() -> None:
