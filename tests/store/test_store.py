@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -142,31 +141,6 @@ def test_a_damaged_file_that_is_read_is_an_error_of_the_store(
         store.read(np.arange(16))
 
 
-def test_what_is_no_store_is_refused(tmp_path: Path, copied: Path) -> None:
-    zarr.create_group(tmp_path / "group.zarr", zarr_format=3)
-    (tmp_path / "file").write_text("x")
-    for path, words in (
-        (tmp_path / "nowhere", "no store"),
-        (tmp_path / "file", "no store"),
-        (tmp_path / "group.zarr", "no store of contrascope"),
-    ):
-        with pytest.raises(StoreError, match=words):
-            open_store(path)
-    (copied / "zarr.json").unlink()
-    (copied / "ingest.json").write_text("{}")
-    with pytest.raises(StoreError, match="not finished"):
-        open_store(copied)
-
-
-@pytest.mark.parametrize("key", ["format", "account", "channels", "fingerprint"])
-def test_a_store_of_another_format_or_without_its_facts_is_refused(key: str, copied: Path) -> None:
-    group = json.loads((copied / "zarr.json").read_text())
-    group["attributes"]["contrascope"].pop(key)
-    (copied / "zarr.json").write_text(json.dumps(group))
-    with pytest.raises(StoreError, match=key):
-        open_store(copied)
-
-
 def test_a_store_may_be_moved_and_opened_by_a_relative_path(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strange = copied.rename(copied.parent / "my cells [2] 100% ü?#.zarr")
     monkeypatch.chdir(strange.parent)
@@ -174,9 +148,3 @@ def test_a_store_may_be_moved_and_opened_by_a_relative_path(copied: Path, monkey
     assert store.cells.height == 16
     assert store.read(np.arange(16)).shape == (16, 2, 8, 8)
     assert store.damage() == []
-
-
-def test_a_run_in_the_place_of_a_store_is_told_from_one(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"is a run, where a store was needed\. Name the store first, then the run"):
-        open_store(tmp_path)
