@@ -29,7 +29,6 @@ from contrascope.store.store import CropStore
 from contrascope.training import distributed
 from contrascope.training import fit as fits
 from contrascope.training.distributed import ALONE, World, devices_per_node, errors_once, launched, process_group
-from contrascope.training.means import Means
 from contrascope.training.processes import Processes
 from contrascope.training.processes import _free_port as free_port
 from contrascope.training.run import Run, open_run
@@ -339,17 +338,6 @@ def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert devices_per_node("auto", 1, None) == 2
     with pytest.raises(RunError, match=r"3 processes.*it shows 2 GPUs"):
         devices_per_node(3, 1, None)
-
-
-def test_a_mean_weighs_cells_alike_however_they_were_dealt(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells, parts = torch.arange(10.0), (slice(0, 7), slice(7, 7), slice(7, 10))
-    means = [Means() for _ in parts]
-    for one, part in zip(means, parts, strict=True):
-        one.add({"a": cells[part], "nothing": cells[:0]})
-    everything: list[Any] = []
-    monkeypatch.setattr("contrascope.training.means.gathered", lambda _, mine: everything.append(mine) or everything)
-    assert [one.over_all(World(size=3)) for one in means][-1] == {"a": 4.5}
-    assert ALONE.size == 1
 
 
 @pytest.mark.parametrize("error", [RunError("x"), SettingsError("x")])
