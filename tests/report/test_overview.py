@@ -8,7 +8,6 @@ import pytest
 
 from contrascope.report.overview import Sentences, overview
 from contrascope.report.perturbations import perturbation_frame
-from contrascope.report.sections import training_section
 
 
 def headline(metric: str, **values: float) -> list[dict]:
@@ -100,11 +99,3 @@ def test_hits_that_no_permutation_speaks_for_are_named(gathered, results) -> Non
     assert "by the size of the effect alone" not in overview(results, frame)[0]
     frame.loc[name, "q_cells"] = float("nan")
     assert f" {name}: by the size of the effect alone" in overview(results, frame)[0]
-
-
-@pytest.mark.parametrize(("share", "empty"), [(0.1, False), (0.0005, True)])
-def test_a_salient_space_that_tells_no_cells_apart_is_said_to_be_empty(tmp_path, share, empty) -> None:
-    outcome = {"stopped_early": False, "steps": 9, "cells_per_second": 1.0, "best_step": 9, "best_validation_loss": 1.0}
-    (text, _) = training_section(outcome, tmp_path, in_means=share).blocks
-    assert f"{100 * share:.2g} % tells cells apart" in str(text)
-    assert ("practically empty" in str(text)) == empty
