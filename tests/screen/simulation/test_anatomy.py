@@ -30,9 +30,12 @@ def test_a_nucleus_lies_within_its_cell_which_is_thickest_there(some: tuple[Cell
     _, anatomy = some
     outside = np.minimum(anatomy.nucleus, 1 - anatomy.body).sum(axis=(1, 2)) / anatomy.nucleus.sum(axis=(1, 2))
     assert outside.max() < 0.05
-    for haze, nucleus, body in zip(anatomy.haze, anatomy.nucleus, anatomy.body, strict=True):
-        assert haze[nucleus == 1].mean() > 1.2 * haze[(body == 1) & (nucleus == 0)].mean()
-        assert not haze[body == 0].any()
+    middle = (anatomy.inside > 6) & (anatomy.inside < 9)
+    assert (
+        anatomy.haze[middle & (anatomy.nucleus == 1)].mean()
+        > 1.3 * anatomy.haze[middle & (anatomy.nucleus == 0)].mean()
+    )
+    assert not anatomy.haze[anatomy.body == 0].any()
 
 
 def test_a_cell_ends_within_its_patch(some: tuple[Cells, Anatomy]) -> None:
