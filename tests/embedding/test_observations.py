@@ -61,6 +61,7 @@ def test_rows_a_few_at_a_time_are_those_of_the_whole_table_and_of_polars(
     assert whole.index.tolist() == store.cells["cell_id"].to_list()
     parts = [made.rows(start, min(start + step, N)) for start in range(0, N, step)]
     for of in made.columns:
+        assert all(part[of.name].dtype == of.dtype for part in parts), "whichever rows have values"
         together = restored(np.concatenate([part[of.name] for part in parts]), of)
         pd.testing.assert_series_equal(pd.Series(together, index=whole.index, name=of.name), whole[of.name])
     found, told = whole["any"], column.cast(pl.String) if column.dtype == pl.Date else column
