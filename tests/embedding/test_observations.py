@@ -50,7 +50,7 @@ def values(kind: pl.DataType) -> st.SearchStrategy[pl.Series]:
 KINDS = st.sampled_from([pl.Int64(), pl.UInt8(), pl.Float32(), pl.Boolean(), pl.String(), pl.Date()])
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(column=KINDS.flatmap(values), step=st.integers(7, N))
 def test_rows_a_few_at_a_time_are_those_of_the_whole_table_and_of_polars(
     tmp_path_factory: pytest.TempPathFactory, column: pl.Series, step: int

@@ -61,7 +61,7 @@ def test_a_table_is_read_as_it_was_written_whatever_is_asked_of_it(
         assert_frame_equal(asked(lazy).collect(), asked(TABLE.lazy()).collect())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     names=st.lists(st.text("ab \"'`%;ä[", min_size=1, max_size=5), min_size=1, max_size=4, unique_by=str.lower),
     table=st.text("x \"'-;", min_size=1, max_size=4),
@@ -79,7 +79,7 @@ ANY = (
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(values=st.lists(ANY | st.sampled_from(["nan", "1e3", " 7", b"2.5"]), min_size=1, max_size=8))
 def test_in_a_column_of_numbers_what_is_no_number_is_missing(
     tmp_path_factory: pytest.TempPathFactory, values: list[object]

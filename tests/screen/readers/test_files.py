@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrascope.config import ImageSettings, validated
@@ -39,12 +39,12 @@ def images(pattern: str, channels: Any) -> ImageSettings:
 def test_every_tile_gets_its_own_files_in_the_order_of_the_channels(
     tiles: set[tuple[str, int]], strangers: list[str], seed: Any
 ) -> None:
-    settings = images("{well}_{tile}_{channel}.tif", {"DNA": "w1", "GFP": "w2"})
+    asked = images("{well}_{tile}_{channel}.tif", {"DNA": "w1", "GFP": "w2"})
     names = [f"{well}_{tile}_{channel}.tif" for well, tile in tiles for channel in ("w1", "w2", "w3")]
     seed.shuffle(names)
-    found = index_names(settings.pattern, [*names, *strangers])
+    found = index_names(asked.pattern, [*names, *strangers])
     keys = [tile_key("P1", well, str(tile)) for well, tile in sorted(tiles)]
-    items = items_of_tiles(settings, keys, found, pattern_fields(settings.pattern))
+    items = items_of_tiles(asked, keys, found, pattern_fields(asked.pattern))
     assert items == {
         key: [f"{well}_{tile}_w1.tif", f"{well}_{tile}_w2.tif"]
         for key, (well, tile) in zip(keys, sorted(tiles), strict=True)
@@ -62,11 +62,11 @@ def test_spellings_of_one_well_are_one_tile_so_that_two_files_are_one_too_many()
 def test_a_pattern_that_finds_nothing_and_a_tile_without_its_file_are_named() -> None:
     with pytest.raises(TileError, match="finds no file"):
         index_names("{well}.tif", ["A1.png"])
-    settings = images("{well}_{channel}.tif", ["DNA", "GFP"])
-    found = index_names(settings.pattern, ["A1_DNA.tif", "A1_GFP.tif", "A2_DNA.tif"])
+    asked = images("{well}_{channel}.tif", ["DNA", "GFP"])
+    found = index_names(asked.pattern, ["A1_DNA.tif", "A1_GFP.tif", "A2_DNA.tif"])
     keys = [tile_key("", well, "") for well in ("A1", "A2", "A3")]
     with pytest.raises(TileError, match=r"2 of the 3 tiles .*A02.*A03.*channels DNA, GFP"):
-        items_of_tiles(settings, keys, found, {"well", "channel"})
+        items_of_tiles(asked, keys, found, {"well", "channel"})
 
 
 def test_only_a_star_is_special_in_a_name(tmp_path: Path) -> None:
@@ -80,11 +80,11 @@ def test_only_a_star_is_special_in_a_name(tmp_path: Path) -> None:
 
 @given(order=st.permutations(["DNA", "GFP", "Actin", "Tubulin"]), wanted=st.integers(1, 4))
 def test_planes_that_have_names_are_taken_by_them(order: list[str], wanted: int) -> None:
-    settings = images("{well}.tif", ["DNA", "GFP", "Actin", "Tubulin"][:wanted])
-    planes = channel_planes(settings, order, "A1.tif")
+    asked = images("{well}.tif", ["DNA", "GFP", "Actin", "Tubulin"][:wanted])
+    planes = channel_planes(asked, order, "A1.tif")
     assert planes is not None
-    assert [order[plane] for plane in planes] == settings.channel_names
-    assert channel_planes(settings, None, "A1.tif") is None, "planes without names are taken as they come"
+    assert [order[plane] for plane in planes] == asked.channel_names
+    assert channel_planes(asked, None, "A1.tif") is None, "planes without names are taken as they come"
 
 
 @pytest.mark.parametrize(("labels", "words"), [(["DNA", "RFP"], "not among"), (["DNA", "GFP", "GFP"], "not once")])
@@ -104,6 +104,7 @@ def test_files_of_one_tile_make_one_shape_or_none() -> None:
             joint_shape(key, names, [SHAPE, other], per_channel=True)
 
 
+@settings(max_examples=40)
 @given(size=st.integers(1, 20_000), data=st.data())
 def test_a_byte_at_the_head_middle_or_end_or_one_more_makes_another_digest(
     tmp_path_factory: pytest.TempPathFactory, size: int, data: st.DataObject
