@@ -53,6 +53,22 @@ def test_fractions_are_found_and_what_is_missing_is_none_of_them(wanted: Any, ro
     assert np.flatnonzero(selected(OBS, {"dose": wanted}, what="x")).tolist() == rows
 
 
+def test_numbers_of_many_digits_stay_apart() -> None:
+    plates = [2024011500011, 2024011500012, 2**53 + 1, 2**53]
+    for kind in ("int64", "Int64", "category"):
+        obs = pd.DataFrame({"plate": pd.Series(plates).astype(kind)})
+        for i, plate in enumerate(plates):
+            assert np.flatnonzero(selected(obs, {"plate": plate}, what="x")).tolist() == [i]
+        assert len(set(texts(obs["plate"]))) == 4
+    assert len(set(texts(pd.Series(plates[:2], dtype=float)))) == 2
+
+
+def test_categories_that_are_numbers_are_compared_as_such() -> None:
+    obs = pd.DataFrame({"plate": pd.Categorical([1, 2, None])})
+    for one in (1, 1.0, "1", "1.0"):
+        assert selected(obs, {"plate": one}, what="x").tolist() == [True, False, False]
+
+
 def test_truth_values_and_texts_are_themselves() -> None:
     assert selected(OBS, {"seen": True}, what="x").tolist() == OBS["seen"].tolist()
     spelt = pd.DataFrame({"well": ["01", "1", "1.0"]})

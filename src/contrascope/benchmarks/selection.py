@@ -6,6 +6,7 @@ numbers: 1, 1.0 and "1" are one value.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -60,7 +61,8 @@ def with_row_and_column(obs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_number(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    kind = column.dtype.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
 
 
 def texts(column: pd.Series) -> NDArray[Any]:
@@ -71,10 +73,14 @@ def texts(column: pd.Series) -> NDArray[Any]:
 
 
 def _text(value: object, *, numeric: bool) -> str:
+    text = str(value)
     try:
-        return f"{float(str(value)):.12g}" if numeric else str(value)
+        number = float(text) if numeric else math.nan
+        if not number.is_integer():
+            return f"{number:.12g}" if numeric else text
+        return str(int(text) if text.lstrip("+-").isdecimal() else int(number))  # all digits of 20240115123001
     except ValueError:
-        return str(value)
+        return text
 
 
 def _wanted_texts(wanted: Any, *, numeric: bool) -> list[str]:
