@@ -50,6 +50,13 @@ def test_a_value_that_is_no_yaml_is_answered_with_what_helps() -> None:
         settings_in(["name=[a"])
 
 
+@pytest.mark.parametrize("value", ["2024-13-45", "&x [*x]", "{a: 1, a: 2}", "[1"])
+def test_whatever_is_wrong_with_a_value_is_said_in_one_line(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--set name=.* is not understood: .*Put quotes") as caught:
+        settings_in([f"name={value}"])
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "meant"), [("2", 2), ("04", 4), ("auto", "auto"), ("-1", "-1"), ("1.5", "1.5"), ("²", "²")]
 )

@@ -119,6 +119,17 @@ def test_a_mapping_in_a_file_is_read_as_it_was_written(
     assert read_yaml(path) == values
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2024-31-12", "2024-12-31 25:00:00", "0x_", "!!int x", "!!bool maybe", "!!timestamp x", "&x [*x]", "[" * 3000],
+)
+def test_a_value_that_yaml_cannot_make_is_one_line_and_no_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "scope.yaml").write_text(f"name: {text}\n")
+    with pytest.raises(SettingsError, match=r"scope.yaml is not readable as YAML: .") as caught:
+        read_yaml(tmp_path / "scope.yaml")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_group_that_another_takes_over_may_change_what_it_took(tmp_path: Path) -> None:
     text = "lamp: &lamp {power: 1, colour: red}\nspare:\n  <<: *lamp\n  colour: blue\n"
     (tmp_path / "scope.yaml").write_text(text)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
+from contrascope.config.settings import parsed_yaml
 from contrascope.errors import SettingsError
 
 Facts = dict[str, Any]
@@ -33,8 +33,8 @@ def settings_in(arguments: Sequence[str] | None) -> dict[str, Any]:
     for text in arguments or []:
         key, value = split(text, example="--set crop.size=64")
         try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            changes[key] = parsed_yaml(value)
+        except ValueError as error:
             raise SettingsError(f"--set {text} is not understood: {error}. Put quotes around the value.") from None
     return changes
 

@@ -63,15 +63,30 @@ class _OnceLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def parsed_yaml(text: str) -> Any:
+    """What a text says as YAML.
+
+    Raises:
+        ValueError: Nothing, and why in one line.
+    """
+    try:
+        values = yaml.load(text, _OnceLoader)
+        json.dumps(values, default=str, skipkeys=True)  # finds a value that holds itself
+    # Dates that there are not, and tags that do not fit, are other errors than PyYAML's own.
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split()) or "it cannot be made sense of") from None
+    return values
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
+        values = parsed_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"There is no file {path}. Give the path of a screen file.") from None
     except IsADirectoryError:
         raise SettingsError(f"{path} is a folder. Give the path of a screen file in it.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path} holds {type(values).__name__}, a mapping of settings was needed.")
