@@ -109,7 +109,7 @@ def test_cells_of_the_runs_own_store_have_the_part_they_had_in_it(tmp_path: Path
         Observations(store, own)
 
 
-@pytest.mark.parametrize(("labels", "width"), [(2, np.int8), (126, np.int8), (128, np.int16)])
+@pytest.mark.parametrize(("labels", "width"), [(2, np.int8), (126, np.int8), (127, np.int16), (128, np.int16)])
 def test_codes_are_as_wide_as_pandas_would_have_them(tmp_path: Path, labels: int, width: type) -> None:
     images, control = np.zeros((300, 1, 2, 2), np.uint8), np.arange(300) % 2 == 0
     cells = pl.DataFrame({"guide": [f"g{c}" for c in control], "perturbation": [f"p{c}" for c in control]})

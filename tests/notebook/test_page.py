@@ -119,3 +119,8 @@ def test_a_figure_is_embedded_as_it_is(pictures_in: Pictures) -> None:
     Image.new("RGB", (3, 2), "red").save(png, "PNG")
     (source,) = pictures_in(drawing(png.getvalue(), "a figure"))
     assert base64.b64decode(source.partition("base64,")[2]) == png.getvalue()
+
+
+def test_pixels_that_are_no_numbers_are_black_and_nobody_is_warned() -> None:
+    colour = np.full((4, 4, 3), np.nan)
+    assert picture(colour, "x", side=4) == picture(np.zeros((4, 4, 3)), "x", side=4)

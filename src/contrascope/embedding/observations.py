@@ -145,7 +145,7 @@ def _texts(values: pl.Series) -> np.ndarray:
 
 def _code(categories: int) -> np.dtype:
     """The smallest signed integers that count so many categories, as pandas takes them."""
-    return next(np.dtype(kind) for kind in (np.int8, np.int16, np.int32, np.int64) if categories <= np.iinfo(kind).max)
+    return next(np.dtype(kind) for kind in (np.int8, np.int16, np.int32, np.int64) if categories < np.iinfo(kind).max)
 
 
 def _scanned(store: CropStore) -> pl.LazyFrame:

@@ -69,8 +69,11 @@ def strip(colours: NDArray[np.float64], names: Sequence[str]) -> str:
 
 
 def picture(colour: NDArray[np.float64], name: str, *, side: int) -> str:
-    """A picture (H, W, 3), made so small that its longer side has ``side`` pixels or fewer, and shown at that size."""
-    image = Image.fromarray((np.clip(colour, 0, 1) * 255).astype(np.uint8))
+    """A picture (H, W, 3), made so small that its longer side has ``side`` pixels or fewer, and shown at that size.
+
+    What is no number is black.
+    """
+    image = Image.fromarray((np.clip(np.nan_to_num(colour), 0, 1) * 255).astype(np.uint8))
     image.thumbnail((side, side))
     stream = BytesIO()
     image.save(stream, "WEBP", quality=80)

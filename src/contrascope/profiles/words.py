@@ -13,6 +13,7 @@ COMPARTMENTS = {
 SHAPES = {
     "Area": "area",
     "Perimeter": "perimeter",
+    "PerimeterCrofton": "perimeter (Crofton)",
     "FormFactor": "roundness",
     "Compactness": "raggedness of the outline",
     "Eccentricity": "elongation (eccentricity)",
@@ -29,6 +30,7 @@ SHAPES = {
     "MeanRadius": "mean distance from the edge",
     "MedianRadius": "median distance from the edge",
     "ConvexArea": "area of the convex hull",
+    "FilledArea": "area with its holes",
     "BoundingBoxArea": "area of its box",
 }
 INTENSITIES = {

@@ -90,8 +90,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text("\n".join(_json_lines(values)) + "\n", encoding="utf-8")
 
 
-def _json_lines(value: Any, indent: str = "", key: str = "", end: str = "") -> Iterator[str]:
-    head = indent + (f"{json.dumps(key)}: " if key else "")
+def _json_lines(value: Any, indent: str = "", key: str | None = None, end: str = "") -> Iterator[str]:
+    head = indent + ("" if key is None else f"{json.dumps(key)}: ")
     nested = isinstance(value, dict) and any(isinstance(v, dict) for v in value.values())
     if not nested:
         yield head + json.dumps(value, ensure_ascii=False) + end
