@@ -51,6 +51,7 @@ def called(cells: AnnData, of: str, seed: int) -> list[dict[str, object]]:
         mine = hits[is_perturbation(hits) & (hits["space"] == space)]
         effect = novelty[(novelty["metric"] == NORM) & (novelty["space"] == space)]
         tests = {"cells": mine["p_cells"], "guides": mine["p_guides"], "novelty": effect["p"]}
+        tests["held-out"] = mine["p_held_out"]  # of all cells alone, as both parts are needed
         both = (mine["q_cells"] <= 0.05) & (mine["q_guides"] <= 0.05)
         shares = {name: float((p.dropna() <= 0.05).mean()) for name, p in tests.items()}
         found.append({"of": of, "space": space} | shares | {"hits": float(both.mean())})

@@ -99,3 +99,15 @@ def test_hits_that_no_permutation_speaks_for_are_named(gathered, results) -> Non
     assert "by the size of the effect alone" not in overview(results, frame)[0]
     frame.loc[name, "q_cells"] = float("nan")
     assert f" {name}: by the size of the effect alone" in overview(results, frame)[0]
+
+
+def test_hits_that_held_out_cells_do_not_show_are_named(gathered, results) -> None:
+    frame = perturbation_frame(gathered, results)
+    hits = frame.index[frame["hit"].eq(True)]
+    told = frame.assign(p_held_out=0.001, n_held_out=40.0, held_out=0.9)
+    seen = overview(results, told)[1]
+    assert f"{len(hits)} are seen in cells that the model was not trained on as well (p ≤ .05, 40 cells each" in seen
+    assert "These show 90 % of the effects" in seen and "by heart" not in seen
+    told.loc[hits[0], "p_held_out"] = 0.3
+    assert f"; not {hits[0]}." in overview(results, told)[1] and "learned cells by heart" in overview(results, told)[1]
+    assert "not trained on" not in " ".join(overview(results, frame))

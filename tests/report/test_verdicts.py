@@ -125,3 +125,10 @@ def test_it_is_said_that_there_are_no_marked_cells() -> None:
 )
 def test_an_effect_is_novel_or_shifted_only_by_a_margin(share, low, high, kind) -> None:
     assert kind_of_effect({"novelty": share, "novelty_low": low, "novelty_high": high}) == kind
+
+
+def test_a_hit_that_held_out_cells_do_not_show_is_told_as_such() -> None:
+    missed = HIT | {"p_held_out": 0.26, "n_held_out": 39.0}
+    assert "In the 39 cells that the model was not trained on it is not seen (p = .26)" in said(missed)
+    for row in (HIT, missed | {"p_held_out": 0.05}, missed | {"hit": False}):
+        assert "not trained on" not in said(row)

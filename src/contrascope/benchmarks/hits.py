@@ -13,6 +13,9 @@ controls. A statistic says how far apart they are (``two_samples.py``), and thre
 - p_map: the perturbation's guides (or wells) find each other before they find those of controls (``retrieval.py``).
   Small where they go the same way.
 
+Where the cells say which of them a model was trained on (``split``), p_held_out and held_out ask the others whether the
+effect is there in them too (``held_out.py``).
+
 q is Benjamini-Hochberg over the perturbations of a space. Effects: the statistic in standard deviations of its
 permutations, and the Mahalanobis distance of the means by the controls' shrunk covariance, beside what permutations of
 the labels give.
@@ -43,6 +46,7 @@ from contrascope.benchmarks.comparisons import (
     cast_of,
     lost_cells,
 )
+from contrascope.benchmarks.held_out import held_out_cells, held_out_effects
 from contrascope.benchmarks.hits_table import METRICS, headline, in_columns, ranked, with_q_values
 from contrascope.benchmarks.matched_guides import MatchedGuides, steps_of_cells
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, N, Result
@@ -104,7 +108,7 @@ def hits(
         cast, notes = cast_of(cells.obs, within=PLATE, seed=seed)
         notes.append("No batch holds controls and perturbed cells, so labels are permuted within plates.")
     plan, more = _plan(cast, max_cells)
-    unit = replicates_of(cells.obs, cast, replicates)
+    unit, held = replicates_of(cells.obs, cast, replicates), held_out_cells(cells.obs)
     notes += [*fitted_on_few(cells), *lost_cells(cast), *more, *_limits(plan, permutations)]
     method = _Method(statistic, permutations)
     tables: list[pd.DataFrame] = []
@@ -116,6 +120,10 @@ def hits(
             found = ranked(_judged(cast, plan, matrix, ruler, method))
             precision = _retrieved(cast, unit, matrix, ruler, method)
             found = found.merge(precision, how="left", left_on=PERTURBED, right_index=True)
+            if held is not None:
+                limits = {"max_cells": max_cells, "permutations": permutations}
+                shown = held_out_effects(cast, held, matrix, ruler, **limits)
+                found = found.merge(shown, how="left", left_on=PERTURBED, right_index=True)
             tables.append(found.assign(**{SPACE: space}))
     if not tables:
         raise BenchmarkError("No space varies among the controls. " + " ".join(notes))

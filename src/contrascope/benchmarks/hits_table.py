@@ -34,6 +34,10 @@ EXTRA = (
     "p_map",
     "q_map",
     "map_reach",
+    "held_out",
+    "n_held_out",
+    "p_held_out",
+    "q_held_out",
 )
 """Beside the columns of every table.
 
@@ -41,9 +45,10 @@ rank by effect, from 1, control guides have none; effect in standard deviations 
 95th percentile in the units of value; p_cells, p_guides, p_map as in ``hits.py`` and their q; mahalanobis beside what
 permutations give; guide_mean the mean of the statistic over single guides, guide_chance that of n_control_guides
 control guides of as many cells; map beside that of random rankings, among n_replicates of the perturbation;
-map_reach the share of random rankings at p_map <= .05, less where these are few and tie.
+map_reach the share of random rankings at p_map <= .05, less where these are few and tie; held_out the share of the
+effect that n_held_out cells show which the model was not trained on (``held_out.py``).
 """
-KINDS = {"cells": "cells permuted", "guides": "guides permuted", "map": "retrieval"}
+KINDS = {"cells": "cells permuted", "guides": "guides permuted", "map": "retrieval", "held_out": "held-out cells"}
 
 
 def ranked(rows: pd.DataFrame) -> pd.DataFrame:
@@ -92,6 +97,7 @@ def headline(table: pd.DataFrame, *, level: float, permutations: int) -> pd.Data
         "cells": lambda _: reached_p(step, level),
         "guides": by_guides,
         "map": lambda known: float(known["map_reach"].mean()),
+        "held_out": lambda _: reached_p(step, level),
     }
     rows: list[dict[str, Any]] = []
     for space in table[SPACE].unique():

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
+from contrascope.benchmarks.held_out import HELD_OUT, N_HELD_OUT, P_HELD_OUT
 from contrascope.benchmarks.novelty import CONTROLS_BEYOND
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
 from contrascope.benchmarks.significance import LEVEL
@@ -68,7 +69,12 @@ def _hits(results: Results, frame: pd.DataFrame, why: Mapping[str, str]) -> list
             f"{either:,} of {count:,} perturbations do something to the cells ({how}){where}.{_unpermuted(frame)}"
             + (_OTHERS if either < count else "")
         ]
-    return said + _measured(frame, salient | background) + ([] if "q_cells" in frame else _distrusted(results))
+    return (
+        said
+        + _held_out(frame)
+        + _measured(frame, salient | background)
+        + ([] if "q_cells" in frame else _distrusted(results))
+    )
 
 
 def _unpermuted(frame: pd.DataFrame) -> str:
@@ -78,6 +84,29 @@ def _unpermuted(frame: pd.DataFrame) -> str:
     hits = _flags(frame, "hit") & frame["q_cells"].isna()
     names = first_few(frame.index[hits], 8)
     return f" {names}: by the size of the effect alone, as too few cells could be permuted." if hits.any() else ""
+
+
+def _held_out(frame: pd.DataFrame) -> list[str]:
+    """How many hits are there in cells that the model was not trained on, and how much of their effects."""
+    if not _known(frame, P_HELD_OUT):
+        return []
+    hits = frame[_flags(frame, "hit") & frame[P_HELD_OUT].notna()]
+    if hits.empty:
+        return []
+    seen, share = hits[P_HELD_OUT] <= LEVEL, hits[HELD_OUT].median()
+    where = " in the salient space" if frame["hit_background"].notna().any() else ""
+    missed = f"; not {first_few(hits.index[~seen], 8)}" if not seen.all() else ""
+    reason = (
+        " Few cells are held out, so a weak effect may not show in them; or the model has learned cells by heart."
+        if missed
+        else ""
+    )
+    much = f" These show {per_cent(share)} of the effects that the others have (median)." if pd.notna(share) else ""
+    return [
+        f"Of {len(hits):,} hits{where}, {int(seen.sum()):,} {'is' if seen.sum() == 1 else 'are'} seen in cells that "
+        f"the model was not trained on as well (p ≤ .05, {hits[N_HELD_OUT].median():.0f} cells each in the "
+        f"median){missed}.{much}{reason}"
+    ]
 
 
 def _measured(frame: pd.DataFrame, seen: pd.Series) -> list[str]:

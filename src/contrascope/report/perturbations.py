@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from contrascope.benchmarks.held_out import HELD_OUT, N_HELD_OUT, P_HELD_OUT
 from contrascope.benchmarks.hits_table import is_perturbation
 from contrascope.benchmarks.novelty import CONTROL_NORM, MIN_JUDGED_GUIDES, NORM, SHARE
 from contrascope.benchmarks.result import METRIC, SPACE, VALUE, Result
@@ -56,6 +57,10 @@ _COLUMNS = (
     Column("p_cells", "p, cells", 3, "how often labels permuted among cells give as large a distance ({space} space)"),
     Column("q_cells", "q, cells", 3, "p corrected for testing all: of those with q ≤ .05, 5 % are there by chance"),
     Column("q_guides", "q, guides", 3, "the same, with its guides permuted among control guides"),
+    Column(
+        P_HELD_OUT, "p, held-out", 3,
+        "the same of cells that the model was not trained on, along the effect that the others have",
+    ),
     Column("p_effect", "p, effect", 3, "how often as many control cells have as large an effect ({space} space)"),
     Column("q_effect", "q, effect", 3, "p corrected for testing all: of those with q ≤ .05, 5 % are there by chance"),
     Column(
@@ -88,10 +93,10 @@ def perturbation_frame(gathered: Gathered, results: Mapping[str, Result]) -> pd.
 
     Returns:
         Index the perturbations, hits before those that measurements alone see, and these before others, each with the
-        strongest effects first. Columns as far as they are
-        known: cells, guides, distance, p_cells, q_cells, q_guides, effect, p_effect, q_effect, and the same
-        in the background (q_cells_background, ...) and by CellProfiler's features (q_cells_measured, ...), of which
-        q_measured is the largest; controls_beyond, where p is of effects; novelty, novelty_low, novelty_high, of
+        strongest effects first. Columns as far as they are known: cells, guides, distance, p_cells, q_cells, q_guides,
+        p_held_out, n_held_out, held_out, effect, p_effect, q_effect, and the same in the background
+        (q_cells_background, ...) and by CellProfiler's features (q_cells_measured, ...), of which q_measured is the
+        largest; controls_beyond, where p is of effects; novelty, novelty_low, novelty_high, of
         perturbations in which an effect is seen; agreement, agreement_chance, agreement_percentile; nearest,
         nearest_cosine; hit, hit_background, hit_measured (missing where nobody asked).
     """
@@ -156,6 +161,7 @@ def _of_hits(results: Mapping[str, Result], space: str) -> pd.DataFrame:
     table = results[_HITS].table
     rows = table[is_perturbation(table) & (table[SPACE] == space)].set_index("perturbation")
     columns = {VALUE: "distance"} | {name: name for name in ("p_cells", "q_cells", "q_guides")}
+    columns |= {name: name for name in (P_HELD_OUT, N_HELD_OUT, HELD_OUT) if name in rows}  # results of older versions
     return rows[list(columns)].rename(columns=columns).dropna(axis="columns", how="all")
 
 

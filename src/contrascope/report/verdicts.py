@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from contrascope.benchmarks.held_out import N_HELD_OUT, P_HELD_OUT
 from contrascope.benchmarks.significance import LEVEL
 from contrascope.report.perturbations import Row
 
@@ -40,6 +41,8 @@ def verdict(
     """
     hit, behind = _flag(row, "hit"), _flag(row, "hit_background") if space != "background" else None
     said = [_effect(name, row, space, hit, behind)]
+    if hit:
+        said += _held_out(row)
     if hit or behind:
         said += _novelty(row) + _guides(row) + _likeness(row, space)
         if _flag(row, "hit_measured") is False:
@@ -119,6 +122,17 @@ def _effect(name: str, row: Row, space: str, hit: bool | None, behind: bool | No
             f"{other} do not ({_how_sure(row, '')})."
         )
     return f"The model sees no effect of {name} ({_how_sure(row, '')}). {_NO_PROOF}"
+
+
+def _held_out(row: Row) -> list[str]:
+    """Where cells that the model was not trained on do not show the effect."""
+    p, cells = _value(row, P_HELD_OUT), _value(row, N_HELD_OUT)
+    if p is None or cells is None or p <= LEVEL:
+        return []
+    return [
+        f"In the {cells:.0f} cells that the model was not trained on it is not seen (p = {f'{p:.2f}'.lstrip('0')}): "
+        "these are too few, or the model has learned the others by heart."
+    ]
 
 
 def _as_large(row: Row) -> str:
