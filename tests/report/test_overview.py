@@ -106,8 +106,13 @@ def test_hits_that_held_out_cells_do_not_show_are_named(gathered, results) -> No
     hits = frame.index[frame["hit"].eq(True)]
     told = frame.assign(p_held_out=0.001, n_held_out=40.0, held_out=0.9)
     seen = overview(results, told)[1]
-    assert f"{len(hits)} are seen in cells that the model was not trained on as well (p ≤ .05, 40 cells each" in seen
-    assert "These show 90 % of the effects" in seen and "by heart" not in seen
-    told.loc[hits[0], "p_held_out"] = 0.3
-    assert f"; not {hits[0]}." in overview(results, told)[1] and "learned cells by heart" in overview(results, told)[1]
+    assert seen.startswith(
+        f"All {len(hits)} hits in the salient space are seen in cells that the model was not trained"
+    )
+    assert "(p ≤ .05, 40 cells each" in seen and "by heart" not in seen
+    told.loc[hits[0], ["p_held_out", "held_out"]] = 0.3, 0.4
+    missed = overview(results, told)[1]
+    assert missed.startswith(f"Of {len(hits)} hits in the salient space, {len(hits) - 1} are seen in cells")
+    assert f"; not {hits[0]}. These show" in missed and f"least 40 % of {hits[0]})" in missed
+    assert missed.endswith("or the model has learned cells by heart.")
     assert "not trained on" not in " ".join(overview(results, frame))

@@ -10,8 +10,8 @@ the others are asked how far along it they are:
 with n_b cells and m_b controls in a batch, means weighted by n_b, and v the variance of a cell within its batch and
 group, summed over features. held_out is 1 on average where nothing is learned by heart, and 0 where all is; it is left
 out where |d|^2 is less than twice its noise, as nothing can be a share of that. p_held_out: how often labels permuted
-among the held-out cells of a batch give as large an e . d, one-sided. Both know nothing of what the cells of a well or
-a guide have in common: those are in both parts.
+among the held-out cells of a batch give as large an e . d, one-sided. Where single cells are split, each guide and well
+has cells of both parts, and what its cells have in common counts as effect; ``split_by`` holds out whole ones.
 """
 
 from __future__ import annotations

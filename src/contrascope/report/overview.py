@@ -93,20 +93,21 @@ def _held_out(frame: pd.DataFrame) -> list[str]:
     hits = frame[_flags(frame, "hit") & frame[P_HELD_OUT].notna()]
     if hits.empty:
         return []
-    seen, share = hits[P_HELD_OUT] <= LEVEL, hits[HELD_OUT].median()
+    seen, shares = hits[P_HELD_OUT] <= LEVEL, hits[HELD_OUT].dropna()
     where = " in the salient space" if frame["hit_background"].notna().any() else ""
-    missed = f"; not {first_few(hits.index[~seen], 8)}" if not seen.all() else ""
-    reason = (
-        " Few cells are held out, so a weak effect may not show in them; or the model has learned cells by heart."
-        if missed
-        else ""
-    )
-    much = f" These show {per_cent(share)} of the effects that the others have (median)." if pd.notna(share) else ""
-    return [
-        f"Of {len(hits):,} hits{where}, {int(seen.sum()):,} {'is' if seen.sum() == 1 else 'are'} seen in cells that "
-        f"the model was not trained on as well (p ≤ .05, {hits[N_HELD_OUT].median():.0f} cells each in the "
-        f"median){missed}.{much}{reason}"
-    ]
+    each = f"(p ≤ .05, {hits[N_HELD_OUT].median():.0f} cells each in the median)"
+    count = f"All {len(hits):,} hits{where} are" if seen.all() else f"Of {len(hits):,} hits{where}, {seen.sum():,} are"
+    said = f"{count} seen in cells that the model was not trained on as well {each}"
+    if not seen.all():
+        said += f"; not {first_few(hits.index[~seen], 8)}"
+    if len(shares):
+        least = f"{per_cent(shares.min())} of {shares.idxmin()}"
+        said += f". These show {per_cent(shares.median())} of the effects that the others have (median; least {least})"
+    if not seen.all():
+        said += (
+            ". Few cells are held out, so a weak effect may not show in them; or the model has learned cells by heart"
+        )
+    return [f"{said}."]
 
 
 def _measured(frame: pd.DataFrame, seen: pd.Series) -> list[str]:
