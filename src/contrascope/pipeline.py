@@ -22,7 +22,7 @@ from contrascope.addresses import local_path
 from contrascope.benchmarks import Result
 from contrascope.config import ScreenSettings, training_settings
 from contrascope.cores import cores
-from contrascope.embedding import embed
+from contrascope.embedding import embed, embed_to_h5ad
 from contrascope.embedding.on_disk import remove_cells
 from contrascope.errors import BenchmarkError, RunError, SettingsError, first_few
 from contrascope.features.parts import measure_cells
@@ -245,8 +245,7 @@ class Line:
             embed(self.made.store, self.made.run, out=path, devices=devices_per_node(self.devices, 1, None), **wanted)
             cells = read_anndata(path)
         else:
-            cells = embed(self.made.store, self.made.run, **wanted)
-            write_anndata(cells, path)
+            cells = embed_to_h5ad(self.made.store, self.made.run, path, **wanted)
             self._stages.set("cells", made_from)
         self.say(f"embedding: {cells.n_obs:,} cells in {', '.join(cells.obsm)}")
         return cells

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from contrascope.embedding import embed, embed_to_file, prediction
+from contrascope.embedding import embed, embed_to_file, embed_to_h5ad, prediction
 from contrascope.embedding.cell_encoder import intensity_statistics
 from contrascope.errors import RunError, SettingsError, StoreError
 from contrascope.store.arrays import store_from_arrays
@@ -297,3 +299,13 @@ def test_a_slash_in_a_name_becomes_what_anndata_has_a_place_for(run: Run, tmp_pa
     assert cells.obs["a_b_c"].tolist() == ["x", "y"] * 30
     there = embed(own, run, baselines=False, out=tmp_path / "cells.zarr")
     assert list(read_anndata(there).obs.columns) == list(cells.obs.columns)
+
+
+def test_a_file_that_there_is_no_room_for_is_refused_before_the_work(
+    store: CropStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr("contrascope.embedding.predict", lambda *_, **__: pytest.fail("it worked before it asked"))
+    with pytest.raises(StoreError, match=r"cells.h5ad takes .* Make room"):
+        embed_to_h5ad(store, run, tmp_path / "cells.h5ad")
+    assert not list(tmp_path.iterdir())

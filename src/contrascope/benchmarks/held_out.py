@@ -26,6 +26,7 @@ from contrascope.benchmarks.comparisons import Cast, Comparison
 from contrascope.benchmarks.ruler import Ruler
 from contrascope.benchmarks.selection import texts
 from contrascope.benchmarks.significance import permutation_p, permuted_labels
+from contrascope.profiles.aggregate import group_sums
 from contrascope.vocabulary import SPLIT
 
 HELD_OUT, N_HELD_OUT, P_HELD_OUT = "held_out", "n_held_out", "p_held_out"
@@ -89,23 +90,18 @@ def _only(cast: Cast, kept: NDArray[np.bool_]) -> Cast:
 
 def _shift(features: Values, comparison: Comparison) -> tuple[Values, float]:
     """(F,) how far the cells lie from the controls of their batches, and the noise in its squared length."""
-    batches, batch = np.unique(comparison.batch, return_inverse=True)
-    group = 2 * batch + comparison.perturbed  # controls of a batch, then its cells
+    batches, batch = np.unique(comparison.batch, return_inverse=True)  # each has cells and controls
+    group = 2 * batch + comparison.perturbed
     count = np.bincount(group, minlength=2 * len(batches)).astype(float)
-    mean = np.zeros((len(count), features.shape[1]))
-    np.add.at(mean, group, features)
-    mean /= np.maximum(count, 1)[:, None]
+    mean = group_sums(features, group, len(count)) / count[:, None]
     controls, cells = count[0::2], count[1::2]
-    weight = np.where(controls > 0, cells, 0) / cells[controls > 0].sum()
-    freedom = max(1.0, len(features) - float((count > 0).sum()))
-    variance = float(((features - mean[group]) ** 2).sum()) / freedom
-    spread = 1 / cells[controls > 0].sum() + (weight**2 / np.maximum(controls, 1)).sum()
-    return weight @ (mean[1::2] - mean[0::2]), variance * float(spread)
+    weight = cells / cells.sum()
+    variance = float(((features - mean[group]) ** 2).sum()) / max(1, len(features) - len(count))
+    noise = variance * (1 / cells.sum() + float((weight**2 / controls).sum()))
+    return weight @ (mean[1::2] - mean[0::2]), noise
 
 
 def _p_of_mean(along: Values, comparison: Comparison, permutations: int, generator: np.random.Generator) -> float:
-    """How often the cells' mean is as large by chance, controls and cells of a batch having one mean."""
-    _, batch = np.unique(comparison.batch, return_inverse=True)
-    centred = along - (np.bincount(batch, along) / np.bincount(batch))[batch]
+    """How often the cells' mean is as large by chance; each batch keeps its number of cells, and so its part in it."""
     labels = permuted_labels(comparison.perturbed, comparison.batch, permutations, generator)
-    return permutation_p(labels.astype(float) @ centred / comparison.n, rounding=1e-9 * float(np.abs(centred).max()))
+    return permutation_p(labels.astype(float) @ along / comparison.n, rounding=1e-9 * float(np.abs(along).max()))

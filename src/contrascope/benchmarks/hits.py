@@ -22,6 +22,7 @@ the labels give.
 
 A comparison of 200 cells with 800 controls, 64 features and 999 permutations takes some .06 core-seconds for energy
 distance: six core-minutes a space for 5,000 perturbations; Hotelling's T^2 takes two thirds of that, the AUC twice.
+As many held-out cells take .03 more.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ numbers: 1, 1.0 and "1" are one value.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -74,13 +74,13 @@ def texts(column: pd.Series) -> NDArray[Any]:
 
 def _text(value: object, *, numeric: bool) -> str:
     text = str(value)
-    try:
-        number = float(text) if numeric else math.nan
-        if not number.is_integer():
-            return f"{number:.12g}" if numeric else text
-        return str(int(text) if text.lstrip("+-").isdecimal() else int(number))  # all digits of 20240115123001
-    except ValueError:
-        return text
+    if numeric:
+        with suppress(ValueError):
+            return str(int(text))  # with all digits of 20240115123001
+        with suppress(ValueError):
+            number = float(text)
+            return str(int(number)) if number.is_integer() else f"{number:.12g}"
+    return text
 
 
 def _wanted_texts(wanted: Any, *, numeric: bool) -> list[str]:

@@ -122,23 +122,17 @@ def embed(
     number = devices_per_node(devices, 1, world)
     if number > 1 and out is None:
         raise SettingsError(f"{number} devices cannot embed into memory. Take one, or name a folder (out) to fill.")
-    if error and v.RECONSTRUCTION_ERROR in store.column_names:
-        raise StoreError(
-            f"The cells of {store.path} have a column {v.RECONSTRUCTION_ERROR} of their own, which is where "
-            f"reconstruction errors go. Give that column another name and make the store again, or leave them out."
-        )
-    spaces = CellEncoder(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
-    observations = Observations(store, run)
+    wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
+    spaces = _encoder(store, run, **wanted)
+    observations, facts = Observations(store, run), _facts(store, run)
     if out is None:
-        return _in_memory(spaces, store, observations, _facts(store, run))
-    facts = _facts(store, run)
+        return _in_memory(spaces, store, observations, facts)
     files = [sha256(run.path / name) for name in ([WEIGHTS, MATCHED] if run.is_matched else [WEIGHTS])]
     made_from = fingerprint([version("contrascope"), facts, files, spaces.sizes, error])
     plan = Plan(len(store), spaces.sizes, error, facts, made_from)
     if world is not None or number == 1:
         _fill(CellsOnDisk(out, plan, observations), spaces, store, world or ALONE)
     elif _is_wanted(out, plan, spaces):  # nobody is started for nothing
-        wanted = {"baselines": baselines, "uncertainty": uncertainty, "error": error}
         arguments = {"run": str(run.path.absolute()), "out": str(out.absolute())} | wanted
         Processes("contrascope.embedding:embed_share", store, arguments, number).wait()
     return out
@@ -147,6 +141,37 @@ def embed(
 def embed_share(store: CropStore, *, run: str, out: str, **wanted: bool) -> None:
     """What each of several processes does (``training/process.py``): ``embed``, with a run by its path."""
     embed(store, open_run(Path(run)), out=out, **wanted)
+
+
+def _encoder(store: CropStore, run: Run, *, baselines: bool, uncertainty: bool, error: bool) -> CellEncoder:
+    """What is wanted of each cell, if there is a place for it."""
+    if error and v.RECONSTRUCTION_ERROR in store.column_names:
+        raise StoreError(
+            f"The cells of {store.path} have a column {v.RECONSTRUCTION_ERROR} of their own, which is where "
+            f"reconstruction errors go. Give that column another name and make the store again, or leave them out."
+        )
+    return CellEncoder(run, store, baselines=baselines, uncertainty=uncertainty, error=error)
+
+
+def embed_to_h5ad(
+    store: CropStore,
+    run: Run,
+    path: Path,
+    *,
+    baselines: bool = True,
+    uncertainty: bool = False,
+    error: bool = False,
+) -> ad.AnnData:
+    """Embed in memory, and write; a file that there is no room for is refused before the work.
+
+    Raises:
+        ContrascopeError: As ``embed`` and ``write_anndata``.
+    """
+    spaces = _encoder(store, run, baselines=baselines, uncertainty=uncertainty, error=error)
+    path = writable(path, at_least=len(store) * sum(spaces.sizes.values()) * np.dtype(np.float32).itemsize)
+    cells = _in_memory(spaces, store, Observations(store, run), _facts(store, run))
+    write_anndata(cells, path)
+    return cells
 
 
 def embed_to_file(
@@ -167,10 +192,7 @@ def embed_to_file(
     world = launched()
     if (number := devices_per_node(devices, 1, None) if world is None else world.size) > 1:
         raise SettingsError(f"{number} devices cannot fill {path}. Name it .zarr, or take one device.")
-    columns = sum(CellEncoder(run, store, **wanted).sizes.values())
-    path = writable(path, at_least=len(store) * columns * np.dtype(np.float32).itemsize)
-    cells = embed(store, run, out=None, **wanted)
-    write_anndata(cells, path)
+    cells = embed_to_h5ad(store, run, path, **wanted)
     return {name: int(values.shape[1]) for name, values in cells.obsm.items()}
 
 
