@@ -22,8 +22,10 @@ from contrascope.screen.synthetic import synthetic_screen
 from contrascope.store.crops import extract_crops
 from contrascope.store.store import CropStore
 
-# A busy machine is slow; that is no fault of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is slow; that is no fault of what is tested. Where a change is judged, another has the same examples.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("patient")
 
 WriteScreen = Callable[..., Path]
