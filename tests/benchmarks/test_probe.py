@@ -7,6 +7,8 @@ import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from contrascope.benchmarks.probe import auroc, f1_by_chance, f1_score, linear_probe
 
@@ -33,6 +35,16 @@ def test_a_rare_class_is_not_given_up() -> None:
     points, labels = blobs(4, apart=1)
     answers = linear_probe(points, labels, points)
     assert (np.bincount(answers.predicted, minlength=4) > 0.5 * np.bincount(labels)).all()
+
+
+@pytest.mark.parametrize(("classes", "apart"), [(2, 1.0), (2, 6.0), (4, 1.0), (4, 6.0)])
+def test_probabilities_are_those_of_the_best_weights(classes: int, apart: float) -> None:
+    """Of -sum of w log p + |W|^2 / 2, w the balancing weight: where its gradient is 0, found by another method."""
+    points, labels = blobs(classes, apart=apart)
+    scaled = StandardScaler().fit_transform(points)
+    best = LogisticRegression(class_weight="balanced", solver="newton-cg", tol=1e-12, max_iter=10_000)
+    expected = best.fit(scaled, labels).predict_proba(scaled)
+    np.testing.assert_allclose(linear_probe(points, labels, points).probability, expected, atol=0.01)
 
 
 @given(seed=st.integers(0, 500), classes=st.integers(2, 5))

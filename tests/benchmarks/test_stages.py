@@ -55,7 +55,7 @@ def test_scores_are_those_of_scikit_learn(classes: int) -> None:
     )
     x, y = data.obsm["background"][rows], data.obs["stage"].astype(str).to_numpy()[rows]
     train, test = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=0)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", tol=1e-3)).fit(
+    probe = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000, tol=1e-5)).fit(
         x[train], y[train]
     )
     said, probability = probe.predict(x[test]), probe.predict_proba(x[test])
