@@ -12,7 +12,7 @@ similarity is the cosine of their profiles. The readings, each beside its chance
 - TPR at 5 % FPR, as in cp-posh: the ROC curve of similarity, one tail.
 - Average precision of similarity, one tail, beside the mean and 95th percentile under shuffled gene names.
 - Average precision of each complex: of all pairs with a gene of the complex, the pairs within it are to come
-  first. So complexes of different kinds (novel, shifted) can be compared.
+  first. So complexes of different kinds (novel, shifted) can be compared. Chance is that of random genes.
 - The Kolmogorov-Smirnov statistic of mean similarity within sets against random sets of their size.
 
 The files of ``relations`` have the definitions. A pair and its mirror image count alike, so ordered and unordered
@@ -91,7 +91,7 @@ def complexes(
         min_score: Of STRING's links, 0 to 1000, 950 unless told.
         protein_names: STRING's ``protein.info``, where its links do not name genes.
         aliases: A table with the columns alias and symbol, or alias -> symbol: other names of genes.
-        seed: Of shuffled gene names and of the bootstrap.
+        seed: Of shuffled gene names, random complexes and the bootstrap.
 
     Returns:
         Table: space, metric, percentile, complex, group, null_mean, null_p95, p_value, low, high, value, chance, n.
@@ -193,7 +193,7 @@ def _set_metrics(seen: Space, truth: Truth, groups: Mapping[str, str], seed: int
     }
     each = [
         {METRIC: COMPLEX_AP, "complex": name, "group": groups.get(name), VALUE: value, CHANCE: chance, N: pairs}
-        for name, value, chance, pairs in each_complex(seen.unit, truth)
+        for name, value, chance, pairs in each_complex(seen.unit, truth, seed=seed)
     ]
     yield from each
     yield from _by_group(each, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_shuffled_names_give_what_all_ways_to_shuffle_them_give() -> None:
 def test_pairs_within_a_complex_are_ranked_among_all_pairs_with_a_gene_of_it(seed: int) -> None:
     vectors, truth = genes(9, {"one": "ABC", "two": "CDEF", "three": "GHI"}, seed=seed)
     similarity = cosine_similarity(vectors)
-    found = {one.name: one for one in each_complex(unit_vectors(vectors), truth)}
+    found = {one.name: one for one in each_complex(unit_vectors(vectors), truth, seed=0)}
     assert set(found) == {"one", "two", "three"}
     for name, letters in {"one": "ABC", "two": "CDEF", "three": "GHI"}.items():
         inside = ["ABCDEFGHI".index(letter) for letter in letters]
@@ -66,4 +66,15 @@ def test_pairs_within_a_complex_are_ranked_among_all_pairs_with_a_gene_of_it(see
         expected = average_precision_score(within, [similarity[pair] for pair in pairs])
         assert found[name].value == pytest.approx(expected)
         assert found[name].pairs == len(pairs)
-        assert found[name].chance == pytest.approx(np.mean(within))
+
+
+def test_chance_of_a_complex_is_what_all_complexes_of_its_size_reach() -> None:
+    vectors, truth = genes(9, {"one": "ABC", "two": "CDEF", "three": "GHI"})
+    found = {one.name: one.chance for one in each_complex(unit_vectors(vectors), truth, seed=0)}
+    assert found["one"] == found["three"]
+    for name, size in {"one": 3, "two": 4}.items():
+        letters = ["".join(some) for some in combinations("ABCDEFGHI", size)]
+        _, every = genes(9, {some: some for some in letters})
+        reached = [one.value for one in each_complex(unit_vectors(vectors), every, seed=0)]
+        assert len(reached) == len(letters)
+        assert found[name] == pytest.approx(np.mean(reached), abs=4 * np.std(reached) / np.sqrt(200))
