@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 from contrascope.benchmarks import benchmark
 from contrascope.benchmarks.comparisons import Comparison, cast_of
-from contrascope.benchmarks.held_out import _shift, held_out_cells, held_out_effects
+from contrascope.benchmarks.held_out import _shift, held_out_cells, held_out_effects, trained_on_note
 from contrascope.benchmarks.ruler import Ruler
 
 FEATURES, BATCHES = 6, 3
@@ -117,3 +117,24 @@ def test_few_cells_are_left_out_and_the_order_of_rows_changes_nothing() -> None:
     assert found.index.tolist() == ["G1", "G2", "G3"]
     turned = fewer[np.random.default_rng(1).permutation(fewer.n_obs)].copy()
     pd.testing.assert_frame_equal(asked(turned), found)
+
+
+def test_numbers_of_controls_say_how_many_of_them_the_model_was_trained_on() -> None:
+    cells = screen()
+    cells.obs["stage"] = np.where(np.arange(cells.n_obs) % 3, "interphase", "mitotic")
+    cells.obs["field_distance"] = 0.5
+    controls, trained_on = cells.obs["control"], cells.obs["split"] == "train"
+    told = f"trained on {int((controls & trained_on).sum())} of these {int(controls.sum())} controls"
+    asked_of = {"stages": {}, "artifacts": {"among": "controls"}}
+    for name, options in asked_of.items():
+        assert any(told in note for note in benchmark(cells, name, **options).notes), name
+    everyone = benchmark(cells, "artifacts").notes
+    del cells.obs["split"]
+    unknown = [note for name, options in asked_of.items() for note in benchmark(cells, name, **options).notes]
+    assert not any("trained on" in note for note in [*everyone, *unknown])
+
+
+def test_of_controls_that_were_all_held_out_nothing_is_said() -> None:
+    cells = screen()
+    held_out = np.flatnonzero(cells.obs["control"] & (cells.obs["split"] == "test"))
+    assert trained_on_note(cells.obs, held_out) == []

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from contrascope.benchmarks.by_tile import auroc_by_tile, tile_folds
+from contrascope.benchmarks.held_out import trained_on_note
 from contrascope.benchmarks.mixing import mixing
 from contrascope.benchmarks.probe import MAX_STEPS, Labels, Matrix, auroc, f1_by_chance, f1_score, linear_probe
 from contrascope.benchmarks.regression import explained, predicted_numbers, spearman, with_shuffles
@@ -77,7 +78,8 @@ def artifacts(
         cells: N cells; ``obs`` columns batch, plate, well, tile, field_distance, tile_row, tile_column as far as there
             are any.
         spaces: Keys of ``obsm`` or ``combined``; default as in ``benchmark``.
-        among: All cells, or controls only, where no perturbation can differ between batches.
+        among: All cells, or controls only, where no perturbation can differ between batches; notes say how many of
+            them the model was trained on, as these say less than others in the salient space.
         columns: Further targets: a column of ``obs``, or several. More than 20 different numbers are predicted as
             numbers, anything else is classes.
         classes: Likewise, of columns whose numbers are names, however many they are.
@@ -112,6 +114,8 @@ def artifacts(
     targets, notes = _targets(cells.obs, rows, max_cells, named)
     judge = _Judge(tiles_of(cells.obs), neighbours, seed)
     notes += judge.notes(targets)
+    if among == "controls":
+        notes += trained_on_note(cells.obs, rows)
     table: list[Found] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)

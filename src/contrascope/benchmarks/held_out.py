@@ -46,6 +46,17 @@ def held_out_cells(obs: pd.DataFrame) -> NDArray[np.bool_] | None:
     return held if is_told and held.any() and not held.all() else None
 
 
+def trained_on_note(obs: pd.DataFrame, controls: NDArray[np.intp]) -> list[str]:
+    """What to know of numbers about the salient space of controls alone, by row; nothing where nobody says."""
+    held = held_out_cells(obs)
+    if held is None or not (trained_on := int((~held[controls]).sum())):
+        return []
+    return [
+        f"The model was trained on {trained_on:,} of these {len(controls):,} controls, and has learned to say nothing "
+        "of them in its salient space: of other cells more can be read there than these numbers say."
+    ]
+
+
 def held_out_effects(
     cast: Cast, held: NDArray[np.bool_], matrix: Values, ruler: Ruler, *, max_cells: int, permutations: int
 ) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from contrascope.benchmarks.confusion import PREDICTED, TRUTH, confusion_rows
+from contrascope.benchmarks.held_out import trained_on_note
 from contrascope.benchmarks.probe import MAX_STEPS, Labels, Matrix, auroc, f1_by_chance, f1_score, linear_probe
 from contrascope.benchmarks.result import CHANCE, COLUMNS, METRIC, SPACE, VALUE, N, Result, tidy
 from contrascope.benchmarks.selection import need_column, texts
@@ -95,6 +96,7 @@ def _staged_controls(
     notes = [
         f"Judged {int(keep.sum()):,} controls, {TEST_SHARE:.0%} of them held out, in {len(kept)} values of {column}."
     ]
+    notes += trained_on_note(obs, rows[keep])
     if not large.all():
         notes.append(f"Left out, with fewer than {MIN_CELLS} controls: {first_few(names[~large])}.")
     return rows[keep], labels, [str(names[k]) for k in kept], notes
