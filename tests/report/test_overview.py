@@ -23,6 +23,15 @@ def test_hits_and_what_kind_they_are(gathered, results) -> None:
     assert "Of these 2, 1 is novel" in second and "0 shift cells" in second and "1 in between" in second
 
 
+def test_a_share_without_a_hit_where_it_lies_is_not_called_between_without_a_word(gathered, results) -> None:
+    frame = perturbation_frame(gathered, results)
+    frame["novelty"], frame["novelty_low"], frame["novelty_high"] = 0.5, 0.3, 0.7
+    assert "2 in between. Half" in overview(results, frame)[1]
+    frame["novelty"], frame["novelty_low"], frame["novelty_high"] = 0.05, 0.02, 0.12
+    said = overview(results, frame)[1]
+    assert "2 in between, among them 2 that would be one of the two by the share, but not by a hit" in said
+
+
 def test_a_model_of_one_space_is_told_of_as_such(gathered, results, make_result) -> None:
     rows = results["hits"].table
     alone = make_result("hits", rows[rows["space"] == "salient"].assign(space="background").to_dict("records"))
@@ -66,6 +75,14 @@ def test_batch_is_read_hardly_in_part_or_well(gathered, make_result, auroc, word
     artifacts = make_result("artifacts", [], headline("batch AUROC", salient=auroc, background=0.99))
     text = overview({"artifacts": artifacts}, perturbation_frame(gathered, {}))[-1]
     assert words in text and "background .99" in text
+
+
+def test_batch_among_controls_is_said_to_be_of_cells_that_the_model_was_trained_on(gathered, make_result) -> None:
+    artifacts = make_result("artifacts", [], headline("batch AUROC", salient=0.55))
+    told = dataclasses.replace(artifacts, notes=("The model was trained on 9 of these 10 controls, and so on.",))
+    text = overview({"artifacts": told}, perturbation_frame(gathered, {}))[-1]
+    assert "AUROC .55" in text and text.endswith("asked. The model was trained on 9 of these 10 controls, and so on.")
+    assert "hardly differ because of their batches" not in text
 
 
 @pytest.mark.parametrize(
@@ -113,6 +130,7 @@ def test_hits_that_held_out_cells_do_not_show_are_named(gathered, results) -> No
     told.loc[hits[0], ["p_held_out", "held_out"]] = 0.3, 0.4
     missed = overview(results, told)[1]
     assert missed.startswith(f"Of {len(hits)} hits in the salient space, {len(hits) - 1} are seen in cells")
-    assert f"; not {hits[0]}. These show" in missed and f"least 40 % of {hits[0]})" in missed
+    assert f"; not {hits[0]}. Of all {len(hits)}, held-out cells show" in missed
+    assert f"least 40 % of {hits[0]})" in missed
     assert missed.endswith("or the model has learned cells by heart.")
     assert "not trained on" not in " ".join(overview(results, frame))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrascope.report.verdicts import kind_of_effect, verdict
+from contrascope.report.verdicts import kind_of_effect, space_without_hit, verdict
 
 HIT = {"hit": True, "hit_background": False, "q_cells": 0.01, "q_guides": 0.0004, "guides": 4}
 NOVEL = {"novelty": 0.85, "novelty_low": 0.7, "novelty_high": 0.93}
@@ -36,6 +36,8 @@ def test_what_an_effect_is_said_to_be_has_to_be_seen() -> None:
     assert "but the salient space shows no hit" in text and "shifted" not in text and "novel phenotype" not in text
     assert kind_of_effect(HIT | SHIFT) == kind_of_effect(behind | NOVEL) == "between"
     assert kind_of_effect(behind | SHIFT) == "shifted" and kind_of_effect(HIT | NOVEL) == "novel"
+    assert space_without_hit(HIT | SHIFT) == "background space" and space_without_hit(behind | NOVEL) == "salient space"
+    assert space_without_hit(behind | SHIFT) is space_without_hit(HIT | NOVEL) is None
 
 
 def test_a_hit_of_the_background_alone_is_a_shift() -> None:

@@ -14,7 +14,7 @@ from contrascope.benchmarks.novelty import CONTROLS_BEYOND
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
 from contrascope.benchmarks.significance import LEVEL
 from contrascope.errors import first_few
-from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent, unbroken
+from contrascope.report.verdicts import NOVEL, SHIFTED, kind_of_effect, per_cent, space_without_hit, unbroken
 from contrascope.vocabulary import BACKGROUND, CELLPROFILER, COMBINED, INTENSITY, SALIENT, UNTRAINED
 
 Results = Mapping[str, Result]
@@ -102,7 +102,10 @@ def _held_out(frame: pd.DataFrame) -> list[str]:
         said += f"; not {first_few(hits.index[~seen], 8)}"
     if len(shares):
         least = f"{per_cent(shares.min())} of {shares.idxmin()}"
-        said += f". These show {per_cent(shares.median())} of the effects that the others have (median; least {least})"
+        said += (
+            f". Of all {len(shares):,}, held-out cells show {per_cent(shares.median())} of the effect that the other "
+            f"cells have (median; least {least})"
+        )
     if not seen.all():
         said += (
             ". Few cells are held out, so a weak effect may not show in them; or the model has learned cells by heart"
@@ -150,13 +153,18 @@ def _novel(frame: pd.DataFrame) -> list[str]:
     hits = frame[_flags(frame, "hit") | _flags(frame, "hit_background")]
     if hits.empty:
         return []
-    kinds = [kind_of_effect(row) for row in hits.to_dict("records")]
+    rows = hits.to_dict("records")
+    kinds = [kind_of_effect(row) for row in rows]
     novel, shifted = kinds.count(NOVEL), kinds.count(SHIFTED)
+    unsaid = sum(space_without_hit(row) is not None for row in rows)
+    between = f"{len(hits) - novel - shifted:,} in between"
+    if unsaid:
+        between += f", among them {unsaid:,} that would be one of the two by the share, but not by a hit where it lies"
     return [
         f"Of these {len(hits):,}, {novel:,} {'is' if novel == 1 else 'are'} novel rather than shifted (at least two "
         f"thirds of the effect are salient, the whole 95 % interval is above a half, and it is a hit there), "
         f"{shifted:,} {'shifts' if shifted == 1 else 'shift'} cells to where controls are as well (at most one third, "
-        f"the interval below a half, and a hit in the background), and {len(hits) - novel - shifted:,} in between. "
+        f"the interval below a half, and a hit in the background), and {between}. "
         "Half is the average of this screen's perturbations, so the words compare perturbations with each other."
     ]
 
@@ -183,6 +191,8 @@ def _batch(results: Results) -> list[str]:
             "The salient space should be free of it. Compare perturbations within batches, and do not trust that those "
             "of one batch look alike."
         )
+    if by_heart := [note for note in results["artifacts"].notes if "trained on" in note]:
+        meaning = f"Controls alone were asked. {by_heart[0]}"
     beside = f"; background {_two(rows, BACKGROUND)}" if BACKGROUND in rows else ""
     return [
         f"The batch of a cell {read} from the salient space: AUROC {_of(auroc)} ({level}), chance .50{beside}. "

@@ -77,6 +77,16 @@ def kind_of_effect(row: Row) -> str | None:
     return BETWEEN
 
 
+def space_without_hit(row: Row) -> str | None:
+    """The space that an effect between novel and shifted would lie in by its share alone, and that shows no hit."""
+    share, low, high = (_value(row, name) for name in ("novelty", "novelty_low", "novelty_high"))
+    if kind_of_effect(row) != BETWEEN or share is None or low is None or high is None:
+        return None
+    if share >= MOSTLY and low > 0.5:
+        return "salient space"
+    return "background space" if share <= 1 - MOSTLY and high < 0.5 else None
+
+
 def per_cent(share: float) -> str:
     """A share as it is read: 27 %."""
     return f"{100 * share:.0f} %"
@@ -166,8 +176,7 @@ def _novelty(row: Row) -> list[str]:
         "same; compare with controls at random.",
         BETWEEN: "neither clearly novel nor clearly a shift within the variation of controls.",
     }
-    if kind == BETWEEN and (max(share, 1 - share) >= MOSTLY) and (low > 0.5 or high < 0.5):
-        there = "salient space" if share >= MOSTLY else "background space"
+    if there := space_without_hit(row):
         return [
             f"{size}, but the {there} shows no hit: what wells, guides or batches differ by anyway counts in that "
             "share, so it does not say whether the effect is novel or a shift."
