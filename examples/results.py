@@ -123,8 +123,9 @@ def models_section(out: Path) -> str:
         "its only space. AP is the average precision of complexes. Novelty: how well the salient share of a gene's "
         "effect tells genes of novel complexes from those of shifted ones, as AUROC. Batch, field, stage: AUROC of "
         "reading them from a cell; stage is cell cycle, which all cells have, so it belongs in the background. Some"
-        " perturbations hold cells in a stage: of controls alone it says whether the space knows the cycle.\n\n"
-        + markdown(table)
+        " perturbations hold cells in a stage, and of controls alone it is what a model has learned to say nothing of; "
+        "what new cells on which nothing acts tell lies between "
+        "([concepts](concepts.md#the-cell-cycle-can-be-read-from-the-salient-space)).\n\n" + markdown(table)
     )
 
 
