@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 import tifffile
 import typer.main
+import yaml
 
 from contrascope import cli
 from contrascope.profiles.corrections import CORRECTIONS
@@ -395,7 +396,12 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.fixture(scope="module")
 def screen(tiny_screen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(tiny_screen.parent, tmp_path_factory.mktemp("line") / "screen")) / "screen.yaml"
+    """The tiny screen, asked with few permutations."""
+    path = Path(shutil.copytree(tiny_screen.parent, tmp_path_factory.mktemp("line") / "screen")) / "screen.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["benchmarks"] |= {"functions": {"permutations": 3}, "hits": {"permutations": 19}}
+    path.write_text(yaml.safe_dump(settings))
+    return path
 
 
 @pytest.fixture(scope="module")
