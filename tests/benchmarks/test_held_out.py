@@ -137,4 +137,11 @@ def test_numbers_of_controls_say_how_many_of_them_the_model_was_trained_on() -> 
 def test_of_controls_that_were_all_held_out_nothing_is_said() -> None:
     cells = screen()
     held_out = np.flatnonzero(cells.obs["control"] & (cells.obs["split"] == "test"))
-    assert trained_on_note(cells.obs, held_out) == []
+    assert trained_on_note(cells, held_out) == []
+
+
+def test_of_embeddings_without_a_salient_space_nothing_is_said() -> None:
+    cells = screen()
+    controls = np.flatnonzero(cells.obs["control"])
+    assert trained_on_note(cells, controls) != []
+    assert trained_on_note(AnnData(obs=cells.obs, obsm={"features": cells.obsm["salient"]}), controls) == []

@@ -115,7 +115,7 @@ def artifacts(
     judge = _Judge(tiles_of(cells.obs), neighbours, seed)
     notes += judge.notes(targets)
     if among == "controls":
-        notes += trained_on_note(cells.obs, rows)
+        notes += trained_on_note(cells, rows)
     table: list[Found] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)

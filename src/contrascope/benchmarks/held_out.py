@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from numpy.typing import NDArray
 
 from contrascope.benchmarks.comparisons import Cast, Comparison
@@ -27,7 +28,7 @@ from contrascope.benchmarks.ruler import Ruler
 from contrascope.benchmarks.selection import texts
 from contrascope.benchmarks.significance import permutation_p, permuted_labels
 from contrascope.profiles.aggregate import group_sums
-from contrascope.vocabulary import SPLIT
+from contrascope.vocabulary import SALIENT, SPLIT
 
 HELD_OUT, N_HELD_OUT, P_HELD_OUT = "held_out", "n_held_out", "p_held_out"
 MOST_TRAINED_ON = 2_000
@@ -46,14 +47,14 @@ def held_out_cells(obs: pd.DataFrame) -> NDArray[np.bool_] | None:
     return held if is_told and held.any() and not held.all() else None
 
 
-def trained_on_note(obs: pd.DataFrame, controls: NDArray[np.intp]) -> list[str]:
-    """What to know of numbers about the salient space of controls alone, by row; nothing where nobody says."""
-    held = held_out_cells(obs)
-    if held is None or not (trained_on := int((~held[controls]).sum())):
+def trained_on_note(cells: AnnData, controls: NDArray[np.intp]) -> list[str]:
+    """What to know of numbers about the salient space of some controls, by row; nothing where nobody says."""
+    held = held_out_cells(cells.obs)
+    if SALIENT not in cells.obsm or held is None or not (trained_on := int((~held[controls]).sum())):
         return []
     return [
         f"The model was trained on {trained_on:,} of these {len(controls):,} controls, and has learned to say nothing "
-        "of them in its salient space: of other cells more can be read there than these numbers say."
+        "of them in its salient space: of other cells more may be read there than these numbers say."
     ]
 
 

@@ -64,6 +64,7 @@ def stages(
     """
     rows, labels, names, notes = _staged_controls(cells.obs, column, max_cells, seed)
     train, test = train_test_split(np.arange(len(rows)), test_size=TEST_SHARE, stratify=labels, random_state=seed)
+    notes += trained_on_note(cells, rows)
     table: list[dict[str, Any]] = []
     for space in chosen_spaces(cells, spaces):
         matrix = embedding(cells, space)[rows]
@@ -96,7 +97,6 @@ def _staged_controls(
     notes = [
         f"Judged {int(keep.sum()):,} controls, {TEST_SHARE:.0%} of them held out, in {len(kept)} values of {column}."
     ]
-    notes += trained_on_note(obs, rows[keep])
     if not large.all():
         notes.append(f"Left out, with fewer than {MIN_CELLS} controls: {first_few(names[~large])}.")
     return rows[keep], labels, [str(names[k]) for k in kept], notes
