@@ -3,8 +3,8 @@
     python examples/other_cells.py DEMO      DEMO: what `contrascope demo` wrote
 
 A probe learns stage and batch from the controls that the model was trained on, and is asked of the controls that were
-held out, and of the inert genes' cells (IOTA); beside it, the probe that benchmarks use, on controls alone. Printed are
-AUROC and, in brackets, its mean and largest of 20 probes whose labels were permuted before they learned.
+held out, and of the inert genes' cells (IOTA); beside it, the probe that benchmarks use, on controls alone. Printed is
+AUROC and, in brackets, the mean and the largest of 20 probes whose labels were permuted before they learned.
 """
 
 from __future__ import annotations

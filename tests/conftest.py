@@ -22,7 +22,8 @@ from contrascope.screen.synthetic import synthetic_screen
 from contrascope.store.crops import extract_crops
 from contrascope.store.store import CropStore
 
-# A busy machine is slow; that is no fault of what is tested. Where a change is judged, another has the same examples.
+# A busy machine is slow; that is no fault of what is tested. In CI examples are the same each time, so that no change
+# fails by luck.
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )

@@ -96,6 +96,13 @@ def test_average_precision_of_pairs_and_of_a_complex_are_those_of_scikit_learn()
     within = (i // 4 == 2) & (j // 4 == 2)
     assert row["value"] == pytest.approx(average_precision_score(within[touches], similarity[i, j][touches]))
     assert row["n"] == touches.sum()
+    random, reached = np.random.default_rng(1), []
+    for _ in range(300):
+        chosen = random.choice(32, 4, replace=False)
+        first, second = np.isin(i, chosen), np.isin(j, chosen)
+        one = first | second
+        reached.append(average_precision_score((first & second)[one], similarity[i, j][one]))
+    assert row["chance"] == pytest.approx(np.mean(reached), abs=4 * np.std(reached) / np.sqrt(200))
     assert row["chance"] > within.sum() / touches.sum()
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 
+from contrascope.benchmarks.held_out import trained_on_note
 from contrascope.report.overview import Sentences, overview
 from contrascope.report.perturbations import perturbation_frame
 
@@ -78,11 +82,17 @@ def test_batch_is_read_hardly_in_part_or_well(gathered, make_result, auroc, word
 
 
 def test_batch_among_controls_is_said_to_be_of_cells_that_the_model_was_trained_on(gathered, make_result) -> None:
-    artifacts = make_result("artifacts", [], headline("batch AUROC", salient=0.55))
-    told = dataclasses.replace(artifacts, notes=("The model was trained on 9 of these 10 controls, and so on.",))
-    text = overview({"artifacts": told}, perturbation_frame(gathered, {}))[-1]
-    assert "AUROC .55" in text and text.endswith("asked. The model was trained on 9 of these 10 controls, and so on.")
-    assert "hardly differ because of their batches" not in text
+    obs = pd.DataFrame({"split": ["train"] * 9 + ["test"]}, index=[f"c{i}" for i in range(10)])
+    note = trained_on_note(AnnData(obs=obs, obsm={"salient": np.zeros((10, 1))}), np.arange(10))
+    for auroc, advice in (
+        (0.55, "hardly differ because of their batches"),
+        (0.9, "Compare perturbations within batches"),
+    ):
+        artifacts = make_result("artifacts", [], headline("batch AUROC", salient=auroc))
+        told = dataclasses.replace(artifacts, notes=("Something else.", *note))
+        text = overview({"artifacts": told}, perturbation_frame(gathered, {}))[-1]
+        assert "Controls alone were asked. The model was trained on 9 of these 10 controls" in text
+        assert (advice in text) == (auroc == 0.9)
 
 
 @pytest.mark.parametrize(

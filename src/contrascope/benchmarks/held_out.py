@@ -31,6 +31,8 @@ from contrascope.profiles.aggregate import group_sums
 from contrascope.vocabulary import SALIENT, SPLIT
 
 HELD_OUT, N_HELD_OUT, P_HELD_OUT = "held_out", "n_held_out", "p_held_out"
+CONTROLS_TRAINED_ON = "The model was trained on "
+"""How the note on controls begins, by which the report knows it."""
 MOST_TRAINED_ON = 2_000
 """Cells of a perturbation that its direction is taken from."""
 _TRAINED_ON, _OTHERS = "train", {"validation", "test"}
@@ -53,8 +55,8 @@ def trained_on_note(cells: AnnData, controls: NDArray[np.intp]) -> list[str]:
     if SALIENT not in cells.obsm or held is None or not (trained_on := int((~held[controls]).sum())):
         return []
     return [
-        f"The model was trained on {trained_on:,} of these {len(controls):,} controls, and has learned to say nothing "
-        "of them in its salient space: of other cells more may be read there than these numbers say."
+        f"{CONTROLS_TRAINED_ON}{trained_on:,} of these {len(controls):,} controls, and has learned to say nothing of "
+        "them in its salient space: of other cells more may be read there than these numbers say."
     ]
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
-from contrascope.benchmarks.held_out import HELD_OUT, N_HELD_OUT, P_HELD_OUT
+from contrascope.benchmarks.held_out import CONTROLS_TRAINED_ON, HELD_OUT, N_HELD_OUT, P_HELD_OUT
 from contrascope.benchmarks.novelty import CONTROLS_BEYOND
 from contrascope.benchmarks.result import CHANCE, METRIC, SPACE, VALUE, Result
 from contrascope.benchmarks.significance import LEVEL
@@ -191,8 +191,9 @@ def _batch(results: Results) -> list[str]:
             "The salient space should be free of it. Compare perturbations within batches, and do not trust that those "
             "of one batch look alike."
         )
-    if by_heart := [note for note in results["artifacts"].notes if "trained on" in note]:
-        meaning = f"Controls alone were asked. {by_heart[0]}"
+    if by_heart := [note for note in results["artifacts"].notes if note.startswith(CONTROLS_TRAINED_ON)]:
+        # That little is read from such controls says nothing of perturbed cells; that much is, does.
+        meaning = " ".join([*([meaning] if auroc >= HARDLY else []), "Controls alone were asked.", by_heart[0]])
     beside = f"; background {_two(rows, BACKGROUND)}" if BACKGROUND in rows else ""
     return [
         f"The batch of a cell {read} from the salient space: AUROC {_of(auroc)} ({level}), chance .50{beside}. "
